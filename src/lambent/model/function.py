@@ -1,0 +1,112 @@
+"""The function as AWS describes it: one frozen snapshot of configuration and code."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from lambent.model.arn import LATEST, FunctionArn
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class PackageType(StrEnum):
+    """How the code came."""
+
+    ZIP = "Zip"
+    IMAGE = "Image"
+
+
+class FunctionState(StrEnum):
+    """`State` of a function version. Source: service description, shape State."""
+
+    PENDING = "Pending"
+    ACTIVE = "Active"
+    INACTIVE = "Inactive"
+    FAILED = "Failed"
+
+
+class UpdateStatus(StrEnum):
+    """`LastUpdateStatus`. Source: service description, shape LastUpdateStatus."""
+
+    SUCCESSFUL = "Successful"
+    FAILED = "Failed"
+    IN_PROGRESS = "InProgress"
+
+
+class LogFormat(StrEnum):
+    """Form of the lines that platform and runtime write."""
+
+    TEXT = "Text"
+    JSON = "JSON"
+
+
+@dataclass(frozen=True, slots=True)
+class LoggingConfig:
+    """`LoggingConfig`: levels are None in text format. `log_group` None means /aws/lambda/NAME."""
+
+    log_format: LogFormat = LogFormat.TEXT
+    application_log_level: str | None = None
+    system_log_level: str | None = None
+    log_group: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CodeReference:
+    """A package in the code store. `sha256` is lower-case hex of the zip; sizes in bytes."""
+
+    sha256: str
+    size_bytes: int
+    unpacked_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionVersion:
+    """One snapshot of a function's configuration and code. A change makes a new value.
+
+    `configuration_id` is new whenever code or configuration changes and untouched by state transitions: an
+    environment made for another one retires. `environment` holds plain text and never reaches a log or repr.
+    Units: seconds, MiB, bytes; `last_modified_ms` since the Unix epoch.
+    """
+
+    account_id: str
+    region: str
+    name: str
+    role: str
+    code: CodeReference
+    configuration_id: str
+    revision_id: str
+    last_modified_ms: int
+    version: str = LATEST
+    package_type: PackageType = PackageType.ZIP
+    runtime: str | None = None
+    handler: str | None = None
+    description: str = ""
+    timeout_seconds: int = 3
+    memory_mib: int = 128
+    ephemeral_storage_mib: int = 512
+    architecture: str = "x86_64"
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    environment_error: tuple[str, str] | None = None
+    logging: LoggingConfig = field(default_factory=LoggingConfig)
+    tracing_mode: str = "PassThrough"
+    kms_key_arn: str | None = None
+    dead_letter_target_arn: str | None = None
+    state: FunctionState = FunctionState.ACTIVE
+    state_reason: str | None = None
+    state_reason_code: str | None = None
+    last_update_status: UpdateStatus = UpdateStatus.SUCCESSFUL
+    last_update_status_reason: str | None = None
+    last_update_status_reason_code: str | None = None
+
+    @property
+    def arn(self) -> FunctionArn:
+        """The ARN without a qualifier."""
+        return FunctionArn(account_id=self.account_id, region=self.region, name=self.name)
+
+    @property
+    def log_group(self) -> str:
+        """The log group its environments write to."""
+        return self.logging.log_group or f"/aws/lambda/{self.name}"

@@ -1,0 +1,65 @@
+"""One call of a function: what the door asks, what runs, what comes back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lambent.model.arn import FunctionArn
+    from lambent.model.function import FunctionVersion
+
+
+class InvocationType(StrEnum):
+    """Source: service description, shape InvocationType."""
+
+    REQUEST_RESPONSE = "RequestResponse"
+    EVENT = "Event"
+    DRY_RUN = "DryRun"
+
+
+class FunctionErrorKind(StrEnum):
+    """Value of X-Amz-Function-Error. AWS answers Unhandled for every error its runtimes report today."""
+
+    HANDLED = "Handled"
+    UNHANDLED = "Unhandled"
+
+
+@dataclass(frozen=True, slots=True)
+class InvokeRequest:
+    """The door's form of an invocation: name and qualifier not yet resolved.
+
+    `payload` is JSON text already checked by the door. `client_context` is the decoded JSON text of
+    X-Amz-Client-Context. `trace_header` is X-Amzn-Trace-Id as received, or None.
+    """
+
+    function: FunctionArn
+    request_id: str
+    payload: bytes
+    wants_log_tail: bool = False
+    client_context: str | None = None
+    trace_header: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Invocation:
+    """An admitted invocation of one version. `invoked_arn` is the ARN the caller used, qualifier included."""
+
+    request_id: str
+    version: FunctionVersion
+    invoked_arn: str
+    payload: bytes
+    trace_header: str
+    wants_log_tail: bool = False
+    client_context: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class InvocationResult:
+    """What the caller gets. `log_tail`: the last 4,096 bytes of this invocation's log, or None if not asked."""
+
+    payload: bytes
+    executed_version: str
+    function_error: FunctionErrorKind | None = None
+    log_tail: bytes | None = None

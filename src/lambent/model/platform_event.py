@@ -1,0 +1,115 @@
+"""What the data plane tells observers: a closed union, with the Telemetry API's names and fields.
+
+Every event says when (`at_ms`, Unix epoch), which version and which environment (its log stream). Emission never
+waits: the sink is bounded and counts what it had to drop.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from lambent.model.environment import InitializationType
+    from lambent.model.function import FunctionVersion
+
+
+@dataclass(frozen=True, slots=True)
+class EnvironmentReference:
+    """Which environment speaks. `log_stream` is `YYYY/MM/DD/[version]32 hex digits`."""
+
+    environment_id: str
+    version: FunctionVersion
+    log_stream: str
+
+
+@dataclass(frozen=True, slots=True)
+class InitStart:
+    """platform.initStart"""
+
+    environment: EnvironmentReference
+    at_ms: int
+    initialization_type: InitializationType
+    runtime_version: str
+
+
+@dataclass(frozen=True, slots=True)
+class InitReport:
+    """platform.initReport: Init ended. `status` is success, error or timeout."""
+
+    environment: EnvironmentReference
+    at_ms: int
+    initialization_type: InitializationType
+    phase: str
+    status: str
+    duration_ms: float
+    error_type: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class InvokeStart:
+    """platform.start"""
+
+    environment: EnvironmentReference
+    at_ms: int
+    request_id: str
+    trace_header: str
+
+
+@dataclass(frozen=True, slots=True)
+class InvokeReport:
+    """platform.report: one invocation is over. Durations in milliseconds; `status` success, error, timeout, failure."""
+
+    environment: EnvironmentReference
+    at_ms: int
+    request_id: str
+    status: str
+    duration_ms: float
+    billed_duration_ms: int
+    memory_size_mib: int
+    max_memory_used_mib: int
+    init_duration_ms: float | None
+    trace_header: str
+    error_type: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LogLines:
+    """Finished lines of one environment's log, each ended by a newline, in the order they were written.
+
+    `lines` holds the bytes as they shall be kept (START, END, REPORT, function output …), text or JSON already.
+    """
+
+    environment: EnvironmentReference
+    at_ms: int
+    lines: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class EnvironmentEnded:
+    """The environment is gone; nothing more of its log stream follows."""
+
+    environment: EnvironmentReference
+    at_ms: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Throttled:
+    """An invocation was refused with 429. `reason` is AWS's ThrottleReason."""
+
+    account_id: str
+    region: str
+    name: str
+    at_ms: int
+    reason: str
+
+
+PlatformEvent = InitStart | InitReport | InvokeStart | InvokeReport | LogLines | EnvironmentEnded | Throttled
+
+
+class TelemetrySink(Protocol):
+    """Where platform events go. Given by constructor; `emit` never blocks and never raises."""
+
+    def emit(self, event: PlatformEvent) -> None:
+        """Take one event, or count it as lost when the bound is reached."""

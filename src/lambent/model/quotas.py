@@ -1,0 +1,49 @@
+"""Every limit: value, unit, whether AWS lets an account raise it, and where the figure comes from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """One limit. `value` is in the unit that the name ends with."""
+
+    name: str
+    value: int
+    is_adjustable: bool
+    source: str
+
+
+_DOC = "AWS Lambda developer guide, quotas"
+_DESCRIPTION = "service description"
+
+CONCURRENT_EXECUTIONS = Quota("concurrent_executions", 1_000, True, _DOC)
+UNRESERVED_CONCURRENCY_MIN = Quota("unreserved_concurrency_min", 100, False, _DOC)
+CODE_STORAGE_BYTES = Quota("code_storage_bytes", 75 * 1024**3, True, _DOC)
+ZIP_REQUEST_BYTES = Quota("zip_request_bytes", 52_428_800, False, _DOC)
+ZIP_HTTP_REQUEST_BYTES = Quota("zip_http_request_bytes", 70_167_211, False, "observed")
+UNPACKED_BYTES = Quota("unpacked_bytes", 262_144_000, False, _DOC)
+PAYLOAD_BYTES = Quota("payload_bytes", 6_291_456, False, _DOC)
+# AWS answers up to 6 MB plus a little: 6,291,556 is the figure in its error text.
+RESPONSE_BYTES = Quota("response_bytes", 6_291_556, False, "observed")
+CLIENT_CONTEXT_BYTES = Quota("client_context_bytes", 3_583, False, "API reference, Invoke")
+ENVIRONMENT_BYTES = Quota("environment_bytes", 4_096, False, _DOC)
+TIMEOUT_SECONDS_MAX = Quota("timeout_seconds_max", 900, False, _DOC)
+MEMORY_MIB_MIN = Quota("memory_mib_min", 128, False, _DOC)
+MEMORY_MIB_MAX = Quota("memory_mib_max", 10_240, False, _DOC)
+EPHEMERAL_STORAGE_MIB_MIN = Quota("ephemeral_storage_mib_min", 512, False, _DOC)
+EPHEMERAL_STORAGE_MIB_MAX = Quota("ephemeral_storage_mib_max", 10_240, False, _DOC)
+FILE_DESCRIPTORS = Quota("file_descriptors", 1_024, False, _DOC)
+PROCESSES = Quota("processes", 1_024, False, _DOC)
+INIT_SECONDS = Quota("init_seconds", 10, False, _DOC)
+LOG_TAIL_BYTES = Quota("log_tail_bytes", 4_096, False, "API reference, Invoke")
+TAGS_PER_FUNCTION = Quota("tags_per_function", 50, False, _DOC)
+ZIP_ENTRIES = Quota("zip_entries", 200_000, False, "ours: bounds the work of unpacking a hostile zip")
+
+QUOTAS: tuple[Quota, ...] = tuple(value for value in dict(globals()).values() if isinstance(value, Quota))
+
+assert UNRESERVED_CONCURRENCY_MIN.value < CONCURRENT_EXECUTIONS.value
+assert ZIP_REQUEST_BYTES.value * 4 // 3 < ZIP_HTTP_REQUEST_BYTES.value
+assert ZIP_REQUEST_BYTES.value < UNPACKED_BYTES.value < CODE_STORAGE_BYTES.value
+assert PAYLOAD_BYTES.value <= RESPONSE_BYTES.value
