@@ -141,7 +141,7 @@ class Sandbox(Protocol):
         """Let them run again; returns when it is ordered (0.02 ms)."""
 
     async def reset(self) -> None:
-        """Kill everything inside but init and start the runtime again; /tmp, code, link, listener stay. Raises SandboxError."""
+        """Kill all but init and start the runtime again; /tmp, code, link, listener stay. Raises SandboxError."""
 
     async def wait_exited(self) -> RuntimeExit:
         """Return when the current runtime process has ended, with its true status."""
