@@ -6,6 +6,7 @@ waits: the sink is bounded and counts what it had to drop.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -57,20 +58,36 @@ class InvokeStart:
 
 
 @dataclass(frozen=True, slots=True)
+class InvocationFigures:
+    """What REPORT says of one invocation. Durations in milliseconds, memory in MiB.
+
+    `status` is success, error, timeout or failure.
+    """
+
+    request_id: str
+    trace_header: str
+    status: str
+    error_type: str | None
+    duration_ms: float
+    init_duration_ms: float | None
+    is_init_billed: bool
+    memory_size_mib: int
+    max_memory_used_mib: int
+
+    @property
+    def billed_duration_ms(self) -> int:
+        """Duration, and Init if it is billed, rounded up to a whole millisecond."""
+        billed_init_ms = (self.init_duration_ms or 0.0) if self.is_init_billed else 0.0
+        return math.ceil(self.duration_ms + billed_init_ms)
+
+
+@dataclass(frozen=True, slots=True)
 class InvokeReport:
-    """platform.report: one invocation is over. Durations in milliseconds; `status` success, error, timeout, failure."""
+    """platform.report: one invocation is over."""
 
     environment: EnvironmentReference
     at_ms: int
-    request_id: str
-    status: str
-    duration_ms: float
-    billed_duration_ms: int
-    memory_size_mib: int
-    max_memory_used_mib: int
-    init_duration_ms: float | None
-    trace_header: str
-    error_type: str | None = None
+    figures: InvocationFigures
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,410 @@
+"""ExecutionEnvironment: the one owner of a sandbox, from Init through invocations to Shutdown."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lambent.environments.lifecycle import EnvironmentState
+from lambent.environments.log_writer import LogWriter, iso_time
+from lambent.environments.outcomes import RuntimeFailure, exit_failure, oversize_failure, timeout_failure
+from lambent.environments.report import (
+    write_init_report,
+    write_init_start,
+    write_report,
+    write_start,
+)
+from lambent.environments.runtime_api import RuntimeConnection, next_message
+from lambent.environments.sandbox.sandbox import SandboxError
+from lambent.environments.session import Answered, DeadlinePassed, Exited, InitFailed, Lost, Outcome, RuntimeSession
+from lambent.model import quotas
+from lambent.model.compute import vcpus_for_memory
+from lambent.model.environment import InitializationType
+from lambent.model.invocation import FunctionErrorKind, InvocationResult
+from lambent.model.platform_event import (
+    EnvironmentEnded,
+    InitReport,
+    InitStart,
+    InvocationFigures,
+    InvokeReport,
+    InvokeStart,
+)
+
+if TYPE_CHECKING:
+    from lambent.clock import Clock
+    from lambent.environments.sandbox.sandbox import Sandbox
+    from lambent.model.concurrency import ConcurrencyLease
+    from lambent.model.function import FunctionVersion
+    from lambent.model.invocation import Invocation
+    from lambent.model.platform_event import EnvironmentReference, TelemetrySink
+
+_MEMORY_SAMPLE_NS = 100_000_000
+
+ServeListener = Callable[[socket.socket], Awaitable[asyncio.AbstractServer]]
+
+
+@dataclass(frozen=True, slots=True)
+class EnvironmentRules:
+    """Times and bounds that hold for every environment: seconds, milliseconds, bytes."""
+
+    init_seconds: float = 10.0
+    shutdown_grace_ms: int = 500
+    log_bytes_per_invocation_max: int = 64 * 1024 * 1024
+    is_init_billed: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What an environment is handed by its pool. `spawn` starts a task that the pool owns."""
+
+    sink: TelemetrySink
+    clock: Clock
+    rules: EnvironmentRules
+    on_settled: Callable[[ExecutionEnvironment], None]
+    on_ended: Callable[[ExecutionEnvironment], None]
+
+
+class ExecutionEnvironment:
+    """One sandbox running one configuration of one function version, one invocation at a time.
+
+    Scope: node. After a crash of the daemon nothing of it is left: the supervisor kills the sandbox.
+    """
+
+    def __init__(
+        self, sandbox: Sandbox, reference: EnvironmentReference, runtime_version: str, around: Surroundings
+    ) -> None:
+        self.reference = reference
+        self.version: FunctionVersion = reference.version
+        self.idle_since_ns = 0
+        self.is_frozen = False
+        self.is_retired = False
+        self.is_cpu_limited = False
+        self.memory_peak_mib = 0
+        self._sandbox = sandbox
+        self._runtime_version = runtime_version
+        self._around = around
+        self._clock = around.clock
+        self._session = RuntimeSession(self._settle)
+        self._log = LogWriter(reference, around.sink, around.clock, around.rules.log_bytes_per_invocation_max)
+        self._server: asyncio.Server | None = None
+        self._endpoint_server: asyncio.AbstractServer | None = None
+        self._lease: ConcurrencyLease | None = None
+        self._started_ns = around.clock.monotonic_ns()
+        self._init_duration_ms: float | None = None
+        self._restarts = 0
+        self._memory_sampled_ns = 0
+        self._settles = 0
+        self._running = asyncio.Event()
+        self._running.set()
+
+    @property
+    def state(self) -> EnvironmentState:
+        """Where in its life it is."""
+        return self._session.state
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether an invocation can be given to it now (a broken one is restarted inside that invocation)."""
+        return self._session.state in (EnvironmentState.IDLE, EnvironmentState.BROKEN, EnvironmentState.COLD)
+
+    async def open_door(self, serve_endpoint: ServeListener | None) -> None:
+        """Serve the Runtime API and the AWS endpoint inside, watch the log pipe. Before the runtime starts."""
+        loop = asyncio.get_running_loop()
+        listener = self._sandbox.runtime_listener
+        self._server = await loop.create_server(lambda: RuntimeConnection(self._session), sock=listener)
+        if serve_endpoint is not None and self._sandbox.endpoint_listener is not None:
+            self._endpoint_server = await serve_endpoint(self._sandbox.endpoint_listener)
+        loop.add_reader(self._sandbox.log_fd, self._log_readable)
+
+    def init_started(self, initialization_type: InitializationType, version_arn: str, notice: str | None) -> None:
+        """Write INIT_START; the runtime process is about to start."""
+        self._started_ns = self._clock.monotonic_ns()
+        self._around.sink.emit(
+            InitStart(self.reference, self._clock.time_ms(), initialization_type, self._runtime_version)
+        )
+        write_init_start(self._log, self.version, initialization_type, (self._runtime_version, version_arn))
+        if notice is not None:
+            self._log.platform(f"{notice}\n", "platform.notice", {"message": notice}, "WARN")
+
+    async def run(self) -> None:
+        """Watch the runtime process until the sandbox is gone. Started in the pool's task group; never raises."""
+        while self.state not in (EnvironmentState.ENDED, EnvironmentState.SHUTDOWN):
+            restarts = self._restarts
+            try:
+                ended = await self._sandbox.wait_exited()
+            except SandboxError as error:
+                self._end(str(error))
+                break
+            # An exit of an older run of the runtime (a reset killed it) is no news.
+            if restarts == self._restarts:
+                self._running.clear()
+                self._runtime_exited(Exited(ended))
+            await self._running.wait()
+        await self._close()
+
+    async def invoke(self, invocation: Invocation, lease: ConcurrencyLease) -> InvocationResult:
+        """Run one invocation to its answer. The lease ends when the environment is idle or gone, not here.
+
+        The caller's task must not be cancelled while this runs, for the time-out is kept here.
+
+        Raises:
+            SandboxError: the sandbox failed; `is_started` says whether the handler may have begun.
+        """
+        if self.is_frozen:
+            self.thaw()
+        self._log.begin_invocation(wants_tail=invocation.wants_log_tail)
+        try:
+            if self.state is EnvironmentState.COLD:
+                await self._first_init()
+            begun_ns = self._clock.monotonic_ns()
+            begun_ms = self._clock.time_ms()
+            self._around.sink.emit(
+                InvokeStart(self.reference, begun_ms, invocation.request_id, invocation.trace_header)
+            )
+            write_start(self._log, invocation.request_id, self.version.version)
+            outcome = await self._exchange(invocation, lease, begun_ms)
+        except SandboxError as error:
+            self._end(str(error))
+            raise
+        duration_ms = (self._clock.monotonic_ns() - begun_ns) / 1e6
+        self._read_log()
+        if isinstance(outcome, Lost):
+            self._end(outcome.reason)
+            raise SandboxError(outcome.reason, is_started=True)
+        result = self._conclude(invocation, outcome, duration_ms)
+        if not isinstance(outcome, Answered):
+            # What is left inside stays stopped; the next invocation resets it.
+            self.freeze()
+            self._settle()
+        elif self.state is EnvironmentState.SETTLING:
+            left_seconds = self.version.timeout_seconds - duration_ms / 1000
+            asyncio.get_running_loop().call_later(max(left_seconds, 0.0), self._settling_overdue, self._settles)
+        return result
+
+    async def _exchange(self, invocation: Invocation, lease: ConcurrencyLease, begun_ms: int) -> Outcome:
+        timeout_seconds = self.version.timeout_seconds
+        timer = asyncio.get_running_loop().call_later(timeout_seconds, self._session.deadline_passed)
+        try:
+            if self.state is EnvironmentState.BROKEN:
+                failed = await self._restart()
+                if isinstance(failed, Lost):
+                    raise SandboxError(failed.reason)
+                if failed is not None:
+                    return failed
+            if self.state is not EnvironmentState.IDLE:
+                raise SandboxError("the environment ended before the invocation began")
+            lease.hand_over()
+            self._lease = lease
+            message = next_message(invocation, begun_ms + timeout_seconds * 1000)
+            return await self._session.deliver(invocation.request_id, message)
+        finally:
+            timer.cancel()
+
+    async def _first_init(self) -> None:
+        # A failed Init is not the end: it is repeated inside the first invocation (developer guide, "Init phase").
+        init_seconds = self._around.rules.init_seconds
+        timer = asyncio.get_running_loop().call_later(init_seconds, self._session.deadline_passed)
+        try:
+            failed = await self._session.wait_ready()
+        finally:
+            timer.cancel()
+        if isinstance(failed, Lost):
+            raise SandboxError(failed.reason)
+        self._report_init("init", failed, self._started_ns)
+
+    async def _restart(self) -> Outcome | None:
+        started_ns = self._clock.monotonic_ns()
+        self._restarts += 1
+        self._running.clear()
+        self.is_frozen = False
+        await self._sandbox.reset()
+        self._session.restarted()
+        self._running.set()
+        failed = await self._session.wait_ready()
+        self._report_init("invoke", failed, started_ns)
+        return failed
+
+    def _report_init(self, phase: str, failed: Outcome | None, started_ns: int) -> None:
+        duration_ms = (self._clock.monotonic_ns() - started_ns) / 1e6
+        status, error_type = _init_status(failed)
+        report = InitReport(
+            self.reference, self._clock.time_ms(), InitializationType.ON_DEMAND, phase, status, duration_ms, error_type
+        )
+        self._around.sink.emit(report)
+        self._read_log()
+        if failed is not None:
+            write_init_report(self._log, phase, status, error_type, duration_ms)
+        elif phase == "init":
+            self._init_duration_ms = duration_ms
+
+    def _conclude(self, invocation: Invocation, outcome: Outcome, duration_ms: float) -> InvocationResult:
+        failure = self._failure(invocation, outcome)
+        if failure is not None:
+            payload, is_error = failure.payload, True
+            self._log.text(failure.log_text)
+        else:
+            assert isinstance(outcome, Answered | InitFailed)
+            payload = outcome.body
+            is_error = isinstance(outcome, InitFailed) or outcome.is_error
+        self._log.end_invocation()
+        self._write_report(invocation, failure, outcome, duration_ms)
+        error = FunctionErrorKind.UNHANDLED if is_error else None
+        return InvocationResult(payload, self.version.version, error, self._log.take_tail())
+
+    def _failure(self, invocation: Invocation, outcome: Outcome) -> RuntimeFailure | None:
+        match outcome:
+            case Exited(ended):
+                return exit_failure(invocation.request_id, ended)
+            case DeadlinePassed():
+                now = iso_time(self._clock.time_ms())
+                return timeout_failure(invocation.request_id, self.version.timeout_seconds, now)
+            case Answered(is_oversize=True):
+                return oversize_failure(quotas.RESPONSE_BYTES.value)
+            case _:
+                return None
+
+    def _write_report(
+        self, invocation: Invocation, failure: RuntimeFailure | None, outcome: Outcome, duration_ms: float
+    ) -> None:
+        self._sample_memory()
+        status = failure.status if failure is not None else "success"
+        error_type = failure.error_type if failure is not None else None
+        if isinstance(outcome, InitFailed):
+            status, error_type = "error", outcome.error_type or "Runtime.Unknown"
+        figures = InvocationFigures(
+            request_id=invocation.request_id,
+            trace_header=invocation.trace_header,
+            status=status,
+            error_type=error_type,
+            duration_ms=duration_ms,
+            init_duration_ms=self._init_duration_ms,
+            is_init_billed=self._around.rules.is_init_billed,
+            memory_size_mib=self.version.memory_mib,
+            max_memory_used_mib=min(self.memory_peak_mib, self.version.memory_mib),
+        )
+        self._init_duration_ms = None
+        write_report(self._log, figures)
+        self._around.sink.emit(InvokeReport(self.reference, self._clock.time_ms(), figures))
+
+    def _sample_memory(self) -> None:
+        # Two small file reads; a peak cannot shrink, so ten samples a second are enough.
+        now_ns = self._clock.monotonic_ns()
+        if now_ns - self._memory_sampled_ns > _MEMORY_SAMPLE_NS:
+            self._memory_sampled_ns = now_ns
+            self.memory_peak_mib = max(self.memory_peak_mib, self._sandbox.memory_peak_mib())
+
+    def _runtime_exited(self, exited: Exited) -> None:
+        self._read_log()
+        state = self.state
+        if state in (EnvironmentState.ENDED, EnvironmentState.SHUTDOWN):
+            self._running.set()
+            return
+        self._session.fail(exited)
+        if state is EnvironmentState.SETTLING:
+            self._settle()
+
+    def _settling_overdue(self, settles: int) -> None:
+        # The runtime answered and never came back for the next one: its time is over like any other.
+        if settles == self._settles and self.state is EnvironmentState.SETTLING:
+            self._session.fail(DeadlinePassed())
+            self.freeze()
+            self._settle()
+
+    def _end(self, reason: str) -> None:
+        self._session.end(reason)
+        self._running.set()
+
+    def _settle(self) -> None:
+        self._settles += 1
+        lease, self._lease = self._lease, None
+        if lease is not None:
+            lease.release()
+        self.idle_since_ns = self._clock.monotonic_ns()
+        self._around.on_settled(self)
+
+    async def limit_cpu(self) -> None:
+        """Apply the function's CPU share; once, after Init, because AWS runs Init with full CPU."""
+        if not self.is_cpu_limited:
+            self.is_cpu_limited = True
+            await self._sandbox.apply_cpu_limit(vcpus_for_memory(self.version.memory_mib))
+
+    def freeze(self) -> None:
+        """Stop everything inside until the next invocation."""
+        if not self.is_frozen:
+            self.is_frozen = True
+            self._sandbox.freeze()
+
+    def thaw(self) -> None:
+        """Let it run."""
+        self.is_frozen = False
+        self._sandbox.thaw()
+
+    async def shut_down(self) -> None:
+        """Shutdown phase: SIGTERM, the grace, then the end. Idempotent."""
+        if self.state in (EnvironmentState.ENDED, EnvironmentState.SHUTDOWN):
+            return
+        has_runtime = self.state is not EnvironmentState.BROKEN
+        self._session.begin_shutdown()
+        if has_runtime:
+            if self.is_frozen:
+                self.thaw()
+            self._sandbox.signal_runtime(signal.SIGTERM)
+            try:
+                async with asyncio.timeout(self._around.rules.shutdown_grace_ms / 1000):
+                    await self._sandbox.wait_exited()
+            except (TimeoutError, SandboxError):
+                pass
+            self._read_log()
+        self._running.set()
+        await self._close()
+
+    async def discard(self) -> None:
+        """End an environment whose sandbox failed before anything ran in it."""
+        self._end("the sandbox failed")
+        await self._close()
+
+    async def _close(self) -> None:
+        loop = asyncio.get_running_loop()
+        if self._server is not None:
+            server, self._server = self._server, None
+            loop.remove_reader(self._sandbox.log_fd)
+            self._log.drain(self._sandbox.log_fd)
+            self._log.end_invocation()
+            server.close()
+            if self._endpoint_server is not None:
+                self._endpoint_server.close()
+            self._session.end("the environment ended")
+            await self._sandbox.close()
+            ended = EnvironmentEnded(self.reference, self._clock.time_ms(), "shutdown")
+            self._around.sink.emit(ended)
+            lease, self._lease = self._lease, None
+            if lease is not None:
+                lease.release()
+            self._around.on_ended(self)
+
+    def _log_readable(self) -> None:
+        if not self._log.drain(self._sandbox.log_fd):
+            asyncio.get_running_loop().remove_reader(self._sandbox.log_fd)
+
+    def _read_log(self) -> None:
+        # What the runtime wrote before it answered is in the pipe now; it must stand before END.
+        if self._server is not None:
+            self._log.drain(self._sandbox.log_fd)
+
+
+def _init_status(failed: Outcome | None) -> tuple[str, str | None]:
+    match failed:
+        case None:
+            return "success", None
+        case InitFailed(error_type=error_type):
+            return "error", error_type or "Runtime.Unknown"
+        case Exited(ended):
+            return "error", "Runtime.OutOfMemory" if ended.is_out_of_memory else "Runtime.ExitError"
+        case DeadlinePassed():
+            return "timeout", None
+        case _:
+            return "failure", "Sandbox.Failure"

@@ -1,0 +1,118 @@
+"""From a function version to a started environment: plan, sandbox, variables, specialisation."""
+
+from __future__ import annotations
+
+import os.path
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lambent.environments.runtimes.catalogue import RuntimePlan, Unavailable
+
+from lambent.environments.environment import ExecutionEnvironment, ServeListener, Surroundings
+from lambent.environments.log_writer import iso_time
+from lambent.environments.sandbox.sandbox import SandboxError, Specialisation
+from lambent.environments.variables import EnvironmentFacts, environment_variables
+from lambent.model.environment import InitializationType
+from lambent.model.errors import ServiceError
+from lambent.model.platform_event import EnvironmentReference
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lambent.clock import Clock
+    from lambent.environments.prewarm import PrewarmedSandboxes
+    from lambent.environments.sandbox.sandbox import Sandbox
+    from lambent.model.caller import Credentials
+    from lambent.model.function import FunctionVersion
+
+_SANDBOX_TRIES = 6
+
+
+@dataclass(frozen=True, slots=True)
+class FactoryParts:
+    """What a factory works with, all given by app.py.
+
+    `plan` chooses runtime and sandbox kind; `code_directory` is the unpacked package's path relative to the data
+    directory; `credentials_for` issues the execution role's credentials; `random_bytes(n)` is the source of ids;
+    `serve_endpoint`, if given, serves the AWS endpoint on a sandbox's endpoint listener until the listener closes.
+    """
+
+    plan: Callable[[FunctionVersion], RuntimePlan | Unavailable]
+    code_directory: Callable[[FunctionVersion], str]
+    credentials_for: Callable[[FunctionVersion], Credentials]
+    random_bytes: Callable[[int], bytes]
+    serve_endpoint: ServeListener | None = None
+
+
+class EnvironmentFactory:
+    """Makes environments. Scope: node; keeps nothing but its parts."""
+
+    def __init__(self, parts: FactoryParts, prewarmed: PrewarmedSandboxes, clock: Clock) -> None:
+        self._parts = parts
+        self._prewarmed = prewarmed
+        self._clock = clock
+
+    def unavailable_reason(self, version: FunctionVersion) -> str | None:
+        """Return why this machine cannot run the version and what to install, or None; starts prewarming if it can."""
+        plan = self._parts.plan(version)
+        if isinstance(plan, Unavailable):
+            return plan.reason
+        self._prewarmed.want(plan.kind)
+        return None
+
+    async def create(self, version: FunctionVersion, around: Surroundings) -> ExecutionEnvironment:
+        """Return an environment whose runtime was started (Init is under way).
+
+        Raises:
+            SandboxError: no sandbox could be made; nothing of the customer's ran.
+            ServiceError: no interpreter for the runtime is on this machine any more.
+        """
+        plan = self._parts.plan(version)
+        if isinstance(plan, Unavailable):
+            raise ServiceError(plan.reason)
+        reference = self._reference(version)
+        failure = SandboxError("no sandbox")
+        # A waiting sandbox may have died with its supervisor; its successor is tried, then a new one.
+        for _ in range(_SANDBOX_TRIES):
+            sandbox = await self._prewarmed.take(plan.kind)
+            environment = ExecutionEnvironment(sandbox, reference, plan.runtime_version, around)
+            try:
+                await environment.open_door(self._parts.serve_endpoint)
+                environment.init_started(InitializationType.ON_DEMAND, _runtime_version_arn(version), plan.notice)
+                await sandbox.specialise(self._specialisation(version, plan, sandbox, reference))
+            except SandboxError as error:
+                failure = error
+                await environment.discard()
+                continue
+            return environment
+        raise failure
+
+    def _specialisation(
+        self, version: FunctionVersion, plan: RuntimePlan, sandbox: Sandbox, reference: EnvironmentReference
+    ) -> Specialisation:
+        interpreter = plan.kind.interpreter
+        facts = EnvironmentFacts(
+            runtime_api=sandbox.runtime_api_address,
+            endpoint=sandbox.endpoint_address,
+            log_stream=reference.log_stream,
+            initialization_type=InitializationType.ON_DEMAND,
+            credentials=self._parts.credentials_for(version),
+            runtime_variables=plan.variables,
+            interpreter_directory=os.path.dirname(interpreter.executable) if interpreter is not None else None,
+        )
+        return Specialisation(
+            code_directory=self._parts.code_directory(version),
+            memory_mib=version.memory_mib,
+            ephemeral_storage_mib=version.ephemeral_storage_mib,
+            variables=environment_variables(version, facts),
+            argv=plan.argv,
+        )
+
+    def _reference(self, version: FunctionVersion) -> EnvironmentReference:
+        environment_id = self._parts.random_bytes(16).hex()
+        day = iso_time(self._clock.time_ms())[:10].replace("-", "/")
+        return EnvironmentReference(environment_id, version, f"{day}/[{version.version}]{environment_id}")
+
+
+def _runtime_version_arn(version: FunctionVersion) -> str:
+    return f"arn:aws:lambda:{version.region}::runtime:{version.runtime or 'image'}"

@@ -1,0 +1,180 @@
+"""Requests from inside the sandbox, parsed without I/O.
+
+The peer is customer code: everything has a bound, and what is odd is refused rather than guessed. Our own and the
+official runtime clients send small, regular HTTP/1.1 requests; a C parser made no visible difference here
+(execution-environment.md, section 3), and this room takes no third-party package.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+HEAD_BYTES_MAX = 65_536
+_DIGITS = re.compile(rb"[0-9]{1,19}")
+_HEX = re.compile(rb"[0-9A-Fa-f]{1,15}")
+_METHODS = frozenset({b"GET", b"POST", b"PUT", b"DELETE", b"HEAD"})
+
+
+class BadRequestError(Exception):
+    """The bytes are no request we accept; the connection is closed after a 400."""
+
+
+@dataclass(slots=True)
+class InsideRequest:
+    """One request. Header names are lower case. `is_oversize`: the body was longer than the bound and was dropped."""
+
+    method: bytes
+    target: str
+    headers: dict[bytes, bytes]
+    body: bytes = b""
+    is_oversize: bool = False
+    is_last: bool = False
+
+
+class RequestParser:
+    """Feed bytes, get whole requests. Scope: one connection. Bodies over `body_bytes_max` are counted, not kept."""
+
+    __slots__ = ("_body_bytes_max", "_buffer", "_chunked", "_head", "_kept", "_remaining", "_seen_bytes", "_trailers")
+
+    def __init__(self, body_bytes_max: int) -> None:
+        self._body_bytes_max = body_bytes_max
+        self._buffer = bytearray()
+        self._head: InsideRequest | None = None
+        self._remaining = 0
+        self._chunked = False
+        self._trailers = False
+        self._kept: list[bytes] = []
+        self._seen_bytes = 0
+
+    def feed(self, data: bytes) -> list[InsideRequest]:
+        """Return the requests completed by `data`.
+
+        Raises:
+            BadRequestError: malformed, or a head over 64 KiB.
+        """
+        self._buffer += data
+        requests: list[InsideRequest] = []
+        while True:
+            if self._head is None and not self._read_head():
+                return requests
+            is_whole = self._read_chunks() if self._chunked else self._read_sized()
+            if not is_whole:
+                return requests
+            head = self._head
+            assert head is not None
+            head.is_oversize = self._seen_bytes > self._body_bytes_max
+            head.body = b"" if head.is_oversize else b"".join(self._kept)
+            requests.append(head)
+            self._head = None
+            self._kept.clear()
+            self._seen_bytes = 0
+
+    @property
+    def is_expecting_continue(self) -> bool:
+        """Whether a head was read that waits for 100 Continue before its body."""
+        head = self._head
+        return head is not None and head.headers.get(b"expect", b"").lower() == b"100-continue"
+
+    def _read_head(self) -> bool:
+        end = self._buffer.find(b"\r\n\r\n")
+        if end < 0:
+            if len(self._buffer) > HEAD_BYTES_MAX:
+                raise BadRequestError("request head too large")
+            return False
+        lines = bytes(self._buffer[:end]).split(b"\r\n")
+        del self._buffer[: end + 4]
+        parts = lines[0].split(b" ")
+        if len(parts) != 3 or parts[0] not in _METHODS or parts[2] not in (b"HTTP/1.1", b"HTTP/1.0"):
+            raise BadRequestError("malformed request line")
+        headers = _parse_headers(lines[1:])
+        try:
+            target = parts[1].decode("ascii")
+        except UnicodeDecodeError:
+            raise BadRequestError("request target is not ASCII") from None
+        self._head = InsideRequest(parts[0], target, headers)
+        self._head.is_last = parts[2] == b"HTTP/1.0" or headers.get(b"connection", b"").lower() == b"close"
+        self._start_body(headers)
+        return True
+
+    def _start_body(self, headers: dict[bytes, bytes]) -> None:
+        encoding = headers.get(b"transfer-encoding")
+        length = headers.get(b"content-length")
+        self._chunked = False
+        self._remaining = 0
+        if encoding is not None:
+            if encoding.strip().lower() != b"chunked" or length is not None:
+                raise BadRequestError("unsupported transfer encoding")
+            self._chunked = True
+            self._remaining = -1
+            self._trailers = False
+        elif length is not None:
+            if _DIGITS.fullmatch(length) is None:
+                raise BadRequestError("malformed Content-Length")
+            self._remaining = int(length)
+
+    def _read_sized(self) -> bool:
+        if self._remaining:
+            self._take()
+        return self._remaining == 0
+
+    def _take(self) -> None:
+        part = bytes(self._buffer[: self._remaining])
+        del self._buffer[: len(part)]
+        self._remaining -= len(part)
+        self._seen_bytes += len(part)
+        if self._seen_bytes <= self._body_bytes_max:
+            self._kept.append(part)
+        else:
+            self._kept.clear()
+
+    def _read_chunks(self) -> bool:
+        # _remaining: -1 a size line is next; 0 the CRLF after a chunk's data is next; > 0 data is next.
+        while True:
+            if self._remaining > 0:
+                self._take()
+                if self._remaining:
+                    return False
+                continue
+            line = self._line()
+            if line is None:
+                return False
+            if self._trailers:
+                if not line:
+                    return True
+            elif self._remaining == 0:
+                if line:
+                    raise BadRequestError("malformed chunk end")
+                self._remaining = -1
+            else:
+                size = line.split(b";", 1)[0].strip()
+                if _HEX.fullmatch(size) is None:
+                    raise BadRequestError("malformed chunk size")
+                self._remaining = int(size, 16)
+                if self._remaining == 0:
+                    self._trailers = True
+
+    def _line(self) -> bytes | None:
+        end = self._buffer.find(b"\r\n")
+        if end < 0:
+            if len(self._buffer) > 8_192:
+                raise BadRequestError("line too long")
+            return None
+        line = bytes(self._buffer[:end])
+        del self._buffer[: end + 2]
+        return line
+
+
+def _parse_headers(lines: list[bytes]) -> dict[bytes, bytes]:
+    if len(lines) > 200:
+        raise BadRequestError("too many headers")
+    headers: dict[bytes, bytes] = {}
+    for line in lines:
+        name, colon, value = line.partition(b":")
+        if not colon or not name or name != name.strip() or line[:1] in (b" ", b"\t"):
+            raise BadRequestError("malformed header")
+        key = name.lower()
+        if key in headers and key in (b"content-length", b"transfer-encoding"):
+            raise BadRequestError("repeated framing header")
+        headers[key] = value.strip()
+    return headers

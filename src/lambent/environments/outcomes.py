@@ -1,0 +1,71 @@
+"""What went wrong inside, in AWS's words: the payloads and log lines of failures the platform itself reports.
+
+Source: recorded answers (lambda/test_lambda.json) and the runtime interface's own error types.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lambent.environments.sandbox.sandbox import RuntimeExit
+
+_SIGNAL_NAMES = {
+    1: "hangup",
+    2: "interrupt",
+    3: "quit",
+    4: "illegal instruction",
+    5: "trace/breakpoint trap",
+    6: "aborted",
+    7: "bus error",
+    8: "floating point exception",
+    9: "killed",
+    11: "segmentation fault",
+    13: "broken pipe",
+    14: "alarm clock",
+    15: "terminated",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class RuntimeFailure:
+    """One failure: AWS's error type, the payload the caller gets, the log text, and the word in REPORT's Status."""
+
+    error_type: str
+    payload: bytes
+    log_text: str
+    status: str
+
+
+def exit_failure(request_id: str, ended: RuntimeExit) -> RuntimeFailure:
+    """Return the failure of a runtime process that ended by itself or was killed."""
+    if ended.signal is not None:
+        name = _SIGNAL_NAMES.get(ended.signal, f"signal {ended.signal}")
+        reason = f"Runtime exited with error: signal: {name}"
+    elif ended.code:
+        reason = f"Runtime exited with error: exit status {ended.code}"
+    else:
+        reason = "Runtime exited without providing a reason"
+    error_type = "Runtime.OutOfMemory" if ended.is_out_of_memory else "Runtime.ExitError"
+    message = f"RequestId: {request_id} Error: {reason}"
+    return RuntimeFailure(error_type, _payload(error_type, message), f"{message}\n{error_type}\n", "error")
+
+
+def timeout_failure(request_id: str, timeout_seconds: int, at_text: str) -> RuntimeFailure:
+    """Return the failure of an invocation that ran over the function's time-out. `at_text` is the log's time stamp."""
+    text = f"Task timed out after {timeout_seconds}.00 seconds"
+    payload = _payload("Sandbox.Timedout", f"RequestId: {request_id} Error: {text}")
+    return RuntimeFailure("Sandbox.Timedout", payload, f"{at_text} {request_id} {text}\n\n", "timeout")
+
+
+def oversize_failure(limit_bytes: int) -> RuntimeFailure:
+    """Return the failure of a response over the quota of `limit_bytes`."""
+    error_type = "Function.ResponseSizeTooLarge"
+    message = f"Response payload size exceeded maximum allowed payload size ({limit_bytes} bytes)."
+    return RuntimeFailure(error_type, _payload(error_type, message), f"{message}\n", "error")
+
+
+def _payload(error_type: str, message: str) -> bytes:
+    return json.dumps({"errorType": error_type, "errorMessage": message}, separators=(",", ":")).encode()

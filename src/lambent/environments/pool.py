@@ -1,0 +1,224 @@
+"""EnvironmentPool: who runs an invocation, a warm environment or a new one, and how long idle ones stay."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lambent.environments.environment import EnvironmentRules, ExecutionEnvironment, Surroundings
+from lambent.environments.lifecycle import EnvironmentState
+from lambent.environments.sandbox.sandbox import SandboxError
+from lambent.model.errors import TooManyRequestsError
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+    from lambent.clock import Clock
+    from lambent.environments.factory import EnvironmentFactory
+    from lambent.environments.prewarm import PrewarmedSandboxes
+    from lambent.model.arn import FunctionArn
+    from lambent.model.function import FunctionVersion
+    from lambent.model.platform_event import TelemetrySink
+
+_log = logging.getLogger(__name__)
+
+_TICK_SECONDS = 0.005
+_REAP_SECONDS = 1.0
+_FREEZE_AFTER_NS = 2_000_000
+# What a new environment is charged until its own use was measured once, MiB.
+_FIRST_CHARGE_MIB = 24
+_MEMORY_WAIT_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class PoolRules:
+    """Bounds of a node: seconds a warm environment stays idle, MiB all environments may use (measured)."""
+
+    idle_seconds_max: float
+    memory_mib_max: int
+    environments: EnvironmentRules
+
+
+class EnvironmentPool:
+    """All environments of this node. Scope: node. After a crash: none, the supervisor has killed them.
+
+    Idle environments are kept by configuration id, so one of an older revision is never given out; the most recently
+    used goes first, the least recently used is evicted first when memory is short.
+    """
+
+    def __init__(
+        self,
+        factory: EnvironmentFactory,
+        prewarmed: PrewarmedSandboxes,
+        rules: PoolRules,
+        sink: TelemetrySink,
+        clock: Clock,
+    ) -> None:
+        self._factory = factory
+        self._prewarmed = prewarmed
+        self._rules = rules
+        self._clock = clock
+        self._around = Surroundings(sink, clock, rules.environments, self._settled, self._ended)
+        self._idle: dict[str, list[ExecutionEnvironment]] = {}
+        self._all: set[ExecutionEnvironment] = set()
+        self._unfrozen: list[ExecutionEnvironment] = []
+        self._retired: set[str] = set()
+        self._creating = 0
+        self._tasks: asyncio.TaskGroup | None = None
+        self._freed = asyncio.Event()
+
+    async def run(self) -> None:
+        """Own every environment's task, freeze and reap idle ones. Runs until cancelled; never raises."""
+        async with asyncio.TaskGroup() as tasks:
+            self._tasks = tasks
+            tasks.create_task(self._prewarmed.run())
+            tasks.create_task(self._reap())
+            while True:
+                await asyncio.sleep(_TICK_SECONDS)
+                self._freeze_idle()
+
+    def retire(self, arn: FunctionArn, version: str, configuration_id: str | None) -> None:
+        """The version has a new configuration (or none): shut down idle environments of older ones, busy ones later."""
+        for environment in list(self._all):
+            mine = environment.version
+            if mine.version != version or mine.arn != arn or mine.configuration_id == configuration_id:
+                continue
+            environment.is_retired = True
+            if environment in self._idle.get(mine.configuration_id, ()):
+                self._take_out(environment)
+                self._spawn(environment.shut_down())
+
+    async def close(self) -> None:
+        """Shut every environment down, in parallel, each within its grace; then the waiting sandboxes."""
+        async with asyncio.TaskGroup() as closing:
+            for environment in list(self._all):
+                closing.create_task(environment.shut_down())
+        await self._prewarmed.drop_all()
+
+    def statistics(self) -> dict[str, int]:
+        """Return counts: environments by state, waiting sandboxes by family, measured memory in MiB."""
+        counts = {f"environments_{state.value.lower()}": 0 for state in EnvironmentState}
+        for environment in self._all:
+            counts[f"environments_{environment.state.value.lower()}"] += 1
+        counts.update({f"prewarmed_{family}": n for family, n in self._prewarmed.statistics().items()})
+        counts["memory_mib"] = self._charged_mib()
+        return counts
+
+    async def acquire(self, version: FunctionVersion) -> ExecutionEnvironment:
+        """Return an idle environment of this configuration, else a new one whose Init is under way.
+
+        It comes back by itself when it is idle again, whatever becomes of the caller.
+
+        Raises:
+            TooManyRequestsError: the host's memory bound is reached and nothing got free within 1 s (429).
+            SandboxError: no sandbox could be made; nothing of the customer's ran.
+            ServiceError: the runtime is not on this machine any more.
+        """
+        idle = self._idle.get(version.configuration_id)
+        while idle:
+            environment = idle.pop()
+            if environment.is_usable:
+                return environment
+        await self._make_room()
+        self._creating += 1
+        try:
+            environment = await self._factory.create(version, self._around)
+        finally:
+            self._creating -= 1
+        self._all.add(environment)
+        self._spawn(environment.run())
+        return environment
+
+    def _settled(self, environment: ExecutionEnvironment) -> None:
+        self._freed.set()
+        if environment.is_retired or self._tasks is None:
+            self._spawn(environment.shut_down())
+            return
+        self._idle.setdefault(environment.version.configuration_id, []).append(environment)
+        self._unfrozen.append(environment)
+
+    def _ended(self, environment: ExecutionEnvironment) -> None:
+        self._all.discard(environment)
+        self._take_out(environment)
+        self._freed.set()
+
+    def _take_out(self, environment: ExecutionEnvironment) -> None:
+        configuration_id = environment.version.configuration_id
+        idle = self._idle.get(configuration_id)
+        if idle is not None:
+            if environment in idle:
+                idle.remove(environment)
+            if not idle:
+                del self._idle[configuration_id]
+
+    def _freeze_idle(self) -> None:
+        # Freezing at once would cost a thaw on every call of a busy function; 2 ms later only real pauses pay.
+        if not self._unfrozen:
+            return
+        now_ns = self._clock.monotonic_ns()
+        later: list[ExecutionEnvironment] = []
+        for environment in self._unfrozen:
+            if environment.state is not EnvironmentState.IDLE:
+                continue
+            if now_ns - environment.idle_since_ns < _FREEZE_AFTER_NS:
+                later.append(environment)
+                continue
+            if not environment.is_cpu_limited:
+                self._spawn(environment.limit_cpu())
+            environment.freeze()
+        self._unfrozen = later
+
+    async def _reap(self) -> None:
+        while True:
+            await asyncio.sleep(_REAP_SECONDS)
+            bound_ns = int(self._rules.idle_seconds_max * 1e9)
+            now_ns = self._clock.monotonic_ns()
+            for environments in list(self._idle.values()):
+                for environment in [one for one in environments if now_ns - one.idle_since_ns > bound_ns]:
+                    self._take_out(environment)
+                    self._spawn(environment.shut_down())
+            await self._prewarmed.drop_unused()
+
+    async def _make_room(self) -> None:
+        if self._charged_mib() + _FIRST_CHARGE_MIB <= self._rules.memory_mib_max:
+            return
+        try:
+            async with asyncio.timeout(_MEMORY_WAIT_SECONDS):
+                while self._charged_mib() + _FIRST_CHARGE_MIB > self._rules.memory_mib_max:
+                    self._freed.clear()
+                    oldest = self._least_recently_used()
+                    if oldest is None:
+                        await self._freed.wait()
+                    else:
+                        self._take_out(oldest)
+                        await oldest.shut_down()
+        except TimeoutError:
+            raise TooManyRequestsError(
+                "Rate Exceeded.", members={"Reason": "ConcurrentInvocationLimitExceeded"}
+            ) from None
+
+    def _least_recently_used(self) -> ExecutionEnvironment | None:
+        idle = [environment for environments in self._idle.values() for environment in environments]
+        return min(idle, key=lambda environment: environment.idle_since_ns, default=None)
+
+    def _charged_mib(self) -> int:
+        measured = sum(max(one.memory_peak_mib, _FIRST_CHARGE_MIB) for one in self._all)
+        return measured + self._creating * _FIRST_CHARGE_MIB
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+        if self._tasks is None:
+            work.close()
+            return
+        self._tasks.create_task(_logged(work))
+
+
+async def _logged(work: Coroutine[None, None, None]) -> None:
+    # One raising task would cancel the whole group, so this is the outermost frame of each.
+    try:
+        await work
+    except SandboxError as error:
+        _log.warning("environment: %s", error)
+    except Exception:
+        _log.exception("environment task failed")

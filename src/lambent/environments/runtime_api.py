@@ -1,0 +1,154 @@
+"""The Runtime API (2018-06-01): the second door, from inside the sandbox.
+
+Every environment has a listener of its own, made inside its network namespace, so a connection itself says who calls.
+Source: AWS Lambda developer guide, "Using the Lambda runtime API"; error texts observed from AWS's runtime interface.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from lambent.environments.http_requests import BadRequestError, InsideRequest, RequestParser
+from lambent.environments.lifecycle import EnvironmentState, IllegalTransitionError
+from lambent.environments.session import Answered, InitFailed, RuntimeSession, UnknownRequestError
+from lambent.model import quotas
+
+if TYPE_CHECKING:
+    from lambent.model.invocation import Invocation
+
+_PREFIX = "/2018-06-01/runtime/"
+_INVOCATION = _PREFIX + "invocation/"
+_NEXT = _INVOCATION + "next"
+_INIT_ERROR = _PREFIX + "init/error"
+_ERROR_BYTES_MAX = 262_144
+_PIPELINED_MAX = 16
+
+_ACCEPTED = b'HTTP/1.1 202 Accepted\r\nContent-Type: application/json\r\nContent-Length: 16\r\n\r\n{"status":"OK"}\n'
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+def next_message(invocation: Invocation, deadline_ms: int) -> bytes:
+    """Return the whole HTTP answer of GET next. `deadline_ms` is Unix epoch."""
+    head = (
+        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+        f"Lambda-Runtime-Aws-Request-Id: {invocation.request_id}\r\n"
+        f"Lambda-Runtime-Deadline-Ms: {deadline_ms}\r\n"
+        f"Lambda-Runtime-Invoked-Function-Arn: {invocation.invoked_arn}\r\n"
+        f"Lambda-Runtime-Trace-Id: {invocation.trace_header}\r\n"
+    )
+    if invocation.client_context is not None:
+        head += f"Lambda-Runtime-Client-Context: {_one_line(invocation.client_context)}\r\n"
+    return f"{head}Content-Length: {len(invocation.payload)}\r\n\r\n".encode() + invocation.payload
+
+
+class RuntimeConnection(asyncio.Protocol):
+    """One connection of a runtime. Scope: connection; a malformed request closes it and nothing else."""
+
+    def __init__(self, session: RuntimeSession) -> None:
+        self._session = session
+        self._parser = RequestParser(quotas.RESPONSE_BYTES.value)
+        self._transport: asyncio.Transport | None = None
+        self._waits_next = False
+        self._queued: list[InsideRequest] = []
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Remember the transport."""
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget a waiting GET next."""
+        self._transport = None
+        self._session.connection_lost(self)
+
+    def data_received(self, data: bytes) -> None:
+        """Answer each whole request in order; what follows a waiting GET next waits too."""
+        try:
+            requests = self._parser.feed(data)
+        except BadRequestError as error:
+            self._respond(400, "BadRequest", str(error))
+            self._close()
+            return
+        if not requests and self._parser.is_expecting_continue:
+            self._write(_CONTINUE)
+        for request in requests:
+            if self._waits_next:
+                self._queued.append(request)
+                if len(self._queued) > _PIPELINED_MAX:
+                    self._close()
+            else:
+                self._handle(request)
+
+    def send_invocation(self, message: bytes) -> None:
+        """Write the answer of GET next and go on with what was pipelined behind it."""
+        self._waits_next = False
+        self._write(message)
+        while self._queued and not self._waits_next:
+            self._handle(self._queued.pop(0))
+
+    def _handle(self, request: InsideRequest) -> None:
+        target = request.target
+        try:
+            if target == _NEXT and request.method == b"GET":
+                self._waits_next = True
+                self._session.next(self)
+            elif target.startswith(_INVOCATION) and request.method == b"POST":
+                self._answer(request, *target[len(_INVOCATION) :].partition("/")[::2])
+            elif target == _INIT_ERROR and request.method == b"POST":
+                self._init_error(request)
+            else:
+                self._respond(404, "NotFound", "404 page not found")
+        except IllegalTransitionError as error:
+            self._waits_next = False
+            self._respond(403, "InvalidStateTransition", f"State transition is not allowed: {error}")
+        except UnknownRequestError:
+            self._respond(400, "InvalidRequestID", "Invalid request ID")
+        if request.is_last and not self._waits_next:
+            self._close()
+
+    def _answer(self, request: InsideRequest, request_id: str, action: str) -> None:
+        if action == "response":
+            self._session.answer(request_id, Answered(request.body, is_oversize=request.is_oversize))
+            if request.is_oversize:
+                limit = quotas.RESPONSE_BYTES.value
+                text = f"Exceeded maximum allowed payload size ({limit} bytes)."
+                self._respond(413, "RequestEntityTooLarge", text)
+                return
+        elif action == "error":
+            body = b"" if len(request.body) > _ERROR_BYTES_MAX else request.body
+            self._session.answer(request_id, Answered(body, is_error=True, error_type=_error_type(request)))
+        else:
+            self._respond(404, "NotFound", "404 page not found")
+            return
+        self._write(_ACCEPTED)
+
+    def _init_error(self, request: InsideRequest) -> None:
+        if self._session.state not in (EnvironmentState.COLD, EnvironmentState.RESTARTING):
+            self._respond(403, "InvalidStateTransition", "State transition is not allowed")
+            return
+        self._write(_ACCEPTED)
+        self._session.fail(InitFailed(request.body[:_ERROR_BYTES_MAX], _error_type(request)))
+
+    def _respond(self, status: int, error_type: str, text: str) -> None:
+        body = f'{{"errorMessage":"{text}","errorType":"{error_type}"}}\n'.encode()
+        phrase = {400: "Bad Request", 403: "Forbidden", 404: "Not Found", 413: "Payload Too Large"}[status]
+        head = f"HTTP/1.1 {status} {phrase}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        self._write(head.encode() + body)
+
+    def _write(self, data: bytes) -> None:
+        if self._transport is not None:
+            self._transport.write(data)
+
+    def _close(self) -> None:
+        if self._transport is not None:
+            self._transport.close()
+
+
+def _error_type(request: InsideRequest) -> str | None:
+    value = request.headers.get(b"lambda-runtime-function-error-type")
+    return value[:256].decode("latin-1") if value else None
+
+
+def _one_line(text: str) -> str:
+    return text.replace("\r", " ").replace("\n", " ")

@@ -1,0 +1,183 @@
+"""The meeting point of one environment: the door above awaits an answer, the runtime below asks and answers.
+
+Nothing calls upward: the runtime's requests only move the state table and complete futures that somebody above waits
+for. All methods run on the event loop and never suspend.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from lambent.environments.lifecycle import EnvironmentEvent, EnvironmentState, next_state
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lambent.environments.sandbox.sandbox import RuntimeExit
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """The runtime answered the invocation. `is_error`: it used the error path; `is_oversize`: body over the quota."""
+
+    body: bytes
+    is_error: bool = False
+    error_type: str | None = None
+    is_oversize: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class InitFailed:
+    """The runtime reported an error of its Init."""
+
+    body: bytes
+    error_type: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Exited:
+    """The runtime process ended."""
+
+    exit: RuntimeExit
+
+
+@dataclass(frozen=True, slots=True)
+class DeadlinePassed:
+    """Time ran out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """The sandbox is gone and the function is not to blame."""
+
+    reason: str
+
+
+Outcome = Answered | InitFailed | Exited | DeadlinePassed | Lost
+
+
+class NextConnection(Protocol):
+    """A connection of the runtime on which GET next waits."""
+
+    def send_invocation(self, message: bytes) -> None:
+        """Write the HTTP answer of GET next."""
+
+
+class UnknownRequestError(Exception):
+    """The runtime answered an invocation that is not the current one."""
+
+
+class RuntimeSession:
+    """State and pending exchange of one environment. Scope: environment. Ends with it.
+
+    `on_idle` is called each time the runtime is ready for the next invocation, `on_broken` when it failed.
+    """
+
+    __slots__ = ("_broken_by", "_message", "_on_idle", "_outcome", "_ready", "_request_id", "_waiting", "state")
+
+    def __init__(self, on_idle: Callable[[], None]) -> None:
+        self.state = EnvironmentState.COLD
+        self._on_idle = on_idle
+        self._waiting: NextConnection | None = None
+        self._message: bytes | None = None
+        self._request_id = ""
+        self._outcome: asyncio.Future[Outcome] | None = None
+        self._ready: asyncio.Future[Outcome | None] | None = None
+        self._broken_by: Outcome | None = None
+
+    # From above.
+
+    def deliver(self, request_id: str, message: bytes) -> asyncio.Future[Outcome]:
+        """Hand the finished HTTP answer of GET next to the runtime; the future gets the invocation's outcome."""
+        self.state = next_state(self.state, EnvironmentEvent.INVOKED)
+        self._request_id = request_id
+        self._outcome = asyncio.get_running_loop().create_future()
+        if self._waiting is None:
+            self._message = message
+        else:
+            connection, self._waiting = self._waiting, None
+            connection.send_invocation(message)
+        return self._outcome
+
+    async def wait_ready(self) -> Outcome | None:
+        """Return None once the runtime is idle, or what ended its Init."""
+        if self.state is EnvironmentState.IDLE:
+            return None
+        if self.state in (EnvironmentState.BROKEN, EnvironmentState.ENDED, EnvironmentState.SHUTDOWN):
+            return self._broken_by or Lost("the environment ended")
+        if self._ready is None:
+            self._ready = asyncio.get_running_loop().create_future()
+        return await self._ready
+
+    def restarted(self) -> None:
+        """The runtime process was started again after a failure."""
+        self.state = next_state(self.state, EnvironmentEvent.RESTARTED)
+        self._broken_by = None
+        self._waiting = None
+        self._message = None
+
+    def fail(self, outcome: Outcome) -> None:
+        """The runtime failed (exit, init error, deadline): complete whoever waits."""
+        if self.state in (EnvironmentState.SHUTDOWN, EnvironmentState.ENDED, EnvironmentState.BROKEN):
+            return
+        self.state = next_state(self.state, EnvironmentEvent.RUNTIME_FAILED)
+        self._complete(outcome)
+
+    def deadline_passed(self) -> None:
+        """Time ran out for the Init or the invocation that somebody waits for; nothing if it just ended."""
+        if self.state in (EnvironmentState.COLD, EnvironmentState.RESTARTING, EnvironmentState.INVOKE):
+            self.fail(DeadlinePassed())
+
+    def begin_shutdown(self) -> None:
+        """No further invocation will be delivered."""
+        self.state = next_state(self.state, EnvironmentEvent.SHUTDOWN_BEGUN)
+        self._complete(Lost("the environment is shutting down"))
+
+    def end(self, reason: str) -> None:
+        """The sandbox is gone."""
+        if self.state is not EnvironmentState.ENDED:
+            self.state = next_state(self.state, EnvironmentEvent.SANDBOX_GONE)
+            self._complete(Lost(reason))
+
+    # From inside.
+
+    def next(self, connection: NextConnection) -> None:
+        """The runtime asks for work. Raises IllegalTransitionError when an invocation has no answer yet."""
+        if self._message is not None and self._waiting is None and self.state is EnvironmentState.INVOKE:
+            message, self._message = self._message, None
+            connection.send_invocation(message)
+            return
+        if self.state is EnvironmentState.IDLE and self._waiting is None:
+            self._waiting = connection
+            return
+        self.state = next_state(self.state, EnvironmentEvent.RUNTIME_NEXT)
+        self._waiting = connection
+        if self._ready is not None:
+            ready, self._ready = self._ready, None
+            if not ready.done():
+                ready.set_result(None)
+        self._on_idle()
+
+    def answer(self, request_id: str, answered: Answered) -> None:
+        """The runtime answers. Raises UnknownRequestError, IllegalTransitionError."""
+        if self.state is EnvironmentState.INVOKE and request_id != self._request_id:
+            raise UnknownRequestError(request_id)
+        self.state = next_state(self.state, EnvironmentEvent.ANSWERED)
+        outcome, self._outcome = self._outcome, None
+        if outcome is not None and not outcome.done():
+            outcome.set_result(answered)
+
+    def connection_lost(self, connection: NextConnection) -> None:
+        """A connection closed; it no longer waits."""
+        if self._waiting is connection:
+            self._waiting = None
+
+    def _complete(self, outcome: Outcome) -> None:
+        self._broken_by = outcome
+        self._message = None
+        for future in (self._outcome, self._ready):
+            if future is not None and not future.done():
+                future.set_result(outcome)
+        self._outcome = self._ready = None

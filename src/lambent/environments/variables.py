@@ -1,0 +1,85 @@
+"""What the runtime finds in its environment. Source: developer guide, "Defined runtime environment variables"."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lambent.model.function import LogFormat
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from lambent.model.caller import Credentials
+    from lambent.model.environment import InitializationType
+    from lambent.model.function import FunctionVersion
+
+_LIBRARY_PATH = "/var/lang/lib:/lib64:/usr/lib64:/var/runtime:/var/runtime/lib:/var/task:/var/task/lib:/opt/lib"
+
+
+@dataclass(frozen=True, slots=True)
+class EnvironmentFacts:
+    """What the variables say beside the function's configuration.
+
+    `runtime_api` and `endpoint` are host:port as seen from inside. `interpreter_directory` is the directory of the
+    interpreter's executable, put first on PATH. `runtime_variables` are those of the runtime family.
+    """
+
+    runtime_api: str
+    endpoint: str | None
+    log_stream: str
+    initialization_type: InitializationType
+    credentials: Credentials
+    runtime_variables: Mapping[str, str]
+    interpreter_directory: str | None = None
+
+
+def environment_variables(version: FunctionVersion, facts: EnvironmentFacts) -> dict[str, str]:
+    """Return the complete environment of the runtime process; the function's own variables win where AWS lets them."""
+    variables = {
+        "LANG": "en_US.UTF-8",
+        "TZ": ":UTC",
+        "PATH": "/var/lang/bin:/usr/local/bin:/usr/bin/:/bin:/opt/bin",
+        "LD_LIBRARY_PATH": _LIBRARY_PATH,
+        "AWS_XRAY_CONTEXT_MISSING": "LOG_ERROR",
+        "AWS_XRAY_DAEMON_ADDRESS": "127.0.0.1:2000",
+        "_AWS_XRAY_DAEMON_ADDRESS": "127.0.0.1",
+        "_AWS_XRAY_DAEMON_PORT": "2000",
+    }
+    if facts.interpreter_directory is not None:
+        variables["PATH"] = facts.interpreter_directory + ":" + variables["PATH"]
+    if facts.endpoint is not None:
+        variables["AWS_ENDPOINT_URL"] = f"http://{facts.endpoint}"
+    variables.update(facts.runtime_variables)
+    variables.update(version.environment)
+    variables.update(_reserved(version, facts))
+    return variables
+
+
+def _reserved(version: FunctionVersion, facts: EnvironmentFacts) -> dict[str, str]:
+    credentials = facts.credentials
+    variables = {
+        "AWS_LAMBDA_FUNCTION_NAME": version.name,
+        "AWS_LAMBDA_FUNCTION_VERSION": version.version,
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(version.memory_mib),
+        "AWS_LAMBDA_LOG_GROUP_NAME": version.log_group,
+        "AWS_LAMBDA_LOG_STREAM_NAME": facts.log_stream,
+        "AWS_LAMBDA_INITIALIZATION_TYPE": facts.initialization_type.value,
+        "AWS_LAMBDA_RUNTIME_API": facts.runtime_api,
+        "AWS_REGION": version.region,
+        "AWS_DEFAULT_REGION": version.region,
+        "AWS_ACCESS_KEY_ID": credentials.access_key_id,
+        "AWS_SECRET_ACCESS_KEY": credentials.secret_access_key,
+        "LAMBDA_TASK_ROOT": "/var/task",
+        "LAMBDA_RUNTIME_DIR": "/var/runtime",
+    }
+    if credentials.session_token is not None:
+        variables["AWS_SESSION_TOKEN"] = credentials.session_token
+    if version.handler is not None:
+        variables["_HANDLER"] = version.handler
+    if version.logging.log_format is LogFormat.JSON:
+        variables["AWS_LAMBDA_LOG_FORMAT"] = "JSON"
+        variables["AWS_LAMBDA_LOG_LEVEL"] = version.logging.application_log_level or "INFO"
+    else:
+        variables["AWS_LAMBDA_LOG_FORMAT"] = "Text"
+    return variables

@@ -1,0 +1,86 @@
+"""Start reading here: the life of an invocation, between the doors and the environments."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lambent.environments import SandboxError
+from lambent.model.errors import ServiceError
+
+if TYPE_CHECKING:
+    from lambent.environments import EnvironmentPool
+    from lambent.invocation.admission import Admission
+    from lambent.invocation.catalog import Catalog
+    from lambent.invocation.concurrency import ConcurrencyLimiter
+    from lambent.model.concurrency import ConcurrencyLease
+    from lambent.model.function import FunctionVersion
+    from lambent.model.invocation import Invocation, InvocationResult, InvokeRequest
+
+# A call that no handler has seen may be tried on another environment; each try has failed for a reason of its own.
+_TRIES = 3
+
+
+class Invoker:
+    """Runs invocations. Scope: node. Keeps no state of its own."""
+
+    def __init__(
+        self, catalog: Catalog, admission: Admission, concurrency: ConcurrencyLimiter, environments: EnvironmentPool
+    ) -> None:
+        self._catalog = catalog
+        self._admission = admission
+        self._concurrency = concurrency
+        self._environments = environments
+
+    def invoke(self, request: InvokeRequest) -> InvocationBlock:
+        """Return a context that runs the invocation on entering and yields its InvocationResult.
+
+        The entering task must not be cancelled: a function runs on when its client went away.
+
+        Entering raises:
+            ResourceNotFoundError, ResourceConflictError, TooManyRequestsError: see catalog, admission, concurrency.
+            ServiceError: the environment was lost (500); the text says whether the function had begun.
+        """
+        return InvocationBlock(self, request)
+
+    async def run(self, request: InvokeRequest) -> InvocationResult:
+        """Run one invocation to its answer: the six steps of ARCHITECTURE.md. Raises as `invoke`."""
+        version = self._catalog.resolve(request.function)
+        invocation = self._admission.admit(request, version)
+        with self._concurrency.lease(version) as lease:
+            return await self._run(invocation, lease)
+
+    def check(self, request: InvokeRequest) -> FunctionVersion:
+        """Return the version that would run, after the checks that an invocation passes (InvocationType=DryRun)."""
+        version = self._catalog.resolve(request.function)
+        self._admission.admit(request, version)
+        return version
+
+    async def _run(self, invocation: Invocation, lease: ConcurrencyLease) -> InvocationResult:
+        failure: SandboxError | None = None
+        for _ in range(_TRIES):
+            try:
+                environment = await self._environments.acquire(invocation.version)
+                return await environment.invoke(invocation, lease)
+            except SandboxError as error:
+                if error.is_started:
+                    raise ServiceError(
+                        f"The execution environment was lost while the function was running: {error}"
+                    ) from error
+                failure = error
+        raise ServiceError(f"No execution environment could be made: {failure}") from failure
+
+
+class InvocationBlock:
+    """The context of `Invoker.invoke`. The result's body is valid inside the block."""
+
+    __slots__ = ("_invoker", "_request")
+
+    def __init__(self, invoker: Invoker, request: InvokeRequest) -> None:
+        self._invoker = invoker
+        self._request = request
+
+    async def __aenter__(self) -> InvocationResult:
+        return await self._invoker.run(self._request)
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        return None
