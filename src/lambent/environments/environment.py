@@ -88,7 +88,7 @@ class ExecutionEnvironment:
         self._runtime_version = runtime_version
         self._around = around
         self._clock = around.clock
-        self._session = RuntimeSession(self._settle)
+        self._session = RuntimeSession(self._runtime_free)
         self._log = LogWriter(reference, around.sink, around.clock, around.rules.log_bytes_per_invocation_max)
         self._server: asyncio.Server | None = None
         self._endpoint_server: asyncio.AbstractServer | None = None
@@ -98,6 +98,10 @@ class ExecutionEnvironment:
         self._restarts = 0
         self._memory_sampled_ns = 0
         self._settles = 0
+        # True until it was idle once, and from an invocation's begin until its REPORT is written: only then does an
+        # idle runtime make the environment free.
+        self._is_invoking = True
+        self._is_init_reported = False
         self._running = asyncio.Event()
         self._running.set()
 
@@ -154,11 +158,12 @@ class ExecutionEnvironment:
         Raises:
             SandboxError: the sandbox failed; `is_started` says whether the handler may have begun.
         """
+        self._is_invoking = True
         if self.is_frozen:
             self.thaw()
         self._log.begin_invocation(wants_tail=invocation.wants_log_tail)
         try:
-            if self.state is EnvironmentState.COLD:
+            if not self._is_init_reported:
                 await self._first_init()
             begun_ns = self._clock.monotonic_ns()
             begun_ms = self._clock.time_ms()
@@ -169,20 +174,21 @@ class ExecutionEnvironment:
             outcome = await self._exchange(invocation, lease, begun_ms)
         except SandboxError as error:
             self._end(str(error))
+            await self._close()
             raise
         duration_ms = (self._clock.monotonic_ns() - begun_ns) / 1e6
         self._read_log()
         if isinstance(outcome, Lost):
             self._end(outcome.reason)
+            await self._close()
             raise SandboxError(outcome.reason, is_started=True)
         result = self._conclude(invocation, outcome, duration_ms)
-        if not isinstance(outcome, Answered):
-            # What is left inside stays stopped; the next invocation resets it.
-            self.freeze()
-            self._settle()
-        elif self.state is EnvironmentState.SETTLING:
+        self._is_invoking = False
+        if self.state is EnvironmentState.SETTLING:
             left_seconds = self.version.timeout_seconds - duration_ms / 1000
             asyncio.get_running_loop().call_later(max(left_seconds, 0.0), self._settling_overdue, self._settles)
+        else:
+            self._settle()
         return result
 
     async def _exchange(self, invocation: Invocation, lease: ConcurrencyLease, begun_ms: int) -> Outcome:
@@ -214,13 +220,15 @@ class ExecutionEnvironment:
             timer.cancel()
         if isinstance(failed, Lost):
             raise SandboxError(failed.reason)
+        self._is_init_reported = True
         self._report_init("init", failed, self._started_ns)
 
     async def _restart(self) -> Outcome | None:
         started_ns = self._clock.monotonic_ns()
         self._restarts += 1
         self._running.clear()
-        self.is_frozen = False
+        if self.is_frozen:
+            self.thaw()
         await self._sandbox.reset()
         self._session.restarted()
         self._running.set()
@@ -305,13 +313,16 @@ class ExecutionEnvironment:
             return
         self._session.fail(exited)
         if state is EnvironmentState.SETTLING:
-            self._settle()
+            self._runtime_free()
 
     def _settling_overdue(self, settles: int) -> None:
         # The runtime answered and never came back for the next one: its time is over like any other.
         if settles == self._settles and self.state is EnvironmentState.SETTLING:
             self._session.fail(DeadlinePassed())
-            self.freeze()
+            self._settle()
+
+    def _runtime_free(self) -> None:
+        if not self._is_invoking:
             self._settle()
 
     def _end(self, reason: str) -> None:
@@ -320,6 +331,9 @@ class ExecutionEnvironment:
 
     def _settle(self) -> None:
         self._settles += 1
+        if self.state is EnvironmentState.BROKEN:
+            # What is left inside stays stopped; the next invocation resets it.
+            self.freeze()
         lease, self._lease = self._lease, None
         if lease is not None:
             lease.release()

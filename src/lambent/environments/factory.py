@@ -6,10 +6,9 @@ import os.path
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lambent.environments.runtimes.catalogue import RuntimePlan, Unavailable
-
 from lambent.environments.environment import ExecutionEnvironment, ServeListener, Surroundings
 from lambent.environments.log_writer import iso_time
+from lambent.environments.runtimes.plan import RuntimePlan, Unavailable
 from lambent.environments.sandbox.sandbox import SandboxError, Specialisation
 from lambent.environments.variables import EnvironmentFacts, environment_variables
 from lambent.model.environment import InitializationType

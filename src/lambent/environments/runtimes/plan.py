@@ -1,0 +1,34 @@
+"""How a function version is run on this machine, or why it cannot be."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from lambent.environments.sandbox.sandbox import SandboxKind
+
+
+@dataclass(frozen=True, slots=True)
+class RuntimePlan:
+    """What to prewarm and what to start.
+
+    `argv` is empty for the pooled families. `runtime_version` is INIT_START's Runtime Version ("python:3.11.v7").
+    `notice` is said once in the function's log (the nearest interpreter was taken). `variables` are the runtime
+    family's own (AWS_EXECUTION_ENV, NODE_PATH …).
+    """
+
+    kind: SandboxKind
+    runtime_version: str
+    argv: tuple[str, ...] = ()
+    notice: str | None = None
+    variables: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Unavailable:
+    """This machine cannot run it; `reason` says what to install."""
+
+    reason: str
