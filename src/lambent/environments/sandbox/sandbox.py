@@ -49,7 +49,8 @@ class SandboxKind:
 
     `runtime` is the interpreter that waits inside (None for EXEC without one). `client_directory` is the absolute
     host directory of the runtime client, mounted read-only at /var/runtime. `preload_sdk` selects the zygote that has
-    boto3 loaded. `memory_mib` is set for NODEJS only (its heap flags are fixed at start).
+    boto3 loaded. `memory_mib` is set for NODEJS only (its heap flags are fixed at start). `sdk_directory` is the
+    absolute host directory that holds the AWS SDK's modules, shown read-only at /var/sdk.
     """
 
     family: RuntimeFamily
@@ -58,6 +59,7 @@ class SandboxKind:
     client_directory: str | None = None
     preload_sdk: bool = False
     memory_mib: int | None = None
+    sdk_directory: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,79 @@
+"""Starts the launcher while the daemon is still root, and lets the daemon give its rights up afterwards."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import socket
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+_PR_CAPBSET_DROP = 24
+_PR_SET_NO_NEW_PRIVS = 38
+_CAPABILITIES_MAX = 64
+
+
+@dataclass(frozen=True, slots=True)
+class LauncherOptions:
+    """What root decides once. `readable` are absolute directories that sandboxes may show beside /usr (interpreter
+    roots, runtime clients, SDKs): the daemon can ask for nothing else. Environment n has host ids `uid_base` + n.
+    """
+
+    data_directory: Path
+    readable: tuple[str, ...] = ()
+    uid_base: int = 2_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Launcher:
+    """The daemon's end of the launcher's socket. The launcher ends, with all sandboxes, when it is closed."""
+
+    socket: socket.socket
+    process: subprocess.Popen[bytes]
+
+    def stop(self, timeout_seconds: float = 10.0) -> None:
+        """Close the socket and wait until the launcher has killed everything and ended. May block."""
+        self.socket.close()
+        self.process.wait(timeout_seconds)
+
+
+def start_launcher(options: LauncherOptions) -> Launcher:
+    """Start guard and supervisor with this process's rights: root gives L2, an ordinary user L1."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    text = json.dumps(
+        {
+            "data_directory": str(options.data_directory.resolve()),
+            "readable": list(options.readable),
+            "uid_base": options.uid_base,
+            "is_rootless": os.geteuid() != 0,
+        }
+    )
+    program = Path(__file__).with_name("launcher") / "__main__.py"
+    command = [os.path.realpath(sys.executable), "-I", "-S", "-B", str(program), str(theirs.fileno()), text]
+    with theirs:
+        process = subprocess.Popen(
+            command, pass_fds=(theirs.fileno(),), stdin=subprocess.DEVNULL, env={"PATH": os.defpath}, cwd="/"
+        )
+    ours.setblocking(False)
+    return Launcher(ours, process)
+
+
+def drop_rights(uid: int) -> None:
+    """Become the unprivileged account `uid` (gid the same) for ever: no groups, no capabilities, NO_NEW_PRIVS.
+
+    Does nothing when the process is not root. Raises OSError.
+    """
+    if os.geteuid() != 0:
+        return
+    libc = ctypes.CDLL(None, use_errno=True)
+    for capability in range(_CAPABILITIES_MAX):
+        if libc.prctl(_PR_CAPBSET_DROP, ctypes.c_ulong(capability), 0, 0, 0) != 0:
+            break
+    os.setgroups([])
+    os.setresgid(uid, uid, uid)
+    os.setresuid(uid, uid, uid)
+    if libc.prctl(_PR_SET_NO_NEW_PRIVS, ctypes.c_ulong(1), 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "NO_NEW_PRIVS")

@@ -1,0 +1,60 @@
+"""Keeps a supervisor running as long as the daemon lives. Tiny on purpose: it is what must not crash."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import socket
+import sys
+import time
+
+from . import syscalls
+from .options import read_options
+from .supervisor import Supervisor
+
+RESTART_PAUSE_SECONDS = 0.1
+QUICK_FAILURES_MAX = 5
+QUICK_SECONDS = 2.0
+
+
+def main(arguments: list[str]) -> None:
+    """`guard FD OPTIONS`: start supervisors on the socket FD until one ends because the daemon has gone."""
+    fd = int(arguments[0])
+    generation = 0
+    quick_failures = 0
+    while quick_failures < QUICK_FAILURES_MAX:
+        generation += 1
+        started = time.monotonic()
+        pid = os.fork()
+        if pid == 0:
+            _supervise(fd, arguments[1], generation)
+        _, status = os.waitpid(pid, 0)
+        if status == 0 or _is_hung_up(fd):
+            return
+        quick_failures = quick_failures + 1 if time.monotonic() - started < QUICK_SECONDS else 0
+        print(f"lambent launcher: the supervisor ended with status {status}, starting another", file=sys.stderr)
+        time.sleep(RESTART_PAUSE_SECONDS)
+
+
+def _is_hung_up(fd: int) -> bool:
+    poll = select.poll()
+    poll.register(fd, 0)
+    return bool(poll.poll(0))
+
+
+def _supervise(fd: int, text: str, generation: int) -> None:
+    status = 70
+    try:
+        syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
+        daemon = socket.socket(fileno=fd)
+        Supervisor(read_options(text), daemon, generation).run()
+        status = 0
+    except BaseException as error:
+        import traceback
+
+        traceback.print_exception(error)
+    finally:
+        os._exit(status)

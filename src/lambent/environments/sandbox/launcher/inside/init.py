@@ -1,0 +1,190 @@
+"""Pid 1 of every sandbox: starts, watches, reaps and resets; takes commands over its socket only.
+
+It is a raw clone of the zygote without any fork hook, so it shares nearly all of the zygote's memory. Python 3.8 and
+newer. It is not dumpable: that guards /proc/1/mem and its sockets from the customer's processes, which have its uid.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import socket
+from typing import Any, NoReturn
+
+from .. import channel, syscalls
+from . import preparation
+
+USER_ID = 993
+GROUP_ID = 990
+
+
+class Init:
+    """One sandbox from inside. `family` is python, nodejs or exec; `argv` starts node."""
+
+    def __init__(self, family: str, argv: list[str], program: bytes) -> None:
+        self._family = family
+        self._argv = argv
+        self._program = program
+        self._runtime_pid = 0
+        self._preparer_pid = 0
+        self._data_mib: int | None = None
+
+    def run(self, commands_fd: int, messages_fd: int, cgroup_fds: list[int]) -> NoReturn:
+        """Become pid 1; never returns."""
+        self._commands = socket.socket(fileno=commands_fd)
+        self._messages = socket.socket(fileno=messages_fd)
+        go, fds = channel.receive(self._commands)
+        if go is None:
+            os._exit(0)
+        channel.close_all(fds)
+        for fd in cgroup_fds:
+            os.write(fd, b"0")
+            os.close(fd)
+        _become_user()
+        syscalls.unshare(syscalls.CLONE_NEWCGROUP)
+        syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
+        signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP))
+        self._log_read, self._log_write = os.pipe()
+        self._start_first(go)
+        os.close(self._log_read)
+        syscalls.drop_all_rights()
+        syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
+        self._watch()
+
+    def _start_first(self, go: dict[str, Any]) -> None:
+        is_node = self._family == "nodejs"
+        prepared_read, prepared_write = os.pipe() if is_node else (-1, -1)
+        pid = syscalls.fork()
+        if pid == 0:
+            self._prepare(go, prepared_write)
+        if not is_node:
+            self._runtime_pid = pid
+            return
+        self._preparer_pid = pid
+        os.close(prepared_write)
+        if os.read(prepared_read, 1):
+            os.close(prepared_read)
+            self._start_node()
+
+    def _prepare(self, go: dict[str, Any], prepared_write: int) -> NoReturn:
+        """Pid 2, with every right inside this sandbox and none outside."""
+        try:
+            self._commands.close()
+            preparation.prepare(go, self._log_read, self._messages)
+            os.close(self._log_read)
+            if prepared_write >= 0:
+                os.write(prepared_write, b"1")
+                os.close(prepared_write)
+                preparation.wait_for_mounts(self._messages)
+                os._exit(0)
+            start = preparation.wait_for_mounts(self._messages)
+            self._become_runtime(start)
+        except BaseException as error:
+            _report_failure(self._messages, error)
+        os._exit(70)
+
+    def _become_runtime(self, start: dict[str, Any]) -> NoReturn:
+        if not start:
+            start = preparation.wait_for_start(self._messages)
+        if self._family == "exec" or start.get("argv"):
+            preparation.give_up_rights(self._log_write, None, self._program, start.get("data_mib"))
+            preparation.run_program(start["argv"], start["variables"])
+        preparation.give_up_rights(self._log_write, None, self._program, start.get("data_mib"))
+        preparation.run_python(start)
+
+    def _start_node(self) -> None:
+        """Start node with one end of a stream pair as descriptor 3; the daemon gets the other end."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        pid = syscalls.fork()
+        if pid == 0:
+            try:
+                ours.close()
+                preparation.give_up_rights(self._log_write, theirs.fileno(), self._program, self._data_mib)
+                preparation.run_program(self._argv, {"PATH": "/usr/local/bin:/usr/bin:/bin"})
+            finally:
+                os._exit(70)
+        self._runtime_pid = pid
+        channel.send(self._commands, {"node": True}, [ours.fileno()])
+        ours.close()
+        theirs.close()
+
+    def _watch(self) -> NoReturn:
+        waker = syscalls.signal_fd({signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
+        poll = select.poll()
+        poll.register(waker, select.POLLIN)
+        poll.register(self._commands.fileno(), select.POLLIN)
+        while True:
+            for fd, _ in poll.poll():
+                if fd == waker:
+                    with contextlib.suppress(BlockingIOError):
+                        os.read(waker, 4096)
+                    self._reap()
+                else:
+                    self._obey()
+
+    def _reap(self) -> None:
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            if pid == self._runtime_pid:
+                self._runtime_pid = 0
+                channel.send(self._commands, {"exit": status})
+
+    def _obey(self) -> None:
+        message, fds = channel.receive(self._commands)
+        channel.close_all(fds)
+        if message is None:
+            os._exit(0)
+        if "signal" in message:
+            if self._runtime_pid:
+                os.kill(self._runtime_pid, message["signal"])
+        elif "signal_all" in message:
+            _signal_all(message["signal_all"])
+        elif "reset" in message:
+            self._reset()
+
+    def _reset(self) -> None:
+        """Kill everybody else, reap them all, start the runtime again. Mounts, link, cgroups and sockets stay."""
+        self._runtime_pid = 0
+        while True:
+            _signal_all(signal.SIGKILL)
+            try:
+                os.waitpid(-1, 0)
+            except ChildProcessError:
+                break
+        channel.send(self._commands, {"reset": True})
+        if self._family == "nodejs":
+            self._start_node()
+            return
+        pid = syscalls.fork()
+        if pid == 0:
+            try:
+                self._commands.close()
+                self._become_runtime({})
+            except BaseException as error:
+                _report_failure(self._messages, error)
+            os._exit(70)
+        self._runtime_pid = pid
+
+
+def _become_user() -> None:
+    os.setresgid(GROUP_ID, GROUP_ID, GROUP_ID)
+    with contextlib.suppress(PermissionError):  # Rootless: setgroups is denied in the parent namespace and stays so.
+        os.setgroups([])
+    os.setresuid(USER_ID, USER_ID, USER_ID)
+
+
+def _signal_all(number: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(-1, number)
+
+
+def _report_failure(messages: socket.socket, error: BaseException) -> None:
+    with contextlib.suppress(OSError):
+        channel.send(messages, {"failed": f"{type(error).__name__}: {error}"})

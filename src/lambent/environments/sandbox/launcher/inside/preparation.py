@@ -1,0 +1,137 @@
+"""What pid 2 does: prepare the sandbox, wait for code and variables, give up every right, become the runtime.
+
+Runs on Python 3.8 and newer. Everything here is trusted until `_become_runtime`.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import socket
+import sys
+from typing import Any, NoReturn
+
+from .. import channel, netlink, seccomp, syscalls
+
+RUNTIME_PORT = 9001
+ENDPOINT_PORT = 4566
+DESCRIPTORS_MAX = 1024
+PROCESSES_MAX = 1024
+OUT_OF_MEMORY_SCORE = "900"
+
+
+def prepare(go: dict[str, Any], log_read: int, messages: socket.socket) -> None:
+    """Mount /proc, name the host, bring the network up, make the sockets and hand them to the daemon."""
+    syscalls.mount("none", "/", None, syscalls.MS_REC | syscalls.MS_PRIVATE)
+    hidden = syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOEXEC
+    syscalls.mount("proc", "/proc", "proc", hidden)
+    socket.sethostname(go["hostname"])
+    link = go["link"]
+    netlink.configure_inside(None if link is None else netlink.Link(*link))
+    sockets = [_listen(RUNTIME_PORT), _listen(ENDPOINT_PORT)]
+    if link is not None:
+        sockets += [_bind_datagrams(53), _listen(53)]
+    channel.send(messages, {"ready": len(sockets)}, [log_read, *(each.fileno() for each in sockets)])
+    for each in sockets:
+        each.close()
+
+
+def wait_for_mounts(messages: socket.socket) -> dict[str, Any]:
+    """Attach what the supervisor sends; return the daemon's start message if it came first, else an empty one."""
+    start: dict[str, Any] = {}
+    while True:
+        message, fds = channel.receive(messages)
+        if message is None:
+            os._exit(0)
+        if "start" in message:
+            start = message["start"]
+            continue
+        for index, fd in enumerate(fds):
+            syscalls.move_mount(fd, message["mounts"][index])
+            os.close(fd)
+        if message.get("tmpfs_mib"):
+            options = f"size={message['tmpfs_mib']}m,mode=1777"
+            syscalls.mount("tmpfs", "/tmp", "tmpfs", syscalls.MS_NOSUID | syscalls.MS_NODEV, options)
+        channel.send(messages, {"mounted": True})
+        return start
+
+
+def wait_for_start(messages: socket.socket) -> dict[str, Any]:
+    """Return the daemon's start message."""
+    while True:
+        message, fds = channel.receive(messages)
+        channel.close_all(fds)
+        if message is None:
+            os._exit(0)
+        if "start" in message:
+            start: dict[str, Any] = message["start"]
+            return start
+
+
+def give_up_rights(log_write: int, keep: int | None, program: bytes, data_mib: int | None) -> None:
+    """Leave only what a customer's process may have; descriptor `keep` becomes number 3."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (DESCRIPTORS_MAX, DESCRIPTORS_MAX))
+    resource.setrlimit(resource.RLIMIT_NPROC, (PROCESSES_MAX, PROCESSES_MAX))
+    if data_mib:
+        resource.setrlimit(resource.RLIMIT_DATA, (data_mib << 20, data_mib << 20))
+    os.setsid()
+    os.dup2(log_write, 1)
+    os.dup2(log_write, 2)
+    lowest = 3
+    if keep is not None:
+        os.dup2(keep, 3, inheritable=True)
+        lowest = 4
+    syscalls.close_from(lowest)
+    syscalls.drop_all_rights()
+    syscalls.prctl(syscalls.PR_SET_DUMPABLE, 1)
+    _raise_oom_score()
+    seccomp.install(program)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
+def run_python(start: dict[str, Any]) -> NoReturn:
+    """Become the function's Python runtime."""
+    variables: dict[str, str] = start["variables"]
+    os.environ.clear()
+    os.environ.update(variables)
+    for name in [name for name in sys.modules if name == "launcher" or name.startswith("launcher.")]:
+        del sys.modules[name]
+    sys.argv = [""]
+    import lambent_runtime  # type: ignore[import-not-found]
+
+    lambent_runtime.main(variables)
+    os._exit(0)
+
+
+def run_program(argv: list[str], variables: dict[str, str]) -> NoReturn:
+    """Become another program; 127 with a line in the log when it cannot be started."""
+    for number in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT):
+        signal.signal(number, signal.SIG_DFL)
+    try:
+        os.chdir("/var/task")
+        os.execve(argv[0], argv, variables)
+    except OSError as error:
+        os.write(2, f"Couldn't start {argv[0]}: {os.strerror(error.errno or 0)}\n".encode())
+    os._exit(127)
+
+
+def _raise_oom_score() -> None:
+    fd = os.open("/proc/self/oom_score_adj", os.O_WRONLY)
+    os.write(fd, OUT_OF_MEMORY_SCORE.encode())
+    os.close(fd)
+
+
+def _listen(port: int) -> socket.socket:
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind(("127.0.0.1", port))
+    listener.listen(128)
+    return listener
+
+
+def _bind_datagrams(port: int) -> socket.socket:
+    datagrams = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+    datagrams.bind(("127.0.0.1", port))
+    return datagrams

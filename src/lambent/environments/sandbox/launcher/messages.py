@@ -1,0 +1,88 @@
+"""The closed set of messages that the supervisor takes from the daemon, and their check.
+
+The daemon may be hostile: whatever is not exactly one of these is refused, and nothing else happens.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+IDENTIFIER_MAX = 2**31
+TEXT_BYTES_MAX = 4096
+LIST_MAX = 32
+MESSAGE_BYTES_MAX = 65536
+
+_IDENTIFIER = ("int", 1, IDENTIFIER_MAX)
+_TEXT = ("text", 0, TEXT_BYTES_MAX)
+_OPTIONAL_TEXT = ("optional_text", 0, TEXT_BYTES_MAX)
+_TEXTS = ("texts", 0, LIST_MAX)
+_BOOL = ("bool", 0, 1)
+
+SCHEMA: dict[str, dict[str, tuple[str, int, int]]] = {
+    "zygote": {
+        "zygote": _IDENTIFIER,
+        "family": _TEXT,
+        "executable": _OPTIONAL_TEXT,
+        "roots": _TEXTS,
+        "client_directory": _OPTIONAL_TEXT,
+        "sdk_directory": _OPTIONAL_TEXT,
+        "preload_sdk": _BOOL,
+        "is_fresh": _BOOL,
+    },
+    "end_zygote": {"zygote": _IDENTIFIER},
+    "create": {"id": _IDENTIFIER, "zygote": _IDENTIFIER, "argv": _TEXTS},
+    "specialise": {
+        "id": _IDENTIFIER,
+        "code": _TEXT,
+        "layers": _OPTIONAL_TEXT,
+        "memory_mib": ("int", 1, 65536),
+        "tmp_mib": ("int", 1, 65536),
+    },
+    "cpu": {"id": _IDENTIFIER, "millicpus": ("int", 1, 1_024_000)},
+    "close": {"id": _IDENTIFIER},
+}
+
+
+class RefusedError(Exception):
+    """The message is not one of the closed set, or names something it may not name."""
+
+
+def parse(data: bytes, generation: int) -> dict[str, Any] | None:
+    """Return one checked message, None when it was meant for an earlier supervisor. Raises RefusedError."""
+    if len(data) > MESSAGE_BYTES_MAX:
+        raise RefusedError("too long")
+    try:
+        message = json.loads(data)
+    except (ValueError, RecursionError):
+        raise RefusedError("not JSON") from None
+    if not isinstance(message, dict):
+        raise RefusedError("not an object")
+    kind = message.pop("kind", None)
+    schema = SCHEMA.get(kind) if isinstance(kind, str) else None
+    if schema is None:
+        raise RefusedError("unknown kind")
+    sent = message.pop("generation", None)
+    if type(sent) is not int:
+        raise RefusedError("no generation")
+    if message.keys() != schema.keys():
+        raise RefusedError(f"{kind}: wrong members")
+    for name, rule in schema.items():
+        if not _fits(message[name], *rule):
+            raise RefusedError(f"{kind}: bad {name}")
+    if sent != generation:
+        return None
+    message["kind"] = kind
+    return message
+
+
+def _fits(value: object, form: str, low: int, high: int) -> bool:
+    if form == "int":
+        return type(value) is int and low <= value <= high
+    if form == "bool":
+        return type(value) is bool
+    if form == "texts":
+        return isinstance(value, list) and len(value) <= high and all(_fits(each, *_TEXT) for each in value)
+    if value is None:
+        return form == "optional_text"
+    return isinstance(value, str) and "\0" not in value and value.isprintable() and len(value) <= high

@@ -1,0 +1,127 @@
+"""Detached mounts of a function's code, and the minimal root that a zygote and its sandboxes live in."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from . import syscalls
+
+USER_NAME = "sbx_user1051"
+USER_ID = 993
+GROUP_ID = 990
+_READ_ONLY = syscalls.MOUNT_ATTR_RDONLY | syscalls.MOUNT_ATTR_NOSUID | syscalls.MOUNT_ATTR_NODEV
+_DEVICES = ("null", "zero", "full", "random", "urandom")
+_STAGING = "/tmp"
+_BOUND = ("/etc/ssl/certs", "/etc/pki/tls/certs", "/etc/pki/ca-trust/extracted", "/etc/alternatives")
+_COPIED = (
+    "/etc/ld.so.cache",
+    "/etc/localtime",
+    "/etc/services",
+    "/etc/protocols",
+    "/etc/ssl/openssl.cnf",
+    "/etc/mime.types",
+    "/etc/timezone",
+)
+_WRITTEN = {
+    "/etc/passwd": "root:x:0:0:root:/root:/sbin/nologin\n"
+    f"{USER_NAME}:x:{USER_ID}:{GROUP_ID}::/home/{USER_NAME}:/sbin/nologin\n",
+    "/etc/group": f"root:x:0:\n{USER_NAME}:x:{GROUP_ID}:\n",
+    "/etc/resolv.conf": "nameserver 127.0.0.1\noptions timeout:2 attempts:2\n",
+    "/etc/nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\nservices: files\nprotocols: files\n",
+}
+_LINKS = {"/dev/fd": "/proc/self/fd", "/dev/stdin": "fd/0", "/dev/stdout": "fd/1", "/dev/stderr": "fd/2"}
+
+
+@dataclass(frozen=True, slots=True)
+class RootPlan:
+    """What a zygote's root shows beside /usr: host directory → place inside, all read-only."""
+
+    directories: dict[str, str]
+    hosts: str = "127.0.0.1 localhost\n::1 localhost\n"
+
+
+def code_mount(data_directory_fd: int, path: str, userns_fd: int | None = None) -> int:
+    """Return a detached read-only mount of a directory strictly below the data directory. Raises OSError."""
+    fd = syscalls.open_beneath(data_directory_fd, path, os.O_PATH | os.O_DIRECTORY)
+    try:
+        tree = syscalls.open_tree_clone(fd)
+    finally:
+        os.close(fd)
+    try:
+        syscalls.mount_setattr(tree, "", _READ_ONLY)
+        if userns_fd is not None:
+            syscalls.mount_setattr(tree, "", syscalls.MOUNT_ATTR_IDMAP, userns_fd=userns_fd)
+    except OSError:
+        os.close(tree)
+        raise
+    return tree
+
+
+def enter_minimal_root(plan: RootPlan, *, is_rootless: bool) -> None:
+    """Give this (freshly forked) process a mount namespace with nothing but what `plan` names."""
+    syscalls.unshare(syscalls.CLONE_NEWNS)
+    syscalls.mount("none", "/", None, syscalls.MS_REC | syscalls.MS_PRIVATE)
+    trees = [("/usr", _detach("/usr"), _READ_ONLY)]
+    trees += [(inside, _detach(host), _READ_ONLY) for host, inside in plan.directories.items()]
+    trees += [(path, _detach(path), _READ_ONLY) for path in _BOUND if os.path.isdir(path)]
+    no_set_id = syscalls.MOUNT_ATTR_NOSUID
+    trees += [(f"/dev/{name}", _detach(f"/dev/{name}"), no_set_id) for name in _DEVICES]
+    if is_rootless:
+        trees.append(("/proc", _detach("/proc"), 0))
+    trees += [(path, _detach(path), _READ_ONLY) for path in ("/bin", "/sbin", "/lib", "/lib64") if _is_real(path)]
+    copies = {path: _read(path) for path in _COPIED if os.path.isfile(path)}
+    links = {path: os.readlink(path) for path in ("/bin", "/sbin", "/lib", "/lib64") if os.path.islink(path)}
+    syscalls.mount("tmpfs", _STAGING, "tmpfs", syscalls.MS_NOSUID | syscalls.MS_NODEV, "mode=755,size=16m")
+    for directory in ("proc", "tmp", "opt", "var/task", "var/runtime", "dev", "etc", "run"):
+        os.makedirs(f"{_STAGING}/{directory}", 0o755, exist_ok=True)
+    _fill(copies | {path: text.encode() for path, text in (_WRITTEN | {"/etc/hosts": plan.hosts}).items()})
+    for path, target in (links | _LINKS).items():
+        os.symlink(target, _STAGING + path)
+    for inside, tree, attributes in trees:
+        _attach(tree, _STAGING + inside, attributes)
+    if not is_rootless:
+        syscalls.mount("proc", _STAGING + "/proc", "proc", syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOEXEC)
+    syscalls.mount_setattr(syscalls.AT_FDCWD, _STAGING, _READ_ONLY)
+    os.chdir(_STAGING)
+    syscalls.pivot_root(".", ".")
+    syscalls.umount(".")
+    os.chdir("/")
+
+
+def _detach(path: str) -> int:
+    fd = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    try:
+        return syscalls.open_tree_clone(fd, is_recursive=True)
+    finally:
+        os.close(fd)
+
+
+def _attach(tree: int, target: str, attributes: int) -> None:
+    if _is_directory(tree):
+        os.makedirs(target, 0o755, exist_ok=True)
+    else:
+        os.close(os.open(target, os.O_CREAT | os.O_WRONLY, 0o644))
+    syscalls.mount_setattr(tree, "", attributes, is_recursive=True)
+    syscalls.move_mount(tree, target)
+    os.close(tree)
+
+
+def _is_directory(fd: int) -> bool:
+    return os.stat(f"/proc/self/fd/{fd}").st_mode & 0o170000 == 0o040000
+
+
+def _is_real(path: str) -> bool:
+    return os.path.isdir(path) and not os.path.islink(path)
+
+
+def _fill(files: dict[str, bytes]) -> None:
+    for path, content in files.items():
+        os.makedirs(os.path.dirname(_STAGING + path), 0o755, exist_ok=True)
+        with open(_STAGING + path, "wb") as file:
+            file.write(content)
+
+
+def _read(path: str) -> bytes:
+    with open(path, "rb") as file:
+        return file.read()

@@ -1,0 +1,356 @@
+"""One sandbox of levels L1 to L3, seen from the daemon: its sockets, its files, its state."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import socket
+from typing import TYPE_CHECKING, Any, Protocol
+
+from lambent.environments.sandbox.launcher import channel
+from lambent.environments.sandbox.memory_gauge import MemoryGauge
+from lambent.environments.sandbox.sandbox import RuntimeExit, RuntimeFamily, SandboxError
+
+if TYPE_CHECKING:
+    from lambent.environments.sandbox.sandbox import SandboxKind, Specialisation
+
+PREPARE_SECONDS_MAX = 30.0
+SPECIALISE_SECONDS_MAX = 15.0
+RESET_SECONDS_MAX = 10.0
+CLOSE_SECONDS_MAX = 5.0
+_FRESH_PYTHON = (
+    "import os, sys; sys.path.insert(0, '/var/runtime'); import lambent_runtime; lambent_runtime.main(dict(os.environ))"
+)
+
+
+class SupervisorDoor(Protocol):
+    """What a sandbox needs of its driver."""
+
+    is_fresh: bool
+    is_rootless: bool
+
+    def ask(self, message: dict[str, Any]) -> None:
+        """Send one message to the supervisor; never blocks."""
+
+    def forget(self, identifier: int) -> None:
+        """The sandbox is closed and needs no more news."""
+
+
+class NamespaceSandbox:
+    """Scope: node. When the supervisor dies, all its processes are dead and it counts as ended."""
+
+    def __init__(self, identifier: int, kind: SandboxKind, door: SupervisorDoor) -> None:
+        self.identifier = identifier
+        self._kind = kind
+        self._door = door
+        self._loop = asyncio.get_running_loop()
+        self._ended: asyncio.Future[str] = self._loop.create_future()
+        self._exited: asyncio.Future[RuntimeExit] = self._loop.create_future()
+        self._steps: dict[str, asyncio.Future[None]] = {}
+        self._sockets: dict[str, socket.socket] = {}
+        self._files: dict[str, int] = {}
+        self._gauge: MemoryGauge | None = None
+        self._start: dict[str, Any] = {}
+        self._is_started = False
+        self._is_closed = False
+        self._log_fd = -1
+        self.pid = 0
+
+    @property
+    def sandbox_id(self) -> str:
+        """Unique in this run of the daemon."""
+        return str(self.identifier)
+
+    @property
+    def runtime_api_address(self) -> str:
+        """What AWS_LAMBDA_RUNTIME_API says inside."""
+        return "127.0.0.1:9001"
+
+    @property
+    def runtime_listener(self) -> socket.socket:
+        """The listening socket of the Runtime API, made inside."""
+        return self._sockets["runtime"]
+
+    @property
+    def endpoint_listener(self) -> socket.socket | None:
+        """The listening socket of the AWS endpoint, made inside."""
+        return self._sockets.get("endpoint")
+
+    @property
+    def endpoint_address(self) -> str | None:
+        """The AWS endpoint as seen from inside."""
+        return "127.0.0.1:4566"
+
+    @property
+    def dns_sockets(self) -> tuple[socket.socket, socket.socket] | None:
+        """UDP and TCP socket of 127.0.0.1:53 inside, or None without a link to the outside."""
+        if "dns_udp" not in self._sockets:
+            return None
+        return self._sockets["dns_udp"], self._sockets["dns_tcp"]
+
+    @property
+    def log_fd(self) -> int:
+        """Read end of stdout and stderr, non-blocking."""
+        return self._log_fd
+
+    @property
+    def is_ended(self) -> bool:
+        """Whether all its processes are gone."""
+        return self._ended.done()
+
+    async def wait_prepared(self) -> None:
+        """Return when it can be specialised. Raises SandboxError."""
+        await self._wait_step("ready", PREPARE_SECONDS_MAX)
+        if self._kind.family is RuntimeFamily.NODEJS:
+            await self._wait_node()
+
+    async def specialise(self, specialisation: Specialisation) -> None:
+        """Mount the code, set limits, drop every right and start the runtime. Once. Raises SandboxError."""
+        argv = specialisation.argv
+        if self._kind.family is RuntimeFamily.PYTHON and self._door.is_fresh and self._kind.interpreter is not None:
+            argv = (self._kind.interpreter.executable, "-c", _FRESH_PYTHON)
+        self._start = {"variables": dict(specialisation.variables), "argv": list(argv)}
+        is_node = self._kind.family is RuntimeFamily.NODEJS
+        if not is_node:
+            self._say_start()
+        self._door.ask(
+            {
+                "kind": "specialise",
+                "id": self.identifier,
+                "code": specialisation.code_directory,
+                "layers": specialisation.layers_directory,
+                "memory_mib": specialisation.memory_mib,
+                "tmp_mib": specialisation.ephemeral_storage_mib,
+            }
+        )
+        await self._wait_step("mounted", SPECIALISE_SECONDS_MAX)
+        self._is_started = True
+        if is_node:
+            await self._start_node()
+
+    async def apply_cpu_limit(self, vcpus: float) -> None:
+        """Limit CPU from now on."""
+        if not self.is_ended:
+            self._door.ask({"kind": "cpu", "id": self.identifier, "millicpus": max(1, round(vcpus * 1000))})
+
+    def freeze(self) -> None:
+        """Order all processes inside to stop."""
+        self._set_frozen(is_frozen=True)
+
+    def thaw(self) -> None:
+        """Order all processes inside to run."""
+        self._set_frozen(is_frozen=False)
+
+    async def reset(self) -> None:
+        """Kill all but init and start the runtime again; /tmp, code, link and listeners stay. Raises SandboxError."""
+        if self._is_closed or self.is_ended:
+            raise SandboxError("the sandbox has ended", is_started=True)
+        self.thaw()
+        self._steps.pop("reset", None)
+        self._steps.pop("node", None)
+        self._command({"reset": True})
+        await self._wait_step("reset", RESET_SECONDS_MAX)
+        if self._exited.done():
+            self._exited = self._loop.create_future()
+        if self._kind.family is RuntimeFamily.NODEJS:
+            await self._wait_node()
+            await self._start_node()
+        else:
+            self._say_start()
+
+    async def wait_exited(self) -> RuntimeExit:
+        """Return when the current runtime process has ended, with its true status."""
+        return await asyncio.shield(self._exited)
+
+    def signal_runtime(self, signal_number: int) -> None:
+        """Send a signal to the runtime process."""
+        if not self._is_closed and not self.is_ended:
+            self._command({"signal": int(signal_number)})
+
+    def memory_peak_mib(self) -> int:
+        """Highest memory use so far without page cache, in MiB, rounded up."""
+        return self._gauge.peak_mib() if self._gauge is not None else 0
+
+    async def close(self) -> None:
+        """Kill everything, reap, close every socket and fd. Idempotent, bounded, never raises."""
+        if not self._is_closed:
+            self._is_closed = True
+            if not self.is_ended:
+                self._door.ask({"kind": "close", "id": self.identifier})
+            self._close_descriptors()
+            self._settle_exit(RuntimeExit(None, signal.SIGKILL))
+            self._fail_steps("closed")
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_SECONDS_MAX):
+                await asyncio.shield(self._ended)
+        self._door.forget(self.identifier)
+
+    # News from the supervisor and from inside.
+
+    def take_created(self, message: dict[str, Any], fds: list[int]) -> None:
+        """The supervisor's answer: pid, command and message sockets, control files."""
+        if self._is_closed:
+            channel.close_all(fds)
+            return
+        self.pid = message["pid"]
+        for name, fd in zip(("commands", "messages"), fds[:2], strict=True):
+            self._sockets[name] = socket.socket(fileno=fd)
+            self._sockets[name].setblocking(False)
+            self._loop.add_reader(fd, self._hear, name)
+        self._files = dict(zip(message["files"], fds[2:], strict=True))
+        self._gauge = MemoryGauge(self._files, self.pid)
+
+    def take_ended(self, reason: str) -> None:
+        """All its processes are gone."""
+        if not self._ended.done():
+            self._ended.set_result(reason)
+        self._hear_rest()
+        self._settle_exit(RuntimeExit(None, signal.SIGKILL, self._is_out_of_memory()))
+        self._fail_steps(reason)
+
+    def take_failure(self, reason: str) -> None:
+        """The supervisor could not do what was asked."""
+        self._fail_steps(reason)
+
+    def _hear_rest(self) -> None:
+        for name in ("commands", "messages"):
+            if name in self._sockets:
+                self._hear(name)
+
+    def _hear(self, name: str) -> None:
+        while name in self._sockets:
+            try:
+                data, fds = channel.receive_raw(self._sockets[name], socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                return
+            except OSError:
+                data, fds = b"", []
+            if not data:
+                self._loop.remove_reader(self._sockets[name])
+                self._sockets.pop(name).close()
+                return
+            self._take(json.loads(data), fds)
+
+    def _take(self, message: dict[str, Any], fds: list[int]) -> None:
+        if "ready" in message:
+            self._log_fd = fds[0]
+            os.set_blocking(self._log_fd, False)
+            for name, fd in zip(("runtime", "endpoint", "dns_udp", "dns_tcp"), fds[1:], strict=False):
+                self._sockets[name] = socket.socket(fileno=fd)
+            self._finish_step("ready")
+        elif "mounted" in message:
+            self._finish_step("mounted")
+        elif "reset" in message:
+            self._finish_step("reset")
+        elif "node" in message:
+            self._drop_socket("node")
+            self._sockets["node"] = socket.socket(fileno=fds[0])
+            self._sockets["node"].setblocking(False)
+            self._finish_step("node")
+        elif "exit" in message:
+            self._take_exit(message["exit"])
+        elif "failed" in message:
+            self._fail_steps(message["failed"])
+
+    def _take_exit(self, status: int) -> None:
+        if os.WIFSIGNALED(status):
+            number = os.WTERMSIG(status)
+            is_out_of_memory = number == signal.SIGKILL and self._is_out_of_memory()
+            self._settle_exit(RuntimeExit(None, number, is_out_of_memory))
+        else:
+            self._settle_exit(RuntimeExit(os.WEXITSTATUS(status), None))
+        if not self._is_started:
+            self._fail_steps("the process inside ended before its time")
+
+    def _is_out_of_memory(self) -> bool:
+        return self._gauge is not None and self._gauge.is_killed_since_last_asked()
+
+    def _settle_exit(self, runtime_exit: RuntimeExit) -> None:
+        if not self._exited.done():
+            self._exited.set_result(runtime_exit)
+
+    # Steps: things that happen once and are waited for with a deadline.
+
+    def _step(self, name: str) -> asyncio.Future[None]:
+        if name not in self._steps:
+            self._steps[name] = self._loop.create_future()
+            # A step that failed with nobody waiting for it is no news.
+            self._steps[name].add_done_callback(lambda future: future.cancelled() or future.exception())
+        return self._steps[name]
+
+    async def _wait_step(self, name: str, seconds_max: float) -> None:
+        step = self._step(name)
+        if (self.is_ended or self._is_closed) and not step.done():
+            raise SandboxError("the sandbox has ended", is_started=self._is_started)
+        try:
+            async with asyncio.timeout(seconds_max):
+                await asyncio.shield(step)
+        except TimeoutError:
+            raise SandboxError(f"no '{name}' within {seconds_max:g} s", is_started=self._is_started) from None
+
+    def _finish_step(self, name: str) -> None:
+        if not self._step(name).done():
+            self._step(name).set_result(None)
+
+    def _fail_steps(self, reason: str) -> None:
+        for name in ("ready", "mounted", "reset", "node"):
+            if not self._step(name).done():
+                self._step(name).set_exception(SandboxError(reason, is_started=self._is_started))
+
+    # Small things.
+
+    def _say_start(self) -> None:
+        try:
+            channel.send(self._sockets["messages"], {"start": self._start})
+        except (OSError, KeyError):
+            raise SandboxError("the sandbox does not listen", is_started=self._is_started) from None
+
+    async def _wait_node(self) -> None:
+        await self._wait_step("node", PREPARE_SECONDS_MAX)
+        try:
+            async with asyncio.timeout(PREPARE_SECONDS_MAX):
+                if not await self._loop.sock_recv(self._sockets["node"], 64):
+                    raise SandboxError("node ended before it was ready", is_started=self._is_started)
+        except (TimeoutError, OSError):
+            raise SandboxError("node does not get ready", is_started=self._is_started) from None
+
+    async def _start_node(self) -> None:
+        line = json.dumps({"variables": self._start["variables"]}).encode() + b"\n"
+        try:
+            async with asyncio.timeout(SPECIALISE_SECONDS_MAX):
+                await self._loop.sock_sendall(self._sockets["node"], line)
+        except (TimeoutError, OSError):
+            raise SandboxError("node does not listen", is_started=self._is_started) from None
+
+    def _command(self, message: dict[str, Any]) -> None:
+        with contextlib.suppress(OSError, KeyError):
+            channel.send(self._sockets["commands"], message)
+
+    def _set_frozen(self, *, is_frozen: bool) -> None:
+        if self._is_closed or self.is_ended:
+            return
+        if "freeze_v2" in self._files:
+            os.pwrite(self._files["freeze_v2"], b"1" if is_frozen else b"0", 0)
+        elif "freeze_v1" in self._files:
+            os.pwrite(self._files["freeze_v1"], b"FROZEN" if is_frozen else b"THAWED", 0)
+        else:
+            self._command({"signal_all": int(signal.SIGSTOP if is_frozen else signal.SIGCONT)})
+
+    def _drop_socket(self, name: str) -> None:
+        if name in self._sockets:
+            self._loop.remove_reader(self._sockets[name])
+            self._sockets.pop(name).close()
+
+    def _close_descriptors(self) -> None:
+        for name in list(self._sockets):
+            self._drop_socket(name)
+        channel.close_all(list(self._files.values()))
+        self._files = {}
+        if self._gauge is not None:
+            self._gauge.close()
+        if self._log_fd >= 0:
+            os.close(self._log_fd)
+            self._log_fd = -1

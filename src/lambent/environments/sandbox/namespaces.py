@@ -1,0 +1,262 @@
+"""Levels L1 to L3: sandboxes of Linux namespaces, made by the launcher's supervisor on the daemon's request."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import json
+import socket
+from collections import deque
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from lambent.environments.sandbox.launcher import channel
+from lambent.environments.sandbox.namespace_sandbox import NamespaceSandbox
+from lambent.environments.sandbox.sandbox import RuntimeFamily, SandboxError, SandboxKind
+from lambent.model.environment import IsolationLevel
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+ZYGOTE_SECONDS_MAX = 30.0
+READY_SECONDS_MAX = 20.0
+OUTBOX_MAX = 10_000
+_BOOTSTRAP = "/var/runtime/bootstrap.mjs"
+
+
+@dataclass(slots=True)
+class _ZygoteState:
+    key: int
+    ready: asyncio.Future[int]
+
+
+class NamespaceDriver:
+    """Scope: node. The supervisor's death ends all sandboxes; a new supervisor and new zygotes follow in a second."""
+
+    def __init__(self, launcher_socket: socket.socket, *, is_fresh: bool = False) -> None:
+        self._socket = launcher_socket
+        self.is_fresh = is_fresh
+        self.is_rootless = False
+        self._generation = 0
+        self._missing: dict[str, str] = {}
+        self._sandboxes: dict[int, NamespaceSandbox] = {}
+        self._zygotes: dict[SandboxKind, _ZygoteState] = {}
+        self._identifiers = itertools.count(1)
+        self._outbox: deque[bytes] = deque()
+        self._ready = asyncio.Event()
+        self._lost = asyncio.Event()
+        self.supervisor_pid = 0
+
+    @property
+    def level(self) -> IsolationLevel:
+        """The level it really gives, known once `wait_ready` has returned."""
+        if self.is_rootless:
+            return IsolationLevel.L1
+        return IsolationLevel.L3 if self.is_fresh else IsolationLevel.L2
+
+    @property
+    def missing_features(self) -> Mapping[str, str]:
+        """Feature → why this machine does not have it."""
+        return MappingProxyType(self._missing)
+
+    async def run(self) -> None:
+        """Listen to the supervisor until cancelled. Raises SandboxError when the launcher is gone for good."""
+        loop = asyncio.get_running_loop()
+        self._socket.setblocking(False)
+        loop.add_reader(self._socket, self._hear)
+        try:
+            await self._lost.wait()
+            raise SandboxError("the launcher has ended")
+        finally:
+            loop.remove_reader(self._socket)
+            loop.remove_writer(self._socket)
+
+    async def wait_ready(self) -> None:
+        """Return when `create` can be called. Raises SandboxError."""
+        try:
+            async with asyncio.timeout(READY_SECONDS_MAX):
+                await self._ready.wait()
+        except TimeoutError:
+            raise SandboxError("the launcher does not answer") from None
+
+    async def create(self, kind: SandboxKind) -> NamespaceSandbox:
+        """Prewarm one sandbox. Raises SandboxError."""
+        await self.wait_ready()
+        zygote = await self._ready_zygote(replace(kind, memory_mib=None))
+        sandbox = NamespaceSandbox(next(self._identifiers), kind, self)
+        self._sandboxes[sandbox.identifier] = sandbox
+        argv = _node_argv(kind) if kind.family is RuntimeFamily.NODEJS else []
+        self.ask({"kind": "create", "id": sandbox.identifier, "zygote": zygote, "argv": argv})
+        try:
+            await sandbox.wait_prepared()
+        except BaseException:
+            await sandbox.close()
+            raise
+        return sandbox
+
+    def zygote_ids(self) -> Mapping[SandboxKind, int]:
+        """Process ids of the running zygotes."""
+        return {
+            kind: state.ready.result()
+            for kind, state in self._zygotes.items()
+            if state.ready.done() and not state.ready.cancelled() and state.ready.exception() is None
+        }
+
+    def end_zygote(self, kind: SandboxKind) -> None:
+        """Let a zygote that is no longer needed go; its sandboxes live on."""
+        state = self._zygotes.pop(replace(kind, memory_mib=None), None)
+        if state is not None:
+            self.ask({"kind": "end_zygote", "zygote": state.key})
+
+    def ask(self, message: dict[str, Any]) -> None:
+        """Send one message to the supervisor; never blocks."""
+        self._outbox.append(json.dumps(message | {"generation": self._generation}).encode())
+        self._flush()
+
+    def forget(self, identifier: int) -> None:
+        """The sandbox is closed and needs no more news."""
+        self._sandboxes.pop(identifier, None)
+
+    def _flush(self) -> None:
+        while self._outbox:
+            try:
+                self._socket.send(self._outbox[0], socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                asyncio.get_running_loop().add_writer(self._socket, self._flush_later)
+                return
+            except OSError:
+                self._outbox.clear()
+                return
+            self._outbox.popleft()
+
+    def _flush_later(self) -> None:
+        asyncio.get_running_loop().remove_writer(self._socket)
+        self._flush()
+
+    async def _ready_zygote(self, kind: SandboxKind) -> int:
+        state = self._zygotes.get(kind)
+        if state is None:
+            state = self._start_zygote(kind)
+        try:
+            async with asyncio.timeout(ZYGOTE_SECONDS_MAX):
+                await asyncio.shield(state.ready)
+        except TimeoutError:
+            raise SandboxError("the zygote does not get ready") from None
+        return state.key
+
+    def _start_zygote(self, kind: SandboxKind) -> _ZygoteState:
+        state = _ZygoteState(next(self._identifiers), asyncio.get_running_loop().create_future())
+        state.ready.add_done_callback(lambda future: future.cancelled() or future.exception())
+        self._zygotes[kind] = state
+        interpreter = kind.interpreter
+        self.ask(
+            {
+                "kind": "zygote",
+                "zygote": state.key,
+                "family": kind.family.value,
+                "executable": interpreter.executable if interpreter is not None else None,
+                "roots": list(interpreter.roots) if interpreter is not None else [],
+                "client_directory": kind.client_directory,
+                "sdk_directory": kind.sdk_directory,
+                "preload_sdk": kind.preload_sdk,
+                "is_fresh": self.is_fresh,
+            }
+        )
+        return state
+
+    # News from the supervisor.
+
+    def _hear(self) -> None:
+        while True:
+            try:
+                data, fds = channel.receive_raw(self._socket, socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                return
+            except OSError:
+                data, fds = b"", []
+            if not data:
+                asyncio.get_running_loop().remove_reader(self._socket)
+                self._lose_everything("the launcher has ended")
+                self._lost.set()
+                return
+            self._take(json.loads(data), fds)
+
+    def _take(self, message: dict[str, Any], fds: list[int]) -> None:
+        match message["kind"]:
+            case "created":
+                self._take_created(message, fds)
+            case "ended":
+                sandbox = self._sandboxes.get(message["id"])
+                if sandbox is not None:
+                    sandbox.take_ended(message["reason"] or "the sandbox has ended")
+            case "zygote":
+                for state in self._zygotes.values():
+                    if state.key == message["zygote"] and not state.ready.done():
+                        state.ready.set_result(message["pid"])
+            case "zygote_ended":
+                self._take_zygote_end(message["zygote"], message["reason"])
+            case "failed":
+                self._take_failure(message)
+            case "hello":
+                self._take_hello(message)
+
+    def _take_created(self, message: dict[str, Any], fds: list[int]) -> None:
+        sandbox = self._sandboxes.get(message["id"])
+        if sandbox is None:
+            channel.close_all(fds)
+            self.ask({"kind": "close", "id": message["id"]})
+        else:
+            sandbox.take_created(message, fds)
+
+    def _take_failure(self, message: dict[str, Any]) -> None:
+        sandbox = self._sandboxes.get(message["id"])
+        if sandbox is not None:
+            sandbox.take_failure(message["reason"])
+        elif message["id"] is None and message["zygote"] is not None:
+            self._take_zygote_end(message["zygote"], message["reason"])
+
+    def _take_zygote_end(self, key: int, reason: str) -> None:
+        for kind, state in list(self._zygotes.items()):
+            if state.key != key:
+                continue
+            was_ready = state.ready.done()
+            if not was_ready:
+                state.ready.set_exception(SandboxError(reason))
+            del self._zygotes[kind]
+            if was_ready:
+                # It worked before and somebody killed it: the next request shall not pay for a new one.
+                self._start_zygote(kind)
+
+    def _take_hello(self, message: dict[str, Any]) -> None:
+        kinds = list(self.zygote_ids())
+        self._lose_everything("the supervisor has ended")
+        self._generation = message["generation"]
+        self._missing = dict(message["missing"])
+        self.is_rootless = message["is_rootless"]
+        self.supervisor_pid = message["pid"]
+        self._ready.set()
+        for kind in kinds:
+            self._start_zygote(kind)
+
+    def _lose_everything(self, reason: str) -> None:
+        self._outbox.clear()
+        zygotes, self._zygotes = self._zygotes, {}
+        for state in zygotes.values():
+            if not state.ready.done():
+                state.ready.set_exception(SandboxError(reason))
+        for sandbox in list(self._sandboxes.values()):
+            with contextlib.suppress(OSError):
+                sandbox.take_ended(reason)
+
+
+def _node_argv(kind: SandboxKind) -> list[str]:
+    """Return node's command line; heap flags as AWS's runtime sets them (observed: 90 % and 5 % of the memory)."""
+    if kind.interpreter is None:
+        raise SandboxError("a NODEJS sandbox needs an interpreter")
+    flags = ["--max-http-header-size=81920"]
+    if kind.memory_mib is not None:
+        flags.append(f"--max-semi-space-size={max(1, kind.memory_mib * 5 // 100)}")
+        flags.append(f"--max-old-space-size={kind.memory_mib * 90 // 100}")
+    return [kind.interpreter.executable, *flags, _BOOTSTRAP]
