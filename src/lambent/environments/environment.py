@@ -64,6 +64,7 @@ class Surroundings:
     sink: TelemetrySink
     clock: Clock
     rules: EnvironmentRules
+    on_settling: Callable[[ExecutionEnvironment], None]
     on_settled: Callable[[ExecutionEnvironment], None]
     on_ended: Callable[[ExecutionEnvironment], None]
 
@@ -187,6 +188,7 @@ class ExecutionEnvironment:
         if self.state is EnvironmentState.SETTLING:
             left_seconds = self.version.timeout_seconds - duration_ms / 1000
             asyncio.get_running_loop().call_later(max(left_seconds, 0.0), self._settling_overdue, self._settles)
+            self._around.on_settling(self)
         else:
             self._settle()
         return result

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -30,6 +31,7 @@ _FREEZE_AFTER_NS = 2_000_000
 # What a new environment is charged until its own use was measured once, MiB.
 _FIRST_CHARGE_MIB = 24
 _MEMORY_WAIT_SECONDS = 1.0
+_SETTLE_SECONDS = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +62,12 @@ class EnvironmentPool:
         self._prewarmed = prewarmed
         self._rules = rules
         self._clock = clock
-        self._around = Surroundings(sink, clock, rules.environments, self._settled, self._ended)
+        self._around = Surroundings(sink, clock, rules.environments, self._settling_begun, self._settled, self._ended)
         self._idle: dict[str, list[ExecutionEnvironment]] = {}
         self._all: set[ExecutionEnvironment] = set()
         self._unfrozen: list[ExecutionEnvironment] = []
-        self._retired: set[str] = set()
+        self._settling: dict[str, set[ExecutionEnvironment]] = {}
+        self._waiters: dict[str, deque[asyncio.Future[ExecutionEnvironment]]] = {}
         self._creating = 0
         self._tasks: asyncio.TaskGroup | None = None
         self._freed = asyncio.Event()
@@ -95,7 +98,7 @@ class EnvironmentPool:
         async with asyncio.TaskGroup() as closing:
             for environment in list(self._all):
                 closing.create_task(environment.shut_down())
-        await self._prewarmed.drop_all()
+        await self._prewarmed.close()
 
     def statistics(self) -> dict[str, int]:
         """Return counts: environments by state, waiting sandboxes by family, measured memory in MiB."""
@@ -121,6 +124,9 @@ class EnvironmentPool:
             environment = idle.pop()
             if environment.is_usable:
                 return environment
+        settled = await self._wait_settled(version.configuration_id)
+        if settled is not None:
+            return settled
         await self._make_room()
         self._creating += 1
         try:
@@ -131,16 +137,54 @@ class EnvironmentPool:
         self._spawn(environment.run())
         return environment
 
+    def _settling_begun(self, environment: ExecutionEnvironment) -> None:
+        self._settling.setdefault(environment.version.configuration_id, set()).add(environment)
+
+    def _settling_over(self, environment: ExecutionEnvironment) -> None:
+        configuration_id = environment.version.configuration_id
+        settling = self._settling.get(configuration_id)
+        if settling is not None:
+            settling.discard(environment)
+            if not settling:
+                del self._settling[configuration_id]
+
+    async def _wait_settled(self, configuration_id: str) -> ExecutionEnvironment | None:
+        # The runtime has answered and is about to ask for the next invocation: a caller that calls again at once
+        # expects the same environment, and waiting some milliseconds is cheaper than a cold start.
+        waiters = self._waiters.setdefault(configuration_id, deque())
+        if len(self._settling.get(configuration_id, ())) <= len(waiters):
+            if not waiters:
+                del self._waiters[configuration_id]
+            return None
+        waiter: asyncio.Future[ExecutionEnvironment] = asyncio.get_running_loop().create_future()
+        waiters.append(waiter)
+        await asyncio.wait([waiter], timeout=_SETTLE_SECONDS)
+        if waiter.done():
+            return waiter.result()
+        waiters.remove(waiter)
+        if not waiters:
+            self._waiters.pop(configuration_id, None)
+        return None
+
     def _settled(self, environment: ExecutionEnvironment) -> None:
         self._freed.set()
+        configuration_id = environment.version.configuration_id
+        self._settling_over(environment)
+        waiters = self._waiters.get(configuration_id)
+        if waiters and not environment.is_retired:
+            waiters.popleft().set_result(environment)
+            if not waiters:
+                del self._waiters[configuration_id]
+            return
         if environment.is_retired or self._tasks is None:
             self._spawn(environment.shut_down())
             return
-        self._idle.setdefault(environment.version.configuration_id, []).append(environment)
+        self._idle.setdefault(configuration_id, []).append(environment)
         self._unfrozen.append(environment)
 
     def _ended(self, environment: ExecutionEnvironment) -> None:
         self._all.discard(environment)
+        self._settling_over(environment)
         self._take_out(environment)
         self._freed.set()
 

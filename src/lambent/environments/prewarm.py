@@ -58,9 +58,9 @@ class PrewarmedSandboxes:
         return counts
 
     async def run(self) -> None:
-        """Keep every wanted kind filled, one sandbox at a time. Runs until cancelled."""
+        """Keep every wanted kind filled, one sandbox at a time. Runs until cancelled or closed."""
         await self._driver.wait_ready()
-        while True:
+        while not self._is_closed:
             self._changed.clear()
             kind = self._most_needed()
             if kind is None:
@@ -72,6 +72,9 @@ class PrewarmedSandboxes:
                 _log.warning("could not prewarm a %s sandbox: %s", kind.family.value, error)
                 await asyncio.sleep(_FAILURES_PAUSE_SECONDS)
                 continue
+            if self._is_closed:
+                await sandbox.close()
+                return
             self._waiting.setdefault(kind, deque()).append(sandbox)
 
     async def drop_unused(self) -> None:
@@ -81,8 +84,13 @@ class PrewarmedSandboxes:
             del self._asked_ns[kind]
             await self._close_all(self._waiting.pop(kind, deque()))
 
+    async def close(self) -> None:
+        """Close every waiting sandbox and make no more."""
+        self._is_closed = True
+        await self.drop_all()
+
     async def drop_all(self) -> None:
-        """Close every waiting sandbox: memory is short, the supervisor is new, or the daemon stops."""
+        """Close every waiting sandbox: memory is short, or their supervisor is gone; new ones follow."""
         waiting, self._waiting = self._waiting, {}
         for sandboxes in waiting.values():
             await self._close_all(sandboxes)
