@@ -29,6 +29,7 @@ _TABLE_MAIN = 254
 _SCOPE_UNIVERSE, _SCOPE_LINK = 0, 253
 _ROUTE_UNICAST, _ROUTE_UNREACHABLE = 1, 7
 _ROUTE_PRIORITY = 6
+_SEND_REDIRECTS, _ROUTE_LOCALNET = 6, 26
 _GROUP_IPV4_ADDRESS, _GROUP_IPV6_ADDRESS, _GROUP_IPV6_ROUTE = 0x10, 0x100, 0x400
 _ANSWER_SECONDS = 5.0
 
@@ -60,6 +61,7 @@ class Route(NamedTuple):
     length: int
     protocol: int
     priority: int
+    is_unicast: bool
 
 
 class Netlink:
@@ -120,9 +122,10 @@ def bring_up_loopback() -> None:
         netlink.close()
 
 
-def create_link(netlink: Netlink, link: Link, netns_pid: int) -> None:
+def create_link(netlink: Netlink, link: Link, netns_pid: int, *, has_host_ports: bool = False) -> None:
     """Make the pair with its inner end in the namespace of `netns_pid`, and route its addresses (about 0.4 ms).
 
+    `has_host_ports` lets packets between the link and 127.0.0.0/8 pass routing, for the firewall to translate.
     Raises OSError; then nothing of the link is left.
     """
     peer = (
@@ -142,7 +145,8 @@ def create_link(netlink: Netlink, link: Link, netns_pid: int) -> None:
     try:
         index = socket.if_nametoindex(link.host_name)
         # AF_SPEC in the creating message is EAFNOSUPPORT; the host's end must not make an address of its own.
-        messages = [_address_less(index), _link_up(index), *_host_end(index, link.ipv4, link.inside_mac)]
+        settings = {_SEND_REDIRECTS: 0, _ROUTE_LOCALNET: int(has_host_ports)}
+        messages = [_configure(index, settings), _link_up(index), *_host_end(index, link.ipv4, link.inside_mac)]
         if link.ipv6:
             messages += _host_end(index, link.ipv6, link.inside_mac)
         netlink.request(*messages)
@@ -158,7 +162,7 @@ def configure_inside(link: Link | None) -> None:
         messages = [_link_up(socket.if_nametoindex("lo"))]
         if link is not None:
             index = socket.if_nametoindex(INSIDE_NAME)
-            messages += [_address_less(index), _link_up(index)]
+            messages += [_configure(index, {}), _link_up(index)]
             messages += _inside_end(index, link.ipv4, link.gateway_ipv4, link.host_mac)
             if link.ipv6:
                 messages += _inside_end(index, link.ipv6, link.gateway_ipv6, link.host_mac)
@@ -201,7 +205,7 @@ def routes(netlink: Netlink) -> list[Route]:
         nowhere = bytes(4 if family == socket.AF_INET else 16)
         destination = socket.inet_ntop(family, attributes.get(1, nowhere))
         priority = struct.unpack("=I", attributes.get(_ROUTE_PRIORITY, bytes(4)))[0]
-        found.append(Route(family, destination, length, protocol, priority))
+        found.append(Route(family, destination, length, protocol, priority, body[7] == _ROUTE_UNICAST))
     return found
 
 
@@ -270,10 +274,15 @@ def _link_up(index: int) -> tuple[int, int, bytes]:
     return _NEW_LINK, 0, _interface(index, _IFF_UP)
 
 
-def _address_less(index: int) -> tuple[int, int, bytes]:
-    """Switch the automatic link-local IPv6 address off; on a host without IPv6 the kernel ignores nothing."""
-    specification = _nest(socket.AF_INET6, _attribute(8, b"\1")) if os.path.exists("/proc/net/if_inet6") else b""
-    return _NEW_LINK, 0, _interface(index) + (_nest(26, specification) if specification else b"")
+def _configure(index: int, ipv4_settings: dict[int, int]) -> tuple[int, int, bytes]:
+    """Switch the automatic link-local IPv6 address off and set values of /proc/sys/net/ipv4/conf."""
+    families = b""
+    if ipv4_settings:
+        values = b"".join(_attribute(kind, struct.pack("=I", value)) for kind, value in ipv4_settings.items())
+        families += _nest(socket.AF_INET, _nest(1, values))
+    if os.path.exists("/proc/net/if_inet6"):
+        families += _nest(socket.AF_INET6, _attribute(8, b"\1"))
+    return _NEW_LINK, 0, _interface(index) + (_nest(26, families) if families else b"")
 
 
 def _interface(index: int = 0, flags: int = 0) -> bytes:
