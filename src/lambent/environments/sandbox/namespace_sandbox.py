@@ -176,17 +176,21 @@ class NamespaceSandbox:
 
     async def close(self) -> None:
         """Kill everything, reap, close every socket and fd. Idempotent, bounded, never raises."""
-        if not self._is_closed:
-            self._is_closed = True
-            if not self.is_ended:
-                self._door.ask({"kind": "close", "id": self.identifier})
-            self._close_descriptors()
-            self._settle_exit(RuntimeExit(None, signal.SIGKILL))
-            self._fail_steps("closed")
+        if not self._is_closed and not self.is_ended:
+            self._door.ask({"kind": "close", "id": self.identifier})
+        self.abandon()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(CLOSE_SECONDS_MAX):
                 await asyncio.shield(self._ended)
         self._door.forget(self.identifier)
+
+    def abandon(self) -> None:
+        """Close every descriptor: init sees the end of its socket and dies with everything inside."""
+        if not self._is_closed:
+            self._is_closed = True
+            self._close_descriptors()
+            self._settle_exit(RuntimeExit(None, signal.SIGKILL))
+            self._fail_steps("closed")
 
     # News from the supervisor and from inside.
 

@@ -72,6 +72,9 @@ class NamespaceDriver:
         finally:
             loop.remove_reader(self._socket)
             loop.remove_writer(self._socket)
+            # The launcher may outlive this loop for a moment; the sandboxes' ends here do not.
+            for sandbox in list(self._sandboxes.values()):
+                sandbox.abandon()
 
     async def wait_ready(self) -> None:
         """Return when `create` can be called. Raises SandboxError."""

@@ -232,7 +232,7 @@ class Supervisor:
         try:
             for path, place in ((message["code"], "/var/task"), (message["layers"], "/opt")):
                 if path is not None:
-                    if path.split("/", 1)[0] not in ("code", "layers"):
+                    if not path.startswith(("code/", "layers/")) or os.path.normpath(path) != path:
                         raise RefusedError("neither code nor layers")
                     trees.append(code_mount(self._options.data_directory_fd, path))
                     places.append(place)

@@ -105,6 +105,8 @@ class ZygoteStarter:
         try:
             syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
             signal.pthread_sigmask(signal.SIG_SETMASK, ())
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                signal.signal(number, signal.SIG_DFL)
             enter_minimal_root(plan, is_rootless=self._is_rootless)
             null = os.open("/dev/null", os.O_RDWR)
             os.dup2(null, 0)

@@ -5,6 +5,8 @@ Runs on Python 3.8 and newer. Everything here is trusted until `_become_runtime`
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import os
 import resource
 import signal
@@ -101,8 +103,31 @@ def run_python(start: dict[str, Any]) -> NoReturn:
     sys.argv = [""]
     import lambent_runtime  # type: ignore[import-not-found]
 
-    lambent_runtime.main(variables)
-    os._exit(0)
+    status = 0
+    try:
+        lambent_runtime.main(variables)
+    except SystemExit as error:
+        status = _exit_status(error)
+    except BaseException:
+        import traceback
+
+        traceback.print_exc()
+        status = 1
+    # What the interpreter would do at its end; it must not unwind into the zygote's frames instead.
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(status)
+
+
+def _exit_status(error: SystemExit) -> int:
+    if error.code is None:
+        return 0
+    if isinstance(error.code, int):
+        return error.code & 0xFF
+    print(error.code, file=sys.stderr)
+    return 1
 
 
 def run_program(argv: list[str], variables: dict[str, str]) -> NoReturn:

@@ -1,0 +1,208 @@
+"""Real sandboxes for tests: a launcher, a driver, functions that answer JSON lines, and a count of what is left."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from lambent.environments.sandbox.launch import Launcher, LauncherOptions, start_launcher
+from lambent.environments.sandbox.namespaces import NamespaceDriver
+from lambent.environments.sandbox.sandbox import Interpreter, RuntimeFamily, SandboxKind, Specialisation
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Mapping
+    from socket import socket
+
+    from lambent.environments.sandbox.namespace_sandbox import NamespaceSandbox
+
+FIXTURES = Path(__file__).parent / "fixtures"
+UID_BASE = 3_000_000
+ANSWER_SECONDS = 20.0
+
+
+def own_interpreter() -> Interpreter:
+    """The interpreter that runs the tests."""
+    executable = os.path.realpath(sys.executable)
+    return Interpreter(RuntimeFamily.PYTHON, executable, "3.11", (os.path.realpath(sys.base_prefix),))
+
+
+class Running:
+    """A specialised sandbox and the connection that its runtime opened."""
+
+    def __init__(self, sandbox: NamespaceSandbox) -> None:
+        self.sandbox = sandbox
+        self._connection: socket | None = None
+        self._buffer = b""
+
+    async def connect(self) -> None:
+        """Wait for the runtime's first `next`."""
+        loop = asyncio.get_running_loop()
+        self.sandbox.runtime_listener.setblocking(False)
+        self.hang_up()
+        async with asyncio.timeout(ANSWER_SECONDS):
+            self._connection, _ = await loop.sock_accept(self.sandbox.runtime_listener)
+        assert await self._line() == b"next"
+
+    async def ask(self, event: object = None) -> Any:
+        """Send an event and return the handler's answer."""
+        await self.tell(event)
+        answer = json.loads(await self._line())
+        assert await self._line() == b"next"
+        return answer
+
+    async def tell(self, event: object = None) -> None:
+        """Send an event whose answer nobody expects."""
+        assert self._connection is not None
+        await asyncio.get_running_loop().sock_sendall(self._connection, json.dumps(event).encode() + b"\n")
+
+    def hang_up(self) -> None:
+        """Close the connection, if there is one."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+        self._buffer = b""
+
+    def log(self) -> bytes:
+        """What has been written to stdout and stderr and not been read yet."""
+        with contextlib.suppress(BlockingIOError):
+            return os.read(self.sandbox.log_fd, 1 << 20)
+        return b""
+
+    async def close(self) -> None:
+        """Hang up and close the sandbox."""
+        self.hang_up()
+        await self.sandbox.close()
+
+    async def _line(self) -> bytes:
+        assert self._connection is not None
+        while b"\n" not in self._buffer:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                data = await asyncio.get_running_loop().sock_recv(self._connection, 65536)
+            if not data:
+                raise EOFError("the runtime hung up")
+            self._buffer += data
+        line, _, self._buffer = self._buffer.partition(b"\n")
+        return line
+
+
+@dataclass
+class Farm:
+    """A driver that runs, and the ways to use it."""
+
+    data: Path
+    launcher: Launcher
+    driver: NamespaceDriver
+    interpreter: Interpreter
+
+    def kind(self, family: RuntimeFamily = RuntimeFamily.PYTHON, account: str = "000000000000") -> SandboxKind:
+        """The kind of sandbox that a family needs."""
+        client = str(self.data / "client")
+        if family is RuntimeFamily.EXEC:
+            return SandboxKind(family, account)
+        if family is RuntimeFamily.NODEJS:
+            node = os.path.realpath(shutil.which("node") or "")
+            return SandboxKind(family, account, Interpreter(family, node, "20"), client, memory_mib=256)
+        return SandboxKind(family, account, self.interpreter, client)
+
+    def write_code(self, files: Mapping[str, str], name: str = "f") -> str:
+        """Write a function's files and return the directory's path in the data directory."""
+        directory = self.data / "code" / name
+        directory.mkdir(parents=True, exist_ok=True)
+        for file, text in files.items():
+            (directory / file).write_text(text)
+            (directory / file).chmod(0o755)
+        return f"code/{name}"
+
+    async def run(self, code: str, **overrides: Any) -> Running:
+        """Run Python code that defines `handler(event)`."""
+        return await self.run_files({"app.py": code}, self.kind(), **overrides)
+
+    async def run_files(self, files: Mapping[str, str], kind: SandboxKind, **overrides: Any) -> Running:
+        """Run files in a sandbox of a kind; `overrides` are members of Specialisation."""
+        sandbox = await self.driver.create(kind)
+        try:
+            running = await self.specialise(sandbox, self.write_code(files), **overrides)
+            await running.connect()
+        except BaseException:
+            await sandbox.close()
+            raise
+        return running
+
+    async def specialise(self, sandbox: NamespaceSandbox, code: str, **overrides: Any) -> Running:
+        """Specialise a sandbox with usual sizes."""
+        values: dict[str, Any] = {"memory_mib": 256, "ephemeral_storage_mib": 512, "variables": {}}
+        values |= overrides
+        values["variables"] = {"AWS_LAMBDA_RUNTIME_API": sandbox.runtime_api_address} | values["variables"]
+        await sandbox.specialise(Specialisation(code_directory=code, **values))
+        return Running(sandbox)
+
+
+@contextlib.asynccontextmanager
+async def open_farm(data: Path, *, is_fresh: bool = False) -> AsyncIterator[Farm]:
+    """Start a launcher and a driver on a data directory; at the end stop both."""
+    shutil.copytree(FIXTURES / "client", data / "client", dirs_exist_ok=True)
+    for path in (data, *data.parents):
+        if path.owner() != "root" or path == Path("/tmp") or path == Path("/"):
+            break
+        path.chmod(0o755)
+    interpreter = own_interpreter()
+    readable = (*interpreter.roots, str(data / "client"))
+    launcher = start_launcher(LauncherOptions(data, readable, uid_base=UID_BASE))
+    try:
+        driver = NamespaceDriver(launcher.socket, is_fresh=is_fresh)
+        async with asyncio.TaskGroup() as group:
+            loop = group.create_task(driver.run())
+            await driver.wait_ready()
+            yield Farm(data, launcher, driver, interpreter)
+            loop.cancel()
+    finally:
+        launcher.stop()
+
+
+def leftovers() -> dict[str, list[str]]:
+    """Everything that a sandbox could leave behind on this machine, named."""
+    processes = []
+    for name in os.listdir("/proc"):
+        with contextlib.suppress(OSError):
+            if name.isdigit() and UID_BASE <= os.stat(f"/proc/{name}").st_uid < UID_BASE + 65536:
+                processes.append(name)
+    loops = []
+    for name in os.listdir("/sys/block"):
+        with contextlib.suppress(OSError):
+            loops.append(Path(f"/sys/block/{name}/loop/backing_file").read_text().strip())
+    return {
+        "processes": processes,
+        "mounts": Path("/proc/self/mountinfo").read_text().splitlines(),
+        "cgroups": [str(path) for path in Path("/sys/fs/cgroup").glob("*/lambent-*/*") if path.is_dir()],
+        "loops": loops,
+        "links": os.listdir("/sys/class/net"),
+        "descriptors": os.listdir("/proc/self/fd"),
+    }
+
+
+@pytest.fixture
+def in_farm(tmp_path: Path) -> Callable[..., None]:
+    """Run `scenario(farm)` with a real launcher; nothing may be left afterwards."""
+    if os.geteuid() != 0:
+        pytest.skip("levels L2 and L3 need root")
+
+    def run(scenario: Callable[[Farm], Any], *, is_fresh: bool = False) -> None:
+        async def main() -> None:
+            async with open_farm(tmp_path, is_fresh=is_fresh) as farm:
+                async with asyncio.timeout(100):
+                    await scenario(farm)
+
+        before = leftovers()
+        asyncio.run(main())
+        assert leftovers() == before
+
+    return run
