@@ -155,10 +155,20 @@ def load(text: str) -> None:
     _nft("-f", "-", text=text)
 
 
-def remove(installation_id: str) -> None:
-    """Remove an installation's table, if there is one. Raises FirewallError."""
+def remove(installation_id: str, heir: str | None = None, bequest: tuple[str, ...] = ()) -> None:
+    """Remove an installation's table, if there is one, and give marker chains to the table `heir`.
+
+    Raises FirewallError.
+    """
     table = table_name(installation_id)
-    load(f"table inet {table}\ndelete table inet {table}\n")
+    given = "".join(f"add chain inet {heir} {note}\n" for note in bequest) if heir is not None else ""
+    load(f"table inet {table}\ndelete table inet {table}\n{given}")
+
+
+def other_table(installation_id: str) -> str | None:
+    """Return the table of another installation in this network namespace. Raises FirewallError."""
+    tables = re.findall(r"table inet (lambent_\w+)", _nft("list", "tables"))
+    return next((table for table in tables if table != table_name(installation_id)), None)
 
 
 def notes(installation_id: str) -> tuple[str, ...]:

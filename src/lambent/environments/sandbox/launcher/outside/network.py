@@ -130,6 +130,7 @@ class HostNetwork:
         try:
             current = replace(
                 rules,
+                notes=firewall.notes(self._plan.installation_id),
                 host_addresses=self._refused_addresses(),
                 has_ipv6_route=rules.has_ipv6_route and self._has_ipv6_route(),
             )
@@ -232,7 +233,10 @@ def choose_pool(installation_id: str, taken: list[netlink.Route]) -> ipaddress.I
 
 
 def sweep(installation_id: str) -> None:
-    """Take back what an installation left behind, and nobody else's. The table goes last. Never raises."""
+    """Take back what an installation left behind, and nobody else's. The table goes last. Never raises.
+
+    Forwarding that it switched on stays on while another installation lives here, which then inherits the duty.
+    """
     with contextlib.suppress(OSError, firewall.FirewallError):
         remembered = firewall.notes(installation_id)
         channel = netlink.Netlink()
@@ -240,10 +244,12 @@ def sweep(installation_id: str) -> None:
             _clear_links_and_prefixes(channel, installation_id)
         finally:
             channel.close()
-        for path, note in _NOTES.items():
-            if note in remembered:
-                path.write_text("0")
-        firewall.remove(installation_id)
+        heir = firewall.other_table(installation_id)
+        if heir is None:
+            for path, note in _NOTES.items():
+                if note in remembered:
+                    path.write_text("0")
+        firewall.remove(installation_id, heir, remembered)
 
 
 def _clear_links_and_prefixes(channel: netlink.Netlink, installation_id: str) -> None:
