@@ -1,0 +1,1 @@
+"""The names that functions import from AWS's Python runtime."""
