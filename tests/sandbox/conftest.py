@@ -8,7 +8,7 @@ import json
 import os
 import shutil
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -102,6 +102,8 @@ class Farm:
     launcher: Launcher
     driver: NamespaceDriver
     interpreter: Interpreter
+    functions: int = 0
+    running: list[Running] = field(default_factory=list)
 
     def kind(self, family: RuntimeFamily = RuntimeFamily.PYTHON, account: str = "000000000000") -> SandboxKind:
         """The kind of sandbox that a family needs."""
@@ -113,8 +115,10 @@ class Farm:
             return SandboxKind(family, account, Interpreter(family, node, "20"), client, memory_mib=256)
         return SandboxKind(family, account, self.interpreter, client)
 
-    def write_code(self, files: Mapping[str, str], name: str = "f") -> str:
-        """Write a function's files and return the directory's path in the data directory."""
+    def write_code(self, files: Mapping[str, str]) -> str:
+        """Write a new function's files and return the directory's path in the data directory."""
+        self.functions += 1
+        name = f"f{self.functions}"
         directory = self.data / "code" / name
         directory.mkdir(parents=True, exist_ok=True)
         for file, text in files.items():
@@ -135,6 +139,7 @@ class Farm:
         except BaseException:
             await sandbox.close()
             raise
+        self.running.append(running)
         return running
 
     async def specialise(self, sandbox: NamespaceSandbox, code: str, **overrides: Any) -> Running:
@@ -162,7 +167,12 @@ async def open_farm(data: Path, *, is_fresh: bool = False) -> AsyncIterator[Farm
         async with asyncio.TaskGroup() as group:
             loop = group.create_task(driver.run())
             await driver.wait_ready()
-            yield Farm(data, launcher, driver, interpreter)
+            farm = Farm(data, launcher, driver, interpreter)
+            try:
+                yield farm
+            finally:
+                for running in farm.running:
+                    running.hang_up()
             loop.cancel()
     finally:
         launcher.stop()

@@ -106,7 +106,7 @@ def test_program_that_does_not_exist(in_farm: Callable[..., None]) -> None:
     in_farm(scenario)
 
 
-@pytest.mark.parametrize("path", ["code/nothing", "../../etc", "/etc", "code/link", "keys", "code/f/../../keys"])
+@pytest.mark.parametrize("path", ["code/nothing", "../../etc", "/etc", "code/link", "keys", "code/../keys"])
 def test_code_outside_is_refused(in_farm: Callable[..., None], path: str) -> None:
     async def scenario(farm: Farm) -> None:
         farm.write_code({"app.py": ECHO})

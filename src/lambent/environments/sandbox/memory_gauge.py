@@ -10,13 +10,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _MIB = 1 << 20
+CHILDREN_MAX = 8
 
 
 class MemoryGauge:
     """Reads control files that root opened for the daemon, which own nothing else of them. Scope: one sandbox.
 
     The kernel's own high-water mark counts page cache. So: whenever that mark has risen, take what is in use now
-    without cache, and the high-water mark of the runtime process without file pages; the highest value counts.
+    without cache, and add by how much the runtime process has once been larger than it is now.
     """
 
     def __init__(self, files: Mapping[str, int], pid: int) -> None:
@@ -53,14 +54,29 @@ class MemoryGauge:
         self._files = {}
 
     def _in_use_bytes(self) -> int:
-        stat = os.pread(self._files["memory_stat"], 16384, 0)
-        anonymous = _field(stat, b"\ntotal_rss ") if b"\ntotal_rss " in stat else _field(b"\n" + stat, b"\nanon ")
-        shared = _field(stat, b"\ntotal_shmem ") if b"\ntotal_shmem " in stat else _field(stat, b"\nshmem ")
-        return anonymous + shared
+        stat = b"\n" + os.pread(self._files["memory_stat"], 16384, 0)
+        names = (b"\ntotal_rss ", b"\ntotal_shmem ") if b"\ntotal_rss " in stat else (b"\nanon ", b"\nshmem ")
+        return sum(_field(stat, name) for name in names) + self._shrunk_bytes()
+
+    def _shrunk_bytes(self) -> int:
+        """By how much the largest child of init was larger once than it is now, file pages left out."""
+        shrunk = 0
+        try:
+            with open(f"/proc/{self._pid}/task/{self._pid}/children", "rb") as file:
+                children = file.read().split()
+            for child in children[:CHILDREN_MAX]:
+                with open(f"/proc/{int(child)}/status", "rb") as file:
+                    status = file.read()
+                once = _field(status, b"\nVmHWM:") - _field(status, b"\nRssFile:") - _field(status, b"\nRssShmem:")
+                shrunk = max(shrunk, once - _field(status, b"\nRssAnon:"))
+        except OSError:
+            return shrunk << 10
+        return shrunk << 10
 
 
 def _field(text: bytes, name: bytes) -> int:
+    """Return the number behind `name` on its line, 0 without such a line. A unit behind the number is left out."""
     start = text.find(name)
     if start < 0:
         return 0
-    return int(text[start + len(name) :].split(b"\n", 1)[0])
+    return int(text[start + len(name) :].split(b"\n", 1)[0].split()[0])

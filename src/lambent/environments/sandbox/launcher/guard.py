@@ -16,11 +16,14 @@ from .supervisor import Supervisor
 RESTART_PAUSE_SECONDS = 0.1
 QUICK_FAILURES_MAX = 5
 QUICK_SECONDS = 2.0
+ORPHANS_SECONDS_MAX = 0.5
 
 
 def main(arguments: list[str]) -> None:
     """`guard FD OPTIONS`: start supervisors on the socket FD until one ends because the daemon has gone."""
     fd = int(arguments[0])
+    # A dead supervisor's sandboxes become this process's children and do not stay as zombies.
+    syscalls.prctl(syscalls.PR_SET_CHILD_SUBREAPER, 1)
     generation = 0
     quick_failures = 0
     while quick_failures < QUICK_FAILURES_MAX:
@@ -29,12 +32,32 @@ def main(arguments: list[str]) -> None:
         pid = os.fork()
         if pid == 0:
             _supervise(fd, arguments[1], generation)
-        _, status = os.waitpid(pid, 0)
+        status = _wait_for(pid)
+        _reap_orphans()
         if status == 0 or _is_hung_up(fd):
             return
         quick_failures = quick_failures + 1 if time.monotonic() - started < QUICK_SECONDS else 0
         print(f"lambent launcher: the supervisor ended with status {status}, starting another", file=sys.stderr)
-        time.sleep(RESTART_PAUSE_SECONDS)
+        if quick_failures > 1:
+            time.sleep(RESTART_PAUSE_SECONDS)
+
+
+def _wait_for(supervisor: int) -> int:
+    while True:
+        pid, status = os.waitpid(-1, 0)
+        if pid == supervisor:
+            return status
+
+
+def _reap_orphans() -> None:
+    """They get SIGKILL with their parent's death; those that stay (frozen) are swept by the next supervisor."""
+    deadline = time.monotonic() + ORPHANS_SECONDS_MAX
+    while time.monotonic() < deadline:
+        try:
+            if os.waitpid(-1, os.WNOHANG)[0] == 0:
+                time.sleep(0.002)
+        except ChildProcessError:
+            return
 
 
 def _is_hung_up(fd: int) -> bool:

@@ -1,0 +1,149 @@
+"""Parts die: the supervisor, a zygote, the daemon. Everything they made dies with them; the rest heals."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from lambent.environments.sandbox.sandbox import RuntimeExit, SandboxError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.sandbox.conftest import Farm
+
+pytestmark = pytest.mark.slow
+
+ECHO = "def handler(event):\n    return event\n"
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process runs; a zombie does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+async def wait_until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
+    """Look again and again until it is so."""
+    async with asyncio.timeout(seconds):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+def test_supervisor_killed(in_farm: Callable[..., None]) -> None:
+    async def scenario(farm: Farm) -> None:
+        running = [await farm.run(ECHO) for _ in range(3)]
+        pids = [each.sandbox.pid for each in running]
+        zygotes = dict(farm.driver.zygote_ids())
+        first = farm.driver.supervisor_pid
+        os.kill(first, signal.SIGKILL)
+        for each in running:
+            assert await each.sandbox.wait_exited() == RuntimeExit(None, signal.SIGKILL)
+        await wait_until(lambda: not any(is_alive(pid) for pid in (*pids, *zygotes.values())))
+        await wait_until(lambda: farm.driver.supervisor_pid != first)
+        again = await farm.run(ECHO)
+        assert await again.ask(5) == 5
+        with pytest.raises(SandboxError):
+            await running[0].sandbox.reset()
+        for each in (*running, again):
+            await each.close()
+
+    in_farm(scenario)
+
+
+def test_zygote_killed(in_farm: Callable[..., None]) -> None:
+    async def scenario(farm: Farm) -> None:
+        survivor = await farm.run(ECHO)
+        (pid,) = farm.driver.zygote_ids().values()
+        os.kill(pid, signal.SIGKILL)
+        await wait_until(lambda: [pid] != list(farm.driver.zygote_ids().values()) != [])
+        again = await farm.run(ECHO)
+        assert await again.ask(1) == 1
+        assert await survivor.ask(2) == 2
+        await again.close()
+        await survivor.close()
+
+    in_farm(scenario)
+
+
+def test_init_killed(in_farm: Callable[..., None]) -> None:
+    async def scenario(farm: Farm) -> None:
+        running = await farm.run(ECHO)
+        os.kill(running.sandbox.pid, signal.SIGKILL)
+        assert await running.sandbox.wait_exited() == RuntimeExit(None, signal.SIGKILL)
+        with pytest.raises(SandboxError):
+            await running.sandbox.reset()
+        await running.close()
+
+    in_farm(scenario)
+
+
+def test_zygote_that_cannot_start_says_why(in_farm: Callable[..., None]) -> None:
+    async def scenario(farm: Farm) -> None:
+        (farm.data / "client" / "lambent_runtime.py").write_text("raise RuntimeError('planted')\n")
+        with pytest.raises(SandboxError, match="planted"):
+            await farm.driver.create(farm.kind())
+
+    in_farm(scenario)
+
+
+def test_daemon_killed(tmp_path: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("levels L2 and L3 need root")
+    tmp_path.chmod(0o755)
+    program = (
+        "import sys, time, pathlib\n"
+        "from lambent.environments.sandbox import LauncherOptions, drop_rights, start_launcher\n"
+        "launcher = start_launcher(LauncherOptions(pathlib.Path(sys.argv[1])))\n"
+        "drop_rights(64990)\n"
+        "print(launcher.process.pid, open('/proc/self/status').read().replace('\\n', '|'), flush=True)\n"
+        "time.sleep(1000)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", program, str(tmp_path)], stdout=subprocess.PIPE, text=True) as daemon:
+        assert daemon.stdout is not None
+        guard, status = daemon.stdout.readline().split(" ", 1)
+        daemon.kill()
+    assert "CapEff:\t0000000000000000" in status
+    assert "CapBnd:\t0000000000000000" in status
+    assert "NoNewPrivs:\t1" in status
+    assert "Uid:\t64990\t64990\t64990\t64990" in status
+    deadline = time.monotonic() + 10
+    while is_alive(int(guard)) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not is_alive(int(guard))
+
+
+def test_what_a_crash_left_is_swept(in_farm: Callable[..., None]) -> None:
+    async def scenario(farm: Farm) -> None:
+        running = await farm.run(ECHO)
+        identity = (farm.data / "launcher" / "installation-id").read_text()
+        stranger = Path("/sys/fs/cgroup") / _hierarchies()[0] / "lambent-000000000000" / "e1"
+        stranger.mkdir(parents=True)
+        try:
+            before = farm.driver.supervisor_pid
+            os.kill(before, signal.SIGKILL)
+            await wait_until(lambda: farm.driver.supervisor_pid != before)
+            left = [path for path in Path("/sys/fs/cgroup").glob(f"*/lambent-{identity}/*") if path.is_dir()]
+            assert left == []
+            assert stranger.exists()
+        finally:
+            stranger.rmdir()
+            stranger.parent.rmdir()
+        await running.close()
+
+    in_farm(scenario)
+
+
+def _hierarchies() -> list[str]:
+    lines = Path("/proc/self/mountinfo").read_text().splitlines()
+    return [line.split()[4].removeprefix("/sys/fs/cgroup").strip("/") for line in lines if " - cgroup2 " in line]
