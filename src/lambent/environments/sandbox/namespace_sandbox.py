@@ -345,8 +345,11 @@ class NamespaceSandbox:
 
     def _drop_socket(self, name: str) -> None:
         if name in self._sockets:
-            self._loop.remove_reader(self._sockets[name])
-            self._sockets.pop(name).close()
+            dropped = self._sockets.pop(name)
+            # A server that served the listener has closed it already.
+            if dropped.fileno() >= 0:
+                self._loop.remove_reader(dropped)
+                dropped.close()
 
     def _close_descriptors(self) -> None:
         for name in list(self._sockets):
