@@ -51,6 +51,8 @@ class RuntimeConnection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._waits_next = False
         self._queued: list[InsideRequest] = []
+        self._held: list[bytes] = []
+        self._is_holding = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Remember the transport."""
@@ -72,6 +74,9 @@ class RuntimeConnection(asyncio.Protocol):
             return
         if not requests and self._parser.is_expecting_continue:
             self._write(_CONTINUE)
+        # A client that sent its answer and the following GET next together reads both replies together: holding the
+        # first until the next invocation saves a write and a wake-up of the runtime on every call.
+        self._is_holding = len(requests) > 1
         for request in requests:
             if self._waits_next:
                 self._queued.append(request)
@@ -79,10 +84,14 @@ class RuntimeConnection(asyncio.Protocol):
                     self._close()
             else:
                 self._handle(request)
+        self._is_holding = False
+        if self._held and not self._waits_next:
+            self._write(b"")
 
     def send_invocation(self, message: bytes) -> None:
         """Write the answer of GET next and go on with what was pipelined behind it."""
         self._waits_next = False
+        self._is_holding = False
         self._write(message)
         while self._queued and not self._waits_next:
             self._handle(self._queued.pop(0))
@@ -137,10 +146,18 @@ class RuntimeConnection(asyncio.Protocol):
         self._write(head.encode() + body)
 
     def _write(self, data: bytes) -> None:
+        if self._is_holding:
+            self._held.append(data)
+            return
+        if self._held:
+            data = b"".join((*self._held, data))
+            self._held.clear()
         if self._transport is not None:
             self._transport.write(data)
 
     def _close(self) -> None:
+        self._is_holding = False
+        self._write(b"")
         if self._transport is not None:
             self._transport.close()
 
