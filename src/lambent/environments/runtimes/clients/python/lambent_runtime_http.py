@@ -51,7 +51,7 @@ class RuntimeApi:
     def fail_and_next(self, request_id, body, error_type, cause):
         """Send an invocation's error and wait for the next invocation. `cause` is X-Ray's JSON."""
         headers = (
-            "Content-Type: application/vnd.aws.lambda.error+json\r\nLambda-Runtime-Function-Error-Type: %s\r\n"
+            "Content-Type: application/json\r\nLambda-Runtime-Function-Error-Type: %s\r\n"
             % _one_line(error_type)
         )
         if len(cause) <= _CAUSE_BYTES_MAX:

@@ -7,6 +7,7 @@ Python 3.11 and written as it is from 3.12 on. Values of plain types only, nearl
 
 import json
 import marshal
+import re
 from decimal import Decimal
 
 _UNESCAPED = frozenset(
@@ -18,8 +19,15 @@ _INFINITY = float("inf")
 _MARSHAL_VERSION = 2
 
 
+_CONSTANT = re.compile(r'"(?:[^"\\]|\\.)*"|(-?Infinity|NaN)', re.DOTALL)
+
+
+class _ConstantError(Exception):
+    pass
+
+
 def _refuse_constant(name):
-    raise ValueError("Expecting value")
+    raise _ConstantError
 
 
 _decode = json.JSONDecoder(parse_constant=_refuse_constant).decode
@@ -126,7 +134,12 @@ class Encoder:
 
 def decode(body):
     """Return the value of a JSON text in bytes. Raises ValueError."""
-    return _decode(str(body, "utf-8"))
+    text = str(body, "utf-8")
+    try:
+        return _decode(text)
+    except _ConstantError:
+        position = next(each.start() for each in _CONSTANT.finditer(text) if each.group(1))
+        raise json.JSONDecodeError("Expecting value", text, position) from None
 
 
 def _named_fields(value):
