@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import sys
+import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lambent.environments.sandbox.launch import Launcher, LauncherOptions, start_launcher
+from lambent.environments.sandbox.launcher import netlink, syscalls
 from lambent.environments.sandbox.namespaces import NamespaceDriver
 from lambent.environments.sandbox.sandbox import Interpreter, RuntimeFamily, SandboxKind, Specialisation
 
@@ -151,9 +153,28 @@ class Farm:
         return Running(sandbox)
 
 
+def start_in_own_network(options: LauncherOptions) -> Launcher:
+    """Start a launcher from a thread that has left the host's network; the thread is not used again."""
+    started: list[Launcher] = []
+
+    def start() -> None:
+        if os.geteuid() == 0:
+            syscalls.unshare(syscalls.CLONE_NEWNET)
+            netlink.bring_up_loopback()
+        started.append(start_launcher(options))
+
+    thread = threading.Thread(target=start)
+    thread.start()
+    thread.join()
+    return started[0]
+
+
 @contextlib.asynccontextmanager
-async def open_farm(data: Path, *, is_fresh: bool = False) -> AsyncIterator[Farm]:
-    """Start a launcher and a driver on a data directory; at the end stop both."""
+async def open_farm(data: Path, *, is_fresh: bool = False, egress: str = "none") -> AsyncIterator[Farm]:
+    """Start a launcher and a driver on a data directory; at the end stop both.
+
+    The launcher takes a network namespace of its own for the host's, so that nothing of this machine's is touched.
+    """
     shutil.copytree(FIXTURES / "client", data / "client", dirs_exist_ok=True)
     for path in (data, *data.parents):
         if path.owner() != "root" or path == Path("/tmp") or path == Path("/"):
@@ -161,7 +182,8 @@ async def open_farm(data: Path, *, is_fresh: bool = False) -> AsyncIterator[Farm
         path.chmod(0o755)
     interpreter = own_interpreter()
     readable = (*interpreter.roots, str(data / "client"))
-    launcher = start_launcher(LauncherOptions(data, readable, uid_base=UID_BASE))
+    options = LauncherOptions(data, readable, uid_base=UID_BASE, egress=egress)
+    launcher = await asyncio.to_thread(start_in_own_network, options)
     try:
         driver = NamespaceDriver(launcher.socket, is_fresh=is_fresh)
         async with asyncio.TaskGroup() as group:
@@ -205,11 +227,10 @@ def in_farm(tmp_path: Path) -> Callable[..., None]:
     if os.geteuid() != 0:
         pytest.skip("levels L2 and L3 need root")
 
-    def run(scenario: Callable[[Farm], Any], *, is_fresh: bool = False) -> None:
+    def run(scenario: Callable[[Farm], Any], *, is_fresh: bool = False, egress: str = "none") -> None:
         async def main() -> None:
-            async with open_farm(tmp_path, is_fresh=is_fresh) as farm:
-                async with asyncio.timeout(100):
-                    await scenario(farm)
+            async with open_farm(tmp_path, is_fresh=is_fresh, egress=egress) as farm, asyncio.timeout(100):
+                await scenario(farm)
 
         before = leftovers()
         asyncio.run(main())

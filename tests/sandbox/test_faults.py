@@ -133,8 +133,7 @@ def test_what_a_crash_left_is_swept(in_farm: Callable[..., None]) -> None:
             before = farm.driver.supervisor_pid
             os.kill(before, signal.SIGKILL)
             await wait_until(lambda: farm.driver.supervisor_pid != before)
-            left = [path for path in Path("/sys/fs/cgroup").glob(f"*/lambent-{identity}/*") if path.is_dir()]
-            assert left == []
+            assert _sandbox_cgroups(identity) == []
             assert stranger.exists()
         finally:
             stranger.rmdir()
@@ -142,6 +141,10 @@ def test_what_a_crash_left_is_swept(in_farm: Callable[..., None]) -> None:
         await running.close()
 
     in_farm(scenario)
+
+
+def _sandbox_cgroups(identity: str) -> list[Path]:
+    return [path for path in Path("/sys/fs/cgroup").glob(f"*/lambent-{identity}/*") if path.is_dir()]
 
 
 def _hierarchies() -> list[str]:

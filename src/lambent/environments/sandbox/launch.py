@@ -20,11 +20,14 @@ _CAPABILITIES_MAX = 64
 class LauncherOptions:
     """What root decides once. `readable` are absolute directories that sandboxes may show beside /usr (interpreter
     roots, runtime clients, SDKs): the daemon can ask for nothing else. Environment n has host ids `uid_base` + n.
+    `egress` and `host_ports` are the settings network.egress and network.host_ports.
     """
 
     data_directory: Path
     readable: tuple[str, ...] = ()
     uid_base: int = 2_000_000
+    egress: str = "open"
+    host_ports: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,8 @@ def start_launcher(options: LauncherOptions) -> Launcher:
             "data_directory": str(options.data_directory.resolve()),
             "readable": list(options.readable),
             "uid_base": options.uid_base,
+            "egress": options.egress,
+            "host_ports": list(options.host_ports),
             "is_rootless": os.geteuid() != 0,
         }
     )

@@ -15,6 +15,7 @@ from lambent.environments.sandbox.memory_gauge import MemoryGauge
 from lambent.environments.sandbox.sandbox import RuntimeExit, RuntimeFamily, SandboxError
 
 if TYPE_CHECKING:
+    from lambent.environments.sandbox.dns import DnsDoor, DnsForwarder
     from lambent.environments.sandbox.sandbox import SandboxKind, Specialisation
 
 PREPARE_SECONDS_MAX = 30.0
@@ -31,6 +32,7 @@ class SupervisorDoor(Protocol):
 
     is_fresh: bool
     is_rootless: bool
+    names: DnsForwarder | None
 
     def ask(self, message: dict[str, Any]) -> None:
         """Send one message to the supervisor; never blocks."""
@@ -57,6 +59,7 @@ class NamespaceSandbox:
         self._is_started = False
         self._is_closed = False
         self._log_fd = -1
+        self._names: DnsDoor | None = None
         self.pid = 0
 
     @property
@@ -83,13 +86,6 @@ class NamespaceSandbox:
     def endpoint_address(self) -> str | None:
         """The AWS endpoint as seen from inside."""
         return "127.0.0.1:4566"
-
-    @property
-    def dns_sockets(self) -> tuple[socket.socket, socket.socket] | None:
-        """UDP and TCP socket of 127.0.0.1:53 inside, or None without a link to the outside."""
-        if "dns_udp" not in self._sockets:
-            return None
-        return self._sockets["dns_udp"], self._sockets["dns_tcp"]
 
     @property
     def log_fd(self) -> int:
@@ -244,6 +240,8 @@ class NamespaceSandbox:
             os.set_blocking(self._log_fd, False)
             for name, fd in zip(("runtime", "endpoint", "dns_udp", "dns_tcp"), fds[1:], strict=False):
                 self._sockets[name] = socket.socket(fileno=fd)
+            if "dns_udp" in self._sockets and self._door.names is not None:
+                self._names = self._door.names.serve(self._sockets["dns_udp"], self._sockets["dns_tcp"])
             self._finish_step("ready")
         elif "mounted" in message:
             self._finish_step("mounted")
@@ -352,6 +350,9 @@ class NamespaceSandbox:
                 dropped.close()
 
     def _close_descriptors(self) -> None:
+        if self._names is not None:
+            self._names.close()
+            self._names = None
         for name in list(self._sockets):
             self._drop_socket(name)
         channel.close_all(list(self._files.values()))

@@ -9,9 +9,11 @@ import json
 import socket
 from collections import deque
 from dataclasses import dataclass, replace
+from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from lambent.environments.sandbox.dns import DnsForwarder
 from lambent.environments.sandbox.launcher import channel
 from lambent.environments.sandbox.namespace_sandbox import NamespaceSandbox
 from lambent.environments.sandbox.sandbox import RuntimeFamily, SandboxError, SandboxKind
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 ZYGOTE_SECONDS_MAX = 30.0
 READY_SECONDS_MAX = 20.0
 OUTBOX_MAX = 10_000
+_RESOLV_CONF = Path("/etc/resolv.conf")
 _BOOTSTRAP = "/var/runtime/bootstrap.mjs"
 
 
@@ -48,6 +51,7 @@ class NamespaceDriver:
         self._ready = asyncio.Event()
         self._lost = asyncio.Event()
         self.supervisor_pid = 0
+        self.names: DnsForwarder | None = None
 
     @property
     def level(self) -> IsolationLevel:
@@ -67,14 +71,22 @@ class NamespaceDriver:
         self._socket.setblocking(False)
         loop.add_reader(self._socket, self._hear)
         try:
-            await self._lost.wait()
-            raise SandboxError("the launcher has ended")
+            async with asyncio.TaskGroup() as tasks:
+                names = tasks.create_task(self._serve_names())
+                await self._lost.wait()
+                names.cancel()
         finally:
             loop.remove_reader(self._socket)
             loop.remove_writer(self._socket)
             # The launcher may outlive this loop for a moment; the sandboxes' ends here do not.
             for sandbox in list(self._sandboxes.values()):
                 sandbox.abandon()
+        raise SandboxError("the launcher has ended")
+
+    async def _serve_names(self) -> None:
+        await self._ready.wait()
+        if self.names is not None:
+            await self.names.run()
 
     async def wait_ready(self) -> None:
         """Return when `create` can be called. Raises SandboxError."""
@@ -239,6 +251,8 @@ class NamespaceDriver:
         self._missing = dict(message["missing"])
         self.is_rootless = message["is_rootless"]
         self.supervisor_pid = message["pid"]
+        if self.names is None:
+            self.names = DnsForwarder(_RESOLV_CONF, host_ipv4=message["host_ipv4"], is_open=True)
         self._ready.set()
         for kind in kinds:
             self._start_zygote(kind)

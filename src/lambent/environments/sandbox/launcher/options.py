@@ -8,6 +8,7 @@ import os
 import secrets
 
 from .messages import RefusedError
+from .outside.firewall import check_host_ports
 from .supervisor import SupervisorOptions
 
 STATE_DIRECTORY = "launcher"
@@ -31,6 +32,8 @@ def read_options(text: str) -> SupervisorOptions:
         installation_id=_installation_id(state),
         uid_base=raw["uid_base"],
         readable=readable,
+        egress=raw["egress"],
+        host_ports=check_host_ports(tuple(raw["host_ports"])),
         is_rootless=raw["is_rootless"],
     )
 

@@ -12,7 +12,7 @@ import os
 import select
 import signal
 import socket
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from . import channel, syscalls
@@ -20,6 +20,9 @@ from .cgroups import Cgroups, SandboxCgroup
 from .images import ImagePool
 from .messages import RefusedError, parse
 from .mounts import GROUP_ID, USER_ID, code_mount
+from .netlink import Link
+from .outside.firewall import parse_egress
+from .outside.network import HostNetwork, NetworkPlan, NetworkUnavailableError
 from .zygotes import ReadableDirectories, Zygote, ZygoteStarter
 
 if TYPE_CHECKING:
@@ -39,6 +42,8 @@ class SupervisorOptions:
     installation_id: str
     uid_base: int
     readable: tuple[str, ...]
+    egress: str
+    host_ports: tuple[int, ...]
     is_rootless: bool
 
 
@@ -56,7 +61,7 @@ class Cell:
     userns_fd: int = -1
     is_closing: bool = False
     is_specialised: bool = False
-    fds: list[int] = field(default_factory=list)
+    link: Link | None = None
 
 
 class Supervisor:
@@ -74,6 +79,7 @@ class Supervisor:
         self._cell_by_pid: dict[int, Cell] = {}
         self._free_slots = list(range(1, SANDBOXES_MAX))
         self._missing: dict[str, str] = {}
+        self._network: HostNetwork | None = None
         self._epoll = select.epoll()
         self._readers: dict[int, Callable[[], None]] = {}
         self._is_ending = False
@@ -94,8 +100,7 @@ class Supervisor:
         self._watch(waker, lambda: self._reap(waker))
         self._watch(self._daemon.fileno(), self._hear_daemon)
         self._set_up()
-        hello = {"kind": "hello", "generation": self._generation, "missing": self._missing}
-        self._tell(hello | {"is_rootless": self._options.is_rootless, "pid": os.getpid()})
+        self._say_hello()
         while not self._is_ending:
             for fd, _ in self._epoll.poll(self._patience_seconds()):
                 reader = self._readers.get(fd)
@@ -126,6 +131,44 @@ class Supervisor:
                 self._missing["disk /tmp"] = str(error)
                 self._is_refill_wanted = False
 
+        self._set_up_network()
+
+    def _set_up_network(self) -> None:
+        options = self._options
+        if options.egress == "none":
+            return
+        try:
+            network = HostNetwork(
+                NetworkPlan(options.installation_id, parse_egress(options.egress), options.host_ports)
+            )
+            network.start()
+        except (NetworkUnavailableError, OSError, ValueError) as error:
+            self._missing["egress"] = str(error)
+            return
+        self._network = network
+        if network.watcher is not None:
+            self._watch(network.watcher.fileno(), self._refresh_network)
+
+    def _refresh_network(self) -> None:
+        if self._network is not None:
+            try:
+                self._network.refresh()
+            except NetworkUnavailableError as error:
+                self._missing["egress"] = str(error)
+
+    def _say_hello(self) -> None:
+        host_ipv4 = self._network.gateway_ipv4 if self._network is not None and self._options.host_ports else None
+        self._tell(
+            {
+                "kind": "hello",
+                "generation": self._generation,
+                "missing": self._missing,
+                "is_rootless": self._options.is_rootless,
+                "pid": os.getpid(),
+                "host_ipv4": host_ipv4,
+            }
+        )
+
     def _tear_down(self) -> None:
         for cell in list(self._cells.values()):
             if cell.pid:
@@ -142,6 +185,8 @@ class Supervisor:
         self._cgroups.remove_stale()
         self._cgroups.tear_down()
         self._images.close()
+        if self._network is not None:
+            self._network.stop()
 
     def _watch(self, fd: int, reader: Callable[[], None]) -> None:
         self._readers[fd] = reader
@@ -302,7 +347,7 @@ class Supervisor:
             return
         try:
             self._let_go(cell)
-        except (OSError, RefusedError) as error:
+        except (OSError, NetworkUnavailableError) as error:
             self._tell({"kind": "failed", "id": cell.identifier, "zygote": None, "reason": str(error)[:500]})
             cell.is_closing = True
             _kill(cell.pid)
@@ -315,7 +360,9 @@ class Supervisor:
         _write(f"{process}/gid_map", f"{GROUP_ID} {host_id} 1")
         _write(f"{process}/oom_score_adj", OUT_OF_MEMORY_SCORE)
         cell.userns_fd = os.open(f"{process}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
-        channel.send(cell.commands, {"hostname": "169-254-100-6", "link": None})
+        if self._network is not None:
+            cell.link = self._network.create_link(cell.pid)
+        channel.send(cell.commands, {"hostname": "169-254-100-6", "link": cell.link})
         files = self._cgroups.open_for_daemon(cell.cgroup)
         fds = [cell.commands.fileno(), cell.messages.fileno(), *files.values()]
         reply = {"kind": "created", "id": cell.identifier, "pid": cell.pid, "files": list(files)}
@@ -354,6 +401,8 @@ class Supervisor:
         cell.messages.close()
         if cell.userns_fd >= 0:
             os.close(cell.userns_fd)
+        if cell.link is not None and self._network is not None:
+            self._network.release_link(cell.link)
         heapq.heappush(self._free_slots, cell.slot)
         self._tell({"kind": "ended", "id": cell.identifier, "reason": reason})
 
