@@ -1,0 +1,85 @@
+"""Counts of each function, kept in memory and read by GET /_lambent/v1/metrics."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+from lambent.model.platform_event import InitReport, InvokeReport, InvokeStart, Throttled
+
+if TYPE_CHECKING:
+    from lambent.model.platform_event import EnvironmentReference, PlatformEvent
+
+FUNCTIONS_MAX = 20_000
+_Key = tuple[str, str, str]
+
+
+@dataclass(slots=True)
+class FunctionCounts:
+    """What one function did since the daemon started. Durations in milliseconds."""
+
+    invocations: int = 0
+    errors: int = 0
+    throttles: int = 0
+    timeouts: int = 0
+    initialisations: int = 0
+    duration_ms_sum: float = 0.0
+    duration_ms_max: float = 0.0
+    billed_duration_ms_sum: int = 0
+    init_duration_ms_sum: float = 0.0
+    concurrent: int = 0
+    concurrent_max: int = 0
+
+
+class FunctionMetrics:
+    """Counts by account, region and function name.
+
+    Scope: node. A crash sets them to zero. Holds at most FUNCTIONS_MAX functions; those seen first leave first.
+    """
+
+    def __init__(self) -> None:
+        self._counts: dict[_Key, FunctionCounts] = {}
+
+    def record(self, event: PlatformEvent) -> None:
+        """Count one event; events that carry no figure change nothing."""
+        if isinstance(event, InvokeStart):
+            counts = self._of_environment(event.environment)
+            counts.invocations += 1
+            counts.concurrent += 1
+            counts.concurrent_max = max(counts.concurrent_max, counts.concurrent)
+        elif isinstance(event, InvokeReport):
+            self._record_report(event)
+        elif isinstance(event, Throttled):
+            self._of((event.account_id, event.region, event.name)).throttles += 1
+        elif isinstance(event, InitReport):
+            counts = self._of_environment(event.environment)
+            counts.initialisations += 1
+            counts.init_duration_ms_sum += event.duration_ms
+
+    def of_account(self, account_id: str, region: str) -> dict[str, dict[str, float]]:
+        """Return function name → counts of one account and region, by name."""
+        mine = [(key[2], counts) for key, counts in self._counts.items() if key[:2] == (account_id, region)]
+        return {name: asdict(counts) for name, counts in sorted(mine, key=lambda item: item[0])}
+
+    def _record_report(self, event: InvokeReport) -> None:
+        counts = self._of_environment(event.environment)
+        figures = event.figures
+        # The function may have been forgotten between start and report.
+        counts.concurrent = max(0, counts.concurrent - 1)
+        counts.errors += figures.status != "success"
+        counts.timeouts += figures.status == "timeout"
+        counts.duration_ms_sum += figures.duration_ms
+        counts.duration_ms_max = max(counts.duration_ms_max, figures.duration_ms)
+        counts.billed_duration_ms_sum += figures.billed_duration_ms
+
+    def _of_environment(self, environment: EnvironmentReference) -> FunctionCounts:
+        version = environment.version
+        return self._of((version.account_id, version.region, version.name))
+
+    def _of(self, key: _Key) -> FunctionCounts:
+        counts = self._counts.get(key)
+        if counts is None:
+            if len(self._counts) >= FUNCTIONS_MAX:
+                del self._counts[next(iter(self._counts))]
+            counts = self._counts[key] = FunctionCounts()
+        return counts
