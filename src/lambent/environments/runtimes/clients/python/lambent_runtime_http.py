@@ -50,10 +50,7 @@ class RuntimeApi:
 
     def fail_and_next(self, request_id, body, error_type, cause):
         """Send an invocation's error and wait for the next invocation. `cause` is X-Ray's JSON."""
-        headers = (
-            "Content-Type: application/json\r\nLambda-Runtime-Function-Error-Type: %s\r\n"
-            % _one_line(error_type)
-        )
+        headers = "Content-Type: application/json\r\nLambda-Runtime-Function-Error-Type: %s\r\n" % _one_line(error_type)
         if len(cause) <= _CAUSE_BYTES_MAX:
             headers += "Lambda-Runtime-Function-XRay-Error-Cause: %s\r\n" % cause
         return self._post_and_next(request_id, "/error", body, headers)

