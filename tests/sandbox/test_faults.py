@@ -5,9 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -95,32 +92,6 @@ def test_zygote_that_cannot_start_says_why(in_farm: Callable[..., None]) -> None
             await farm.driver.create(farm.kind())
 
     in_farm(scenario)
-
-
-def test_daemon_killed(tmp_path: Path) -> None:
-    if os.geteuid() != 0:
-        pytest.skip("levels L2 and L3 need root")
-    tmp_path.chmod(0o755)
-    program = (
-        "import sys, time, pathlib\n"
-        "from lambent.environments.sandbox import LauncherOptions, drop_rights, start_launcher\n"
-        "launcher = start_launcher(LauncherOptions(pathlib.Path(sys.argv[1])))\n"
-        "drop_rights(64990)\n"
-        "print(launcher.process.pid, open('/proc/self/status').read().replace('\\n', '|'), flush=True)\n"
-        "time.sleep(1000)\n"
-    )
-    with subprocess.Popen([sys.executable, "-c", program, str(tmp_path)], stdout=subprocess.PIPE, text=True) as daemon:
-        assert daemon.stdout is not None
-        guard, status = daemon.stdout.readline().split(" ", 1)
-        daemon.kill()
-    assert "CapEff:\t0000000000000000" in status
-    assert "CapBnd:\t0000000000000000" in status
-    assert "NoNewPrivs:\t1" in status
-    assert "Uid:\t64990\t64990\t64990\t64990" in status
-    deadline = time.monotonic() + 10
-    while is_alive(int(guard)) and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert not is_alive(int(guard))
 
 
 def test_what_a_crash_left_is_swept(in_farm: Callable[..., None]) -> None:

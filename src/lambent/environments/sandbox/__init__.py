@@ -4,7 +4,8 @@ Owns: processes, mounts, cgroups, links and images of every sandbox. Does: creat
 Never: knows a function's configuration, speaks HTTP, or reads what passes through the sockets it hands out.
 """
 
-from lambent.environments.sandbox.launch import Launcher, LauncherOptions, drop_rights, start_launcher
+from lambent.environments.sandbox.launch import Launcher, LauncherOptions, start_launcher
 from lambent.environments.sandbox.namespaces import NamespaceDriver
+from lambent.environments.sandbox.rights import drop_rights
 
 __all__ = ["Launcher", "LauncherOptions", "NamespaceDriver", "drop_rights", "start_launcher"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
 import socket
@@ -10,10 +9,6 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-
-_PR_CAPBSET_DROP = 24
-_PR_SET_NO_NEW_PRIVS = 38
-_CAPABILITIES_MAX = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,21 +59,3 @@ def start_launcher(options: LauncherOptions) -> Launcher:
         )
     ours.setblocking(False)
     return Launcher(ours, process)
-
-
-def drop_rights(uid: int) -> None:
-    """Become the unprivileged account `uid` (gid the same) for ever: no groups, no capabilities, NO_NEW_PRIVS.
-
-    Does nothing when the process is not root. Raises OSError.
-    """
-    if os.geteuid() != 0:
-        return
-    libc = ctypes.CDLL(None, use_errno=True)
-    for capability in range(_CAPABILITIES_MAX):
-        if libc.prctl(_PR_CAPBSET_DROP, ctypes.c_ulong(capability), 0, 0, 0) != 0:
-            break
-    os.setgroups([])
-    os.setresgid(uid, uid, uid)
-    os.setresuid(uid, uid, uid)
-    if libc.prctl(_PR_SET_NO_NEW_PRIVS, ctypes.c_ulong(1), 0, 0, 0) != 0:
-        raise OSError(ctypes.get_errno(), "NO_NEW_PRIVS")

@@ -42,7 +42,7 @@ class MemoryGauge:
         if "memory_events" not in self._files:
             return False
         try:
-            kills = _field(os.pread(self._files["memory_events"], 4096, 0), b"oom_kill ")
+            kills = number_after(os.pread(self._files["memory_events"], 4096, 0), b"oom_kill ")
         except OSError:
             return False
         is_killed = kills > self._kills
@@ -56,7 +56,7 @@ class MemoryGauge:
     def _in_use_bytes(self) -> int:
         stat = b"\n" + os.pread(self._files["memory_stat"], 16384, 0)
         names = (b"\ntotal_rss ", b"\ntotal_shmem ") if b"\ntotal_rss " in stat else (b"\nanon ", b"\nshmem ")
-        return sum(_field(stat, name) for name in names) + self._shrunk_bytes()
+        return sum(number_after(stat, name) for name in names) + self._shrunk_bytes()
 
     def _shrunk_bytes(self) -> int:
         """By how much the largest child of init was larger once than it is now, file pages left out."""
@@ -67,14 +67,18 @@ class MemoryGauge:
             for child in children[:CHILDREN_MAX]:
                 with open(f"/proc/{int(child)}/status", "rb") as file:
                     status = file.read()
-                once = _field(status, b"\nVmHWM:") - _field(status, b"\nRssFile:") - _field(status, b"\nRssShmem:")
-                shrunk = max(shrunk, once - _field(status, b"\nRssAnon:"))
+                once = (
+                    number_after(status, b"\nVmHWM:")
+                    - number_after(status, b"\nRssFile:")
+                    - number_after(status, b"\nRssShmem:")
+                )
+                shrunk = max(shrunk, once - number_after(status, b"\nRssAnon:"))
         except OSError:
             return shrunk << 10
         return shrunk << 10
 
 
-def _field(text: bytes, name: bytes) -> int:
+def number_after(text: bytes, name: bytes) -> int:
     """Return the number behind `name` on its line, 0 without such a line. A unit behind the number is left out."""
     start = text.find(name)
     if start < 0:

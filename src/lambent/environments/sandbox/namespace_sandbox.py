@@ -12,9 +12,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from lambent.environments.sandbox.launcher import channel
 from lambent.environments.sandbox.memory_gauge import MemoryGauge
+from lambent.environments.sandbox.rootless_watch import RootlessWatch
 from lambent.environments.sandbox.sandbox import RuntimeExit, RuntimeFamily, SandboxError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from lambent.environments.sandbox.dns import DnsDoor, DnsForwarder
     from lambent.environments.sandbox.sandbox import SandboxKind, Specialisation
 
@@ -22,6 +25,8 @@ PREPARE_SECONDS_MAX = 30.0
 SPECIALISE_SECONDS_MAX = 15.0
 RESET_SECONDS_MAX = 10.0
 CLOSE_SECONDS_MAX = 5.0
+# How far the data segment may outgrow the memory size between two looks of the watch.
+DATA_SLACK_MIB = 2_048
 _FRESH_PYTHON = (
     "import os, sys; sys.path.insert(0, '/var/runtime'); import lambent_runtime; lambent_runtime.main(dict(os.environ))"
 )
@@ -33,6 +38,7 @@ class SupervisorDoor(Protocol):
     is_fresh: bool
     is_rootless: bool
     names: DnsForwarder | None
+    tmp_directory: Path
 
     def ask(self, message: dict[str, Any]) -> None:
         """Send one message to the supervisor; never blocks."""
@@ -58,9 +64,12 @@ class NamespaceSandbox:
         self._start: dict[str, Any] = {}
         self._is_started = False
         self._is_closed = False
+        self._is_outgrown = False
         self._log_fd = -1
         self._names: DnsDoor | None = None
+        self._slot = 0
         self.pid = 0
+        self.watched: RootlessWatch | None = None
 
     @property
     def sandbox_id(self) -> str:
@@ -109,6 +118,8 @@ class NamespaceSandbox:
         if self._kind.family is RuntimeFamily.PYTHON and self._door.is_fresh and self._kind.interpreter is not None:
             argv = (self._kind.interpreter.executable, "-c", _FRESH_PYTHON)
         self._start = {"variables": dict(specialisation.variables), "argv": list(argv)}
+        if self._door.is_rootless:
+            self._start["data_mib"] = specialisation.memory_mib + DATA_SLACK_MIB
         is_node = self._kind.family is RuntimeFamily.NODEJS
         if not is_node:
             self._say_start()
@@ -124,6 +135,9 @@ class NamespaceSandbox:
         )
         await self._wait_step("mounted", SPECIALISE_SECONDS_MAX)
         self._is_started = True
+        if self._door.is_rootless:
+            tmp = self._door.tmp_directory / f"t{self._slot}"
+            self.watched = RootlessWatch(self.pid, tmp, specialisation.memory_mib, specialisation.ephemeral_storage_mib)
         if is_node:
             await self._start_node()
 
@@ -168,6 +182,8 @@ class NamespaceSandbox:
 
     def memory_peak_mib(self) -> int:
         """Highest memory use so far without page cache, in MiB, rounded up."""
+        if self.watched is not None:
+            return -(-self.watched.memory_peak_bytes >> 20) if self.watched.memory_peak_bytes else 1
         return self._gauge.peak_mib() if self._gauge is not None else 0
 
     async def close(self) -> None:
@@ -184,9 +200,16 @@ class NamespaceSandbox:
         """Close every descriptor: init sees the end of its socket and dies with everything inside."""
         if not self._is_closed:
             self._is_closed = True
+            self.watched = None
             self._close_descriptors()
             self._settle_exit(RuntimeExit(None, signal.SIGKILL))
             self._fail_steps("closed")
+
+    def end_if_outgrown(self) -> None:
+        """Level 1: end what has outgrown its memory or its /tmp."""
+        if self.watched is not None and (self.watched.is_memory_outgrown or self.watched.is_tmp_outgrown):
+            self._is_outgrown = self.watched.is_memory_outgrown
+            self._command({"signal_all": int(signal.SIGKILL)})
 
     # News from the supervisor and from inside.
 
@@ -196,6 +219,7 @@ class NamespaceSandbox:
             channel.close_all(fds)
             return
         self.pid = message["pid"]
+        self._slot = message["slot"]
         for name, fd in zip(("commands", "messages"), fds[:2], strict=True):
             self._sockets[name] = socket.socket(fileno=fd)
             self._sockets[name].setblocking(False)
@@ -268,6 +292,9 @@ class NamespaceSandbox:
             self._fail_steps("the process inside ended before its time")
 
     def _is_out_of_memory(self) -> bool:
+        if self._is_outgrown:
+            self._is_outgrown = False
+            return True
         return self._gauge is not None and self._gauge.is_killed_since_last_asked()
 
     def _settle_exit(self, runtime_exit: RuntimeExit) -> None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 ZYGOTE_SECONDS_MAX = 30.0
 READY_SECONDS_MAX = 20.0
-OUTBOX_MAX = 10_000
+WATCH_SECONDS = 0.1
 _RESOLV_CONF = Path("/etc/resolv.conf")
 _BOOTSTRAP = "/var/runtime/bootstrap.mjs"
 
@@ -40,6 +40,7 @@ class NamespaceDriver:
 
     def __init__(self, launcher_socket: socket.socket, *, is_fresh: bool = False) -> None:
         self._socket = launcher_socket
+        self.tmp_directory = Path()
         self.is_fresh = is_fresh
         self.is_rootless = False
         self._generation = 0
@@ -50,6 +51,7 @@ class NamespaceDriver:
         self._outbox: deque[bytes] = deque()
         self._ready = asyncio.Event()
         self._lost = asyncio.Event()
+        self._reason = "the launcher has ended"
         self.supervisor_pid = 0
         self.names: DnsForwarder | None = None
 
@@ -72,16 +74,17 @@ class NamespaceDriver:
         loop.add_reader(self._socket, self._hear)
         try:
             async with asyncio.TaskGroup() as tasks:
-                names = tasks.create_task(self._serve_names())
+                chores = tasks.create_task(self._serve_names()), tasks.create_task(self._watch_rootless())
                 await self._lost.wait()
-                names.cancel()
+                for chore in chores:
+                    chore.cancel()
         finally:
             loop.remove_reader(self._socket)
             loop.remove_writer(self._socket)
             # The launcher may outlive this loop for a moment; the sandboxes' ends here do not.
             for sandbox in list(self._sandboxes.values()):
                 sandbox.abandon()
-        raise SandboxError("the launcher has ended")
+        raise SandboxError(self._reason)
 
     async def _serve_names(self) -> None:
         await self._ready.wait()
@@ -89,12 +92,21 @@ class NamespaceDriver:
             await self.names.run()
 
     async def wait_ready(self) -> None:
-        """Return when `create` can be called. Raises SandboxError."""
+        """Return when `create` can be called. Raises SandboxError with the reason if it never can."""
         try:
             async with asyncio.timeout(READY_SECONDS_MAX):
                 await self._ready.wait()
         except TimeoutError:
             raise SandboxError("the launcher does not answer") from None
+        if self._lost.is_set():
+            raise SandboxError(self._reason)
+
+    async def prove(self) -> None:
+        """Make one sandbox and end it: the level is what this machine really does. Raises SandboxError."""
+        kind = SandboxKind(RuntimeFamily.EXEC, "000000000000")
+        sandbox = await self.create(kind)
+        await sandbox.close()
+        self.end_zygote(kind)
 
     async def create(self, kind: SandboxKind) -> NamespaceSandbox:
         """Prewarm one sandbox. Raises SandboxError."""
@@ -133,6 +145,16 @@ class NamespaceDriver:
     def forget(self, identifier: int) -> None:
         """The sandbox is closed and needs no more news."""
         self._sandboxes.pop(identifier, None)
+
+    async def _watch_rootless(self) -> None:
+        await self._ready.wait()
+        while self.is_rootless:
+            await asyncio.sleep(WATCH_SECONDS)
+            watched = [sandbox for sandbox in self._sandboxes.values() if sandbox.watched is not None]
+            if watched:
+                await asyncio.to_thread(_look, watched)
+                for sandbox in watched:
+                    sandbox.end_if_outgrown()
 
     def _flush(self) -> None:
         while self._outbox:
@@ -193,8 +215,9 @@ class NamespaceDriver:
                 data, fds = b"", []
             if not data:
                 asyncio.get_running_loop().remove_reader(self._socket)
-                self._lose_everything("the launcher has ended")
+                self._lose_everything(self._reason)
                 self._lost.set()
+                self._ready.set()
                 return
             self._take(json.loads(data), fds)
 
@@ -214,6 +237,8 @@ class NamespaceDriver:
                 self._take_zygote_end(message["zygote"], message["reason"])
             case "failed":
                 self._take_failure(message)
+            case "unable":
+                self._reason = message["reason"]
             case "hello":
                 self._take_hello(message)
 
@@ -250,6 +275,7 @@ class NamespaceDriver:
         self._generation = message["generation"]
         self._missing = dict(message["missing"])
         self.is_rootless = message["is_rootless"]
+        self.tmp_directory = Path(message["tmp_directory"])
         self.supervisor_pid = message["pid"]
         if self.names is None:
             self.names = DnsForwarder(_RESOLV_CONF, host_ipv4=message["host_ipv4"], is_open=True)
@@ -266,6 +292,12 @@ class NamespaceDriver:
         for sandbox in list(self._sandboxes.values()):
             with contextlib.suppress(OSError):
                 sandbox.take_ended(reason)
+
+
+def _look(sandboxes: list[NamespaceSandbox]) -> None:
+    for sandbox in sandboxes:
+        if sandbox.watched is not None:
+            sandbox.watched.look()
 
 
 def _node_argv(kind: SandboxKind) -> list[str]:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import select
 import signal
 import socket
 import sys
 import time
+import traceback
 
-from . import syscalls
+from . import channel, syscalls
 from .options import read_options
+from .rootless import become_root_of_nothing
 from .supervisor import Supervisor
 
 RESTART_PAUSE_SECONDS = 0.1
@@ -24,6 +28,12 @@ def main(arguments: list[str]) -> None:
     fd = int(arguments[0])
     # A dead supervisor's sandboxes become this process's children and do not stay as zombies.
     syscalls.prctl(syscalls.PR_SET_CHILD_SUBREAPER, 1)
+    if json.loads(arguments[1])["is_rootless"]:
+        try:
+            become_root_of_nothing()
+        except OSError as error:
+            _say_unable(fd, f"no user namespace for an ordinary user: {error}")
+            return
     generation = 0
     quick_failures = 0
     while quick_failures < QUICK_FAILURES_MAX:
@@ -60,6 +70,11 @@ def _reap_orphans() -> None:
             return
 
 
+def _say_unable(fd: int, reason: str) -> None:
+    with contextlib.suppress(OSError), socket.socket(fileno=os.dup(fd)) as daemon:
+        channel.send(daemon, {"kind": "unable", "reason": reason})
+
+
 def _is_hung_up(fd: int) -> bool:
     poll = select.poll()
     poll.register(fd, 0)
@@ -76,8 +91,7 @@ def _supervise(fd: int, text: str, generation: int) -> None:
         Supervisor(read_options(text), daemon, generation).run()
         status = 0
     except BaseException as error:
-        import traceback
-
         traceback.print_exception(error)
+        _say_unable(fd, f"{type(error).__name__}: {error}")
     finally:
         os._exit(status)

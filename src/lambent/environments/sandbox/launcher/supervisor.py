@@ -20,17 +20,27 @@ from .cgroups import Cgroups, SandboxCgroup
 from .images import ImagePool
 from .messages import RefusedError, parse
 from .mounts import GROUP_ID, USER_ID, code_mount
-from .netlink import Link
 from .outside.firewall import parse_egress
 from .outside.network import HostNetwork, NetworkPlan, NetworkUnavailableError
+from .rootless import TmpDirectories
 from .zygotes import ReadableDirectories, Zygote, ZygoteStarter
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .netlink import Link
 
 SANDBOXES_MAX = 65_000
 ZYGOTES_MAX = 256
 OUT_OF_MEMORY_SCORE = "500"
+ROOTLESS_MISSING = {
+    "cgroup memory": "not root: memory is watched ten times a second instead of limited",
+    "cgroup cpu": "not root: the CPU share is not applied",
+    "cgroup freezer": "not root: SIGSTOP instead of the freezer",
+    "disk /tmp": "not root: /tmp is a directory whose size is watched",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +83,7 @@ class Supervisor:
         self._generation = generation
         self._cgroups = Cgroups(options.installation_id)
         self._images = ImagePool(options.images_directory_fd, (USER_ID, GROUP_ID), f"lambent-{options.installation_id}")
+        self._tmp_directories = TmpDirectories(options.images_directory_fd)
         self._starter = ZygoteStarter(ReadableDirectories(options.readable), is_rootless=options.is_rootless)
         self._zygotes: dict[int, Zygote] = {}
         self._cells: dict[int, Cell] = {}
@@ -120,7 +131,11 @@ class Supervisor:
         return -1 if self._cgroups.remove_stale() else 0.05
 
     def _set_up(self) -> None:
-        if not self._options.is_rootless:
+        if self._options.is_rootless:
+            self._tmp_directories.sweep()
+            self._missing |= ROOTLESS_MISSING
+            self._is_refill_wanted = False
+        else:
             self._cgroups.set_up()
             self._cgroups.sweep()
             self._images.sweep()
@@ -166,6 +181,7 @@ class Supervisor:
                 "is_rootless": self._options.is_rootless,
                 "pid": os.getpid(),
                 "host_ipv4": host_ipv4,
+                "tmp_directory": os.readlink(f"/proc/self/fd/{self._options.images_directory_fd}"),
             }
         )
 
@@ -281,7 +297,10 @@ class Supervisor:
                         raise RefusedError("neither code nor layers")
                     trees.append(code_mount(self._options.data_directory_fd, path))
                     places.append(place)
-            if "disk /tmp" in self._missing:
+            if self._options.is_rootless:
+                trees.append(self._tmp_directories.take(cell.slot))
+                places.append("/tmp")
+            elif "disk /tmp" in self._missing:
                 tmpfs_mib = message["tmp_mib"]
             else:
                 trees.append(self._take_image(cell, message["tmp_mib"]))
@@ -365,7 +384,7 @@ class Supervisor:
         channel.send(cell.commands, {"hostname": "169-254-100-6", "link": cell.link})
         files = self._cgroups.open_for_daemon(cell.cgroup)
         fds = [cell.commands.fileno(), cell.messages.fileno(), *files.values()]
-        reply = {"kind": "created", "id": cell.identifier, "pid": cell.pid, "files": list(files)}
+        reply = {"kind": "created", "id": cell.identifier, "pid": cell.pid, "slot": cell.slot, "files": list(files)}
         self._tell(reply, fds)
         channel.close_all(list(files.values()))
         cell.commands.close()
@@ -403,6 +422,8 @@ class Supervisor:
             os.close(cell.userns_fd)
         if cell.link is not None and self._network is not None:
             self._network.release_link(cell.link)
+        if self._options.is_rootless:
+            self._tmp_directories.give_back(cell.slot)
         heapq.heappush(self._free_slots, cell.slot)
         self._tell({"kind": "ended", "id": cell.identifier, "reason": reason})
 

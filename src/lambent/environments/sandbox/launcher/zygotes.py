@@ -93,7 +93,7 @@ class ZygoteStarter:
         directories: dict[str, str] = {}
         for root in message["roots"]:
             self._readable.check(root)
-            if not root.startswith("/usr/"):
+            if root != "/usr" and not root.startswith("/usr/"):
                 directories[root] = root
         for name, inside in (("client_directory", CLIENT_DIRECTORY), ("sdk_directory", SDK_DIRECTORY)):
             self._readable.check(message[name])

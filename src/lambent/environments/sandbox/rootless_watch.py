@@ -1,0 +1,91 @@
+"""What stands in for cgroups and images at level 1: a look at memory and /tmp, ten times a second."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from typing import TYPE_CHECKING
+
+from lambent.environments.sandbox.memory_gauge import number_after
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PROCESSES_MAX = 1_200
+TMP_EVERY = 5
+
+
+class RootlessWatch:
+    """One sandbox's use of memory and disk, looked at from another thread. Scope: one sandbox."""
+
+    def __init__(self, init_pid: int, tmp_directory: Path, memory_mib: int, tmp_mib: int) -> None:
+        self._init_pid = init_pid
+        self._tmp_directory = tmp_directory
+        self._memory_bytes_max = memory_mib << 20
+        self._tmp_bytes_max = tmp_mib << 20
+        self._looks = 0
+        self.memory_peak_bytes = 0
+        self.is_memory_outgrown = False
+        self.is_tmp_outgrown = False
+
+    def look(self) -> None:
+        """Measure, and note what is too large."""
+        memory_bytes = memory_in_use_bytes(self._init_pid)
+        self.memory_peak_bytes = max(self.memory_peak_bytes, min(memory_bytes, self._memory_bytes_max))
+        self.is_memory_outgrown = memory_bytes > self._memory_bytes_max
+        if self._looks % TMP_EVERY == 0:
+            self.is_tmp_outgrown = directory_bytes(self._tmp_directory) > self._tmp_bytes_max
+        self._looks += 1
+
+
+def memory_in_use_bytes(init_pid: int) -> int:
+    """Return what all descendants of an init hold in memory without file pages, pages shared by several once."""
+    pids = _descendants(init_pid)
+    if len(pids) == 1:
+        return _status_bytes(pids[0])
+    return sum(_proportional_bytes(pid) for pid in pids)
+
+
+def directory_bytes(directory: Path) -> int:
+    """Return the space that everything below a directory takes on disk; links are not followed."""
+    total = 0
+    pending = [str(directory)]
+    while pending:
+        with contextlib.suppress(OSError), os.scandir(pending.pop()) as entries:
+            for entry in entries:
+                with contextlib.suppress(OSError):
+                    total += entry.stat(follow_symlinks=False).st_blocks * 512
+                    if entry.is_dir(follow_symlinks=False):
+                        pending.append(entry.path)
+    return total
+
+
+def _descendants(pid: int) -> list[int]:
+    found: list[int] = []
+    pending = [pid]
+    while pending and len(found) < PROCESSES_MAX:
+        parent = pending.pop()
+        # A child belongs to the thread that forked it.
+        with contextlib.suppress(OSError):
+            for thread in os.listdir(f"/proc/{parent}/task"):
+                with contextlib.suppress(OSError), open(f"/proc/{parent}/task/{thread}/children", "rb") as file:
+                    children = [int(child) for child in file.read().split()]
+                    found += children
+                    pending += children
+    return found
+
+
+def _status_bytes(pid: int) -> int:
+    with contextlib.suppress(OSError), open(f"/proc/{pid}/status", "rb") as file:
+        status = file.read()
+        return (number_after(status, b"\nRssAnon:") + number_after(status, b"\nRssShmem:")) << 10
+    return 0
+
+
+def _proportional_bytes(pid: int) -> int:
+    try:
+        with open(f"/proc/{pid}/smaps_rollup", "rb") as file:
+            rollup = file.read()
+    except OSError:
+        return _status_bytes(pid)
+    return (number_after(rollup, b"\nPss_Anon:") + number_after(rollup, b"\nPss_Shmem:")) << 10

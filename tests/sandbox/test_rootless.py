@@ -1,0 +1,90 @@
+"""Level 1: an ordinary user's sandboxes. Run as root these tests become that user."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import lambent
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+pytestmark = pytest.mark.slow
+
+HERE = Path(__file__).parent
+NOBODY = 65_534
+
+
+@pytest.fixture
+def as_user(tmp_path: Path) -> Callable[[str], dict[str, Any]]:
+    """Run one scenario of fixtures/rootless.py as an ordinary user."""
+
+    def run(name: str) -> dict[str, Any]:
+        command = [sys.executable]
+        if os.geteuid() == 0:
+            # The interpreter of the tests may lie in root's own directory; the system's serves any user.
+            command = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", _system_python()]
+            for directory in (tmp_path, *tmp_path.parents[:2]):
+                directory.chmod(0o755)
+            os.chown(tmp_path, NOBODY, NOBODY)
+        command += [str(HERE / "fixtures/rootless.py"), str(tmp_path), str(HERE / "conftest.py"), name]
+        source = str(Path(lambent.__path__[0]).parent)
+        paths = os.pathsep.join([source, sysconfig.get_path("purelib")])
+        environment = {"PYTHONPATH": paths, "PYTHONDONTWRITEBYTECODE": "1", "PATH": os.environ["PATH"]}
+        result = subprocess.run(command, capture_output=True, text=True, env=environment, cwd="/", check=False)
+        if "no user namespace for an ordinary user" in result.stderr:
+            pytest.skip("this machine allows no user namespaces to ordinary users")
+        assert result.returncode == 0, result.stderr
+        answer: dict[str, Any] = json.loads(result.stdout)
+        return answer
+
+    return run
+
+
+def _system_python() -> str:
+    for name in ("python3.14", "python3.13", "python3.12", "python3.11", "python3"):
+        path = shutil.which(name, path="/usr/bin:/usr/local/bin")
+        if path is not None:
+            text = subprocess.run([path, "-c", "import sys; print(sys.version_info >= (3, 11))"], capture_output=True)
+            if text.stdout.strip() == b"True":
+                return path
+    pytest.skip("no Python 3.11 that an ordinary user may run")
+
+
+def test_life(as_user: Callable[[str], dict[str, Any]]) -> None:
+    seen = as_user("look")
+    assert seen["level"] == "L1"
+    assert seen["uid"] == 993
+    assert seen["tmp"] == seen["tmp after reset"] == ["kept"]
+    assert seen["processes"] == ["1", "2"]
+    assert "home" not in seen["root"]
+    assert seen["links"] == ["lo"]
+    assert "CapEff:\t0000000000000000" in seen["status"]
+    assert "Seccomp:\t2" in seen["status"]
+    assert seen["left"] == []
+    assert "cgroup memory" in seen["missing"]
+
+
+def test_memory_is_watched(as_user: Callable[[str], dict[str, Any]]) -> None:
+    assert as_user("memory") == {"signal": signal.SIGKILL, "is_out_of_memory": True, "answer": 60 << 20}
+
+
+def test_disk_is_watched(as_user: Callable[[str], dict[str, Any]]) -> None:
+    assert as_user("disk") == {"signal": signal.SIGKILL, "is_out_of_memory": False}
+
+
+def test_processes_are_counted_per_sandbox(as_user: Callable[[str], dict[str, Any]]) -> None:
+    seen = as_user("forks")
+    assert seen["errno"] == errno.EAGAIN
+    assert 500 <= seen["count"] <= 1024
