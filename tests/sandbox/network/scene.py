@@ -20,6 +20,7 @@ from lambent.environments.sandbox.launcher import netlink
 from lambent.environments.sandbox.launcher.outside import firewall
 from lambent.environments.sandbox.launcher.outside.network import (
     HostNetwork,
+    HostView,
     NetworkPlan,
     NetworkUnavailableError,
     link_prefix,
@@ -171,7 +172,7 @@ def no_nft_scene() -> dict[str, Any]:
 def refresh_scene() -> dict[str, Any]:
     """A host seen from a namespace of our own (level 1): its new addresses are refused soon."""
     internet = with_internet()
-    view = inside(internet, netlink.Netlink)
+    view = inside(internet, lambda: HostView(netlink.Netlink(), netlink.watch_addresses()))
     network = started(NetworkPlan(INSTALLATION, firewall.parse_egress("open"), host_view=view))
     only = environment(network)
     inside(internet, lambda: serve("0.0.0.0", PORT + 1))

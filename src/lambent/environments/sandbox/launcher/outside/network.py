@@ -38,13 +38,25 @@ class NetworkUnavailableError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class HostView:
+    """How a launcher that has left the host's network namespace still sees it: two sockets made there.
+
+    `more_addresses` are refused like the host's own.
+    """
+
+    netlink: netlink.Netlink
+    watcher: socket.socket
+    more_addresses: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class NetworkPlan:
-    """The settings. `host_view` is a socket made in the host's namespace when the supervisor has left it (L1)."""
+    """The settings. `host_view` is there when the supervisor has left the host's network namespace (L1)."""
 
     installation_id: str
     egress: firewall.Egress
     host_ports: tuple[int, ...] = ()
-    host_view: netlink.Netlink | None = field(default=None, compare=False)
+    host_view: HostView | None = field(default=None, compare=False)
 
 
 class HostNetwork:
@@ -90,7 +102,8 @@ class HostNetwork:
                 _switch_on(path)
             for prefix in (rules.pool_ipv4, rules.pool_ipv6):
                 self._reserve(prefix)
-            self.watcher = netlink.watch_addresses()
+            view = self._plan.host_view
+            self.watcher = netlink.watch_addresses() if view is None else view.watcher
         except (firewall.FirewallError, OSError) as error:
             self.stop()
             raise NetworkUnavailableError(str(error)) from error
@@ -154,7 +167,9 @@ class HostNetwork:
         return self._rules
 
     def _choose_rules(self) -> firewall.Rules:
-        taken = netlink.routes(self._plan.host_view or self._netlink) + netlink.routes(self._netlink)
+        taken = netlink.routes(self._netlink)
+        if self._plan.host_view is not None:
+            taken += netlink.routes(self._plan.host_view.netlink)
         pool = choose_pool(self._plan.installation_id, taken)
         return firewall.Rules(
             installation_id=self._plan.installation_id,
@@ -170,9 +185,8 @@ class HostNetwork:
 
     def _refused_addresses(self) -> tuple[str, ...]:
         """Addresses of a host whose namespace is not ours; our own the rules find by themselves, at every packet."""
-        if self._plan.host_view is None:
-            return ()
-        return tuple(netlink.host_addresses(self._plan.host_view))
+        view = self._plan.host_view
+        return () if view is None else (*netlink.host_addresses(view.netlink), *view.more_addresses)
 
     def _has_ipv6_route(self) -> bool:
         return any(
