@@ -11,9 +11,12 @@ import socket
 import sys
 import time
 import traceback
+from typing import Any
 
 from . import channel, syscalls
 from .options import read_options
+from .outside.firewall import check_host_ports
+from .outside.rootless_network import RootlessUplink
 from .rootless import become_root_of_nothing
 from .supervisor import Supervisor
 
@@ -28,10 +31,12 @@ def main(arguments: list[str]) -> None:
     fd = int(arguments[0])
     # A dead supervisor's sandboxes become this process's children and do not stay as zombies.
     syscalls.prctl(syscalls.PR_SET_CHILD_SUBREAPER, 1)
-    if json.loads(arguments[1])["is_rootless"]:
+    uplink: RootlessUplink | None = None
+    options = json.loads(arguments[1])
+    if options["is_rootless"]:
         try:
-            become_root_of_nothing()
-        except OSError as error:
+            uplink = _leave_the_host(options)
+        except (OSError, ValueError) as error:
             _say_unable(fd, f"no user namespace for an ordinary user: {error}")
             return
     generation = 0
@@ -41,7 +46,7 @@ def main(arguments: list[str]) -> None:
         started = time.monotonic()
         pid = os.fork()
         if pid == 0:
-            _supervise(fd, arguments[1], generation)
+            _supervise(fd, arguments[1], generation, uplink)
         status = _wait_for(pid)
         _reap_orphans()
         if status == 0 or _is_hung_up(fd):
@@ -50,6 +55,16 @@ def main(arguments: list[str]) -> None:
         print(f"lambent launcher: the supervisor ended with status {status}, starting another", file=sys.stderr)
         if quick_failures > 1:
             time.sleep(RESTART_PAUSE_SECONDS)
+
+
+def _leave_the_host(options: dict[str, Any]) -> RootlessUplink | None:
+    """Enter namespaces of our own. The way out is prepared before, while the host's network is still ours."""
+    is_closed = options["egress"] == "none"
+    uplink = None if is_closed else RootlessUplink(check_host_ports(tuple(options["host_ports"])))
+    become_root_of_nothing()
+    if uplink is not None:
+        uplink.attach(os.getpid())
+    return uplink
 
 
 def _wait_for(supervisor: int) -> int:
@@ -81,14 +96,14 @@ def _is_hung_up(fd: int) -> bool:
     return bool(poll.poll(0))
 
 
-def _supervise(fd: int, text: str, generation: int) -> None:
+def _supervise(fd: int, text: str, generation: int, uplink: RootlessUplink | None) -> None:
     status = 70
     try:
         syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)
         daemon = socket.socket(fileno=fd)
-        Supervisor(read_options(text), daemon, generation).run()
+        Supervisor(read_options(text), daemon, generation, uplink).run()
         status = 0
     except BaseException as error:
         traceback.print_exception(error)

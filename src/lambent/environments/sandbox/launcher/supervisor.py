@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .netlink import Link
+    from .outside.rootless_network import RootlessUplink
 
 SANDBOXES_MAX = 65_000
 ZYGOTES_MAX = 256
@@ -77,8 +78,11 @@ class Cell:
 class Supervisor:
     """Scope: one installation on one node. After a crash the guard starts another, which sweeps."""
 
-    def __init__(self, options: SupervisorOptions, daemon: socket.socket, generation: int) -> None:
+    def __init__(
+        self, options: SupervisorOptions, daemon: socket.socket, generation: int, uplink: RootlessUplink | None = None
+    ) -> None:
         self._options = options
+        self._uplink = uplink
         self._daemon = daemon
         self._generation = generation
         self._cgroups = Cgroups(options.installation_id)
@@ -152,10 +156,13 @@ class Supervisor:
         options = self._options
         if options.egress == "none":
             return
+        if self._uplink is not None and self._uplink.reason:
+            self._missing["egress"] = self._uplink.reason
+            return
+        host_view = self._uplink.host_view if self._uplink is not None else None
         try:
-            network = HostNetwork(
-                NetworkPlan(options.installation_id, parse_egress(options.egress), options.host_ports)
-            )
+            plan = NetworkPlan(options.installation_id, parse_egress(options.egress), options.host_ports, host_view)
+            network = HostNetwork(plan)
             network.start()
         except (NetworkUnavailableError, OSError, ValueError) as error:
             self._missing["egress"] = str(error)
