@@ -28,6 +28,10 @@ class LambdaError(Exception):
         if code is not None:
             self.code = code
 
+    def __reduce__(self) -> tuple[object, ...]:
+        # Errors come back from worker processes.
+        return _rebuilt, (type(self), self.message, self.code, dict(self.members))
+
 
 class ValidationError(LambdaError):
     """A member breaks a constraint of the service description (400)."""
@@ -119,3 +123,7 @@ class ServiceError(LambdaError):
 
     code = "ServiceException"
     kind = "Service"
+
+
+def _rebuilt(kind: type[LambdaError], message: str, code: str, members: Mapping[str, str]) -> LambdaError:
+    return kind(message, code=code, members=members)

@@ -54,6 +54,24 @@ class LoggingConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class VpcConfig:
+    """`VpcConfig` as the caller gave it. Networks of EC2 do not exist here: it is echoed, never attached."""
+
+    subnet_ids: tuple[str, ...] = ()
+    security_group_ids: tuple[str, ...] = ()
+    ipv6_allowed_for_dual_stack: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class FileSystemConfig:
+    """One item of `FileSystemConfigs`. `direct_s3_read` is S3FilesConfig.DirectS3Read."""
+
+    arn: str
+    local_mount_path: str
+    direct_s3_read: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class CodeReference:
     """A package in the code store. `sha256` is lower-case hex of the zip; sizes in bytes."""
 
@@ -67,7 +85,8 @@ class FunctionVersion:
     """One snapshot of a function's configuration and code. A change makes a new value.
 
     `configuration_id` is new whenever code or configuration changes and untouched by state transitions: an
-    environment made for another one retires. `environment` holds plain text and never reaches a log or repr.
+    environment made for another one retires. `environment` holds plain text and never reaches a log or repr;
+    `environment_given` tells an Environment without variables from none at all, which AWS answers differently.
     Units: seconds, MiB, bytes; `last_modified_ms` since the Unix epoch.
     """
 
@@ -100,6 +119,12 @@ class FunctionVersion:
     last_update_status: UpdateStatus = UpdateStatus.SUCCESSFUL
     last_update_status_reason: str | None = None
     last_update_status_reason_code: str | None = None
+    environment_given: bool = False
+    vpc: VpcConfig | None = None
+    file_systems: tuple[FileSystemConfig, ...] = ()
+    layers: tuple[str, ...] = ()
+    snap_start_apply_on: str = "None"
+    source_kms_key_arn: str | None = None
 
     @property
     def arn(self) -> FunctionArn:

@@ -40,6 +40,9 @@ class FunctionStore(Protocol):
     ) -> Sequence[FunctionVersion]:
         """Return up to `limit` $LATEST versions with name > `after_name`, by name."""
 
+    async def list_unsettled(self) -> Sequence[FunctionVersion]:
+        """Return the versions that are Pending or whose update is InProgress, of all accounts."""
+
     async def delete(self, arn: FunctionArn) -> bool:
         """Remove the function and its tags; False when there was none."""
 
@@ -47,7 +50,7 @@ class FunctionStore(Protocol):
         """Return the function's tags; None when there is no such function."""
 
     async def put_tags(self, arn: FunctionArn, tags: dict[str, str]) -> None:
-        """Replace the function's tags."""
+        """Replace the function's tags. Raises ResourceNotFoundError when it is gone."""
 
     async def usage(self, account_id: str, region: str) -> tuple[int, int]:
         """Return (number of functions, bytes of code they hold)."""

@@ -1,0 +1,154 @@
+"""Packages by their SHA-256: the zip as it came and its unpacked tree."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+import shutil
+from collections import Counter
+from concurrent.futures import BrokenExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lambent.model.errors import ServiceError
+from lambent.store.package import PackageJob, PreparedPackage, prepare_package
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+    from concurrent.futures import Executor
+
+    from lambent.model.function import CodeReference
+
+
+class CodeStore:
+    """`zips/<sha256>.zip` and `code/<sha256>/` in the data directory. Scope: node. After a crash: whole packages.
+
+    A package is added by writing beside its place, flushing and renaming; it is removed when no function version
+    refers to it any more. There is no counter that a crash could falsify: what the database does not name is garbage.
+    """
+
+    def __init__(self, data_directory: str | Path, executor: Executor) -> None:
+        """Open the store and sweep what a crash left half-written. `executor` unpacks: a pool of processes."""
+        self._root = Path(data_directory)
+        self._executor = executor
+        self._held: Counter[str] = Counter()
+        self._kept_by_sweep: set[str] | None = None
+        self._lock = asyncio.Lock()
+        for directory in (self._zips, self._code):
+            directory.mkdir(mode=0o755, parents=True, exist_ok=True)
+            for left in directory.glob(".*"):
+                _remove(left)
+
+    @contextlib.asynccontextmanager
+    async def add(self, source: bytes | str) -> AsyncIterator[CodeReference]:
+        """Store a package for a block, in which a function version that refers to it is committed.
+
+        `source` is the zip's bytes or the path of a file, which is moved. Until the block ends the package cannot be
+        swept; afterwards only what the database names is safe.
+
+        Raises: see `prepare_package`.
+        """
+        prepared = await self._prepare(source)
+        reference = prepared.reference
+        # A sweep renames under the same lock: it has either taken an equal package away before, or sees this one held.
+        async with self._lock:
+            self._hold(reference.sha256)
+            try:
+                await asyncio.to_thread(prepared.place)
+            except BaseException:
+                self._let_go(reference.sha256)
+                raise
+        try:
+            yield reference
+        finally:
+            self._let_go(reference.sha256)
+
+    async def check(self, source: bytes | str) -> CodeReference:
+        """Return what the package would be, keeping nothing. A file is removed. Raises: see `prepare_package`."""
+        prepared = await self._prepare(source)
+        await asyncio.to_thread(prepared.discard)
+        return prepared.reference
+
+    def directory(self, sha256: str) -> str:
+        """Return the unpacked tree's path relative to the data directory."""
+        return f"code/{sha256}"
+
+    def zip_path(self, sha256: str) -> Path:
+        """Return where the zip is, if it is."""
+        return self._zips / f"{sha256}.zip"
+
+    async def sweep(self, in_use: Callable[[], Awaitable[frozenset[str]]]) -> int:
+        """Remove every package that is neither in `in_use()` nor being added; return how many names went.
+
+        Raises: what `in_use` raises; then nothing is removed.
+        """
+        # What is held at any moment from here on may be committed after `in_use` has looked.
+        self._kept_by_sweep = set(self._held)
+        try:
+            used = await in_use()
+            async with self._lock:
+                kept = used | self._kept_by_sweep | set(self._held)
+                trash = await asyncio.to_thread(self._discard, kept)
+        finally:
+            self._kept_by_sweep = None
+        await asyncio.to_thread(_remove_all, trash)
+        return len(trash)
+
+    @property
+    def _zips(self) -> Path:
+        return self._root / "zips"
+
+    @property
+    def _code(self) -> Path:
+        return self._root / "code"
+
+    async def _prepare(self, source: bytes | str) -> PreparedPackage:
+        job = PackageJob(source, str(self._zips), str(self._code))
+        future = asyncio.get_running_loop().run_in_executor(self._executor, prepare_package, job)
+        try:
+            return await asyncio.shield(future)
+        except asyncio.CancelledError:
+            future.add_done_callback(_discard_unwanted)
+            raise
+        except BrokenExecutor as error:
+            raise ServiceError("The process that unpacks code has ended; nothing was changed.") from error
+
+    def _let_go(self, sha256: str) -> None:
+        self._held[sha256] -= 1
+        if not self._held[sha256]:
+            del self._held[sha256]
+
+    def _hold(self, sha256: str) -> None:
+        self._held[sha256] += 1
+        if self._kept_by_sweep is not None:
+            self._kept_by_sweep.add(sha256)
+
+    def _discard(self, kept: frozenset[str] | set[str]) -> list[Path]:
+        """Give what is not kept a name that the next start sweeps, in case this one does not come to it."""
+        trash = []
+        for directory in (self._zips, self._code):
+            for path in directory.iterdir():
+                if path.name.startswith(".") or path.name.removesuffix(".zip") in kept:
+                    continue
+                target = directory / f".trash-{secrets.token_hex(8)}"
+                path.rename(target)
+                trash.append(target)
+        return trash
+
+
+def _discard_unwanted(future: asyncio.Future[PreparedPackage]) -> None:
+    if not future.cancelled() and future.exception() is None:
+        future.result().discard()
+
+
+def _remove_all(paths: list[Path]) -> None:
+    for path in paths:
+        _remove(path)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)

@@ -1,0 +1,59 @@
+"""The change feed: what was there when a reader came, then every commit, in order."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import deque
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from lambent.store.contracts import FunctionChange
+
+# Far above what a reader that only fills a dictionary can fall behind by.
+_WAITING_MAX = 1_000_000
+
+
+class FeedOverflowError(Exception):
+    """A reader of the feed stopped reading; it must begin again."""
+
+
+class Subscription:
+    """One reader's changes. The writer's thread offers, the loop takes. Scope: process; after a crash begun anew."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._changes: deque[FunctionChange] = deque()
+        self._arrived = asyncio.Event()
+        self._is_overflown = False
+
+    def offer(self, changes: Iterable[FunctionChange]) -> None:
+        """Hand changes to the reader; callable from any thread, in order."""
+        with contextlib.suppress(RuntimeError):  # the loop has ended
+            self._loop.call_soon_threadsafe(self._add, tuple(changes))
+
+    def __aiter__(self) -> Subscription:
+        return self
+
+    async def __anext__(self) -> FunctionChange:
+        """Return the next change; waits for one.
+
+        Raises:
+            FeedOverflowError: more than a million changes were waiting.
+        """
+        while not self._changes:
+            if self._is_overflown:
+                raise FeedOverflowError
+            self._arrived.clear()
+            await self._arrived.wait()
+        return self._changes.popleft()
+
+    def _add(self, changes: tuple[FunctionChange, ...]) -> None:
+        if len(self._changes) + len(changes) > _WAITING_MAX:
+            self._is_overflown = True
+            self._changes.clear()
+        elif not self._is_overflown:
+            self._changes.extend(changes)
+        self._arrived.set()

@@ -1,0 +1,66 @@
+"""The database's form, as numbered steps. A step that was ever released is never edited; a change is a new step."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import sqlite3
+
+MIGRATIONS: tuple[str, ...] = (
+    # 1: functions and their versions.
+    """
+    CREATE TABLE functions (
+        account_id TEXT NOT NULL,
+        region TEXT NOT NULL,
+        name TEXT NOT NULL,
+        version TEXT NOT NULL,
+        revision_id TEXT NOT NULL,
+        is_unsettled INTEGER NOT NULL,
+        code_sha256 TEXT NOT NULL,
+        code_size_bytes INTEGER NOT NULL,
+        document TEXT NOT NULL,
+        environment BLOB,
+        PRIMARY KEY (account_id, region, name, version)
+    ) WITHOUT ROWID;
+    CREATE INDEX functions_unsettled ON functions (is_unsettled) WHERE is_unsettled = 1;
+    CREATE INDEX functions_code ON functions (code_sha256);
+    """,
+    # 2: tags. A function that is older than this step gets an empty set.
+    """
+    CREATE TABLE function_tags (
+        account_id TEXT NOT NULL,
+        region TEXT NOT NULL,
+        name TEXT NOT NULL,
+        tags TEXT NOT NULL,
+        PRIMARY KEY (account_id, region, name)
+    ) WITHOUT ROWID;
+    INSERT INTO function_tags SELECT DISTINCT account_id, region, name, '{}' FROM functions;
+    """,
+)
+
+
+class SchemaTooNewError(Exception):
+    """The database was written by a newer Lambent; this one would damage it."""
+
+
+def migrate(connection: sqlite3.Connection, *, up_to: int = len(MIGRATIONS)) -> None:
+    """Bring the database to step `up_to`, one transaction for each step: a crash leaves a whole step or none.
+
+    Raises:
+        SchemaTooNewError: the database has steps that this program does not know.
+    """
+    (current,) = connection.execute("PRAGMA user_version").fetchone()
+    if current > len(MIGRATIONS):
+        raise SchemaTooNewError(
+            f"The database has form {current}, this Lambent knows up to {len(MIGRATIONS)}: use a newer Lambent."
+        )
+    for number in range(current + 1, up_to + 1):
+        # executescript commits what is open before it begins, so the transaction is part of the script.
+        step = MIGRATIONS[number - 1]
+        try:
+            connection.executescript(f"BEGIN IMMEDIATE; {step} PRAGMA user_version = {number}; COMMIT;")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
