@@ -43,8 +43,10 @@ TABLE: Mapping[str, frozenset[str]] = {
         "cli.keys": "wire settings app",
         "app": (
             "clock settings model wire store environments invocation functions events durable observability api "
-            "gateways neighbours triggers cluster"
+            "gateways neighbours triggers cluster startup"
         ),
+        # What app.py must do before the event loop and before rights are dropped.
+        "startup": "clock settings model store environments",
         "__main__": "cli",
     }.items()
 }
@@ -55,7 +57,7 @@ PACKAGES: Mapping[str, frozenset[str]] = {
     for room, granted in {
         "wire": "httptools msgspec botocore",
         "api": "httptools msgspec",
-        "store": "cryptography sqlite3",
+        "store": "cryptography ctypes sqlite3",
         "environments": "ctypes",
         "app": "uvloop",
     }.items()
