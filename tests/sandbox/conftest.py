@@ -154,14 +154,18 @@ class Farm:
         return Running(sandbox)
 
 
-def start_in_own_network(options: LauncherOptions) -> Launcher:
-    """Start a launcher from a thread that has left the host's network; the thread is not used again."""
+def start_in_own_network(options: LauncherOptions, hidden: tuple[str, ...] = ()) -> Launcher:
+    """Start a launcher from a thread that has left the host's network and does not see `hidden` mounts."""
     started: list[Launcher] = []
 
     def start() -> None:
         if os.geteuid() == 0:
             syscalls.unshare(syscalls.CLONE_NEWNET)
             netlink.bring_up_loopback()
+            syscalls.unshare(syscalls.CLONE_NEWNS)
+            syscalls.mount("none", "/", None, syscalls.MS_REC | syscalls.MS_PRIVATE)
+            for path in hidden:
+                syscalls.umount(path)
         started.append(start_launcher(options))
 
     thread = threading.Thread(target=start)
@@ -172,7 +176,12 @@ def start_in_own_network(options: LauncherOptions) -> Launcher:
 
 @contextlib.asynccontextmanager
 async def open_farm(
-    data: Path, *, is_fresh: bool = False, egress: str = "none", on_started: Callable[[], None] = lambda: None
+    data: Path,
+    *,
+    is_fresh: bool = False,
+    egress: str = "none",
+    hidden: tuple[str, ...] = (),
+    on_started: Callable[[], None] = lambda: None,
 ) -> AsyncIterator[Farm]:
     """Start a launcher and a driver on a data directory; at the end stop both.
 
@@ -186,7 +195,7 @@ async def open_farm(
     interpreter = own_interpreter()
     readable = (*interpreter.roots, str(data / "client"))
     options = LauncherOptions(data, readable, uid_base=UID_BASE, egress=egress)
-    launcher = await asyncio.to_thread(start_in_own_network, options)
+    launcher = await asyncio.to_thread(start_in_own_network, options, hidden)
     on_started()
     try:
         driver = NamespaceDriver(launcher.socket, is_fresh=is_fresh)
@@ -231,9 +240,9 @@ def in_farm(tmp_path: Path) -> Callable[..., None]:
     if os.geteuid() != 0:
         pytest.skip("levels L2 and L3 need root")
 
-    def run(scenario: Callable[[Farm], Any], *, is_fresh: bool = False, egress: str = "none") -> None:
+    def run(scenario: Callable[[Farm], Any], **options: Any) -> None:
         async def main() -> None:
-            async with open_farm(tmp_path, is_fresh=is_fresh, egress=egress) as farm, asyncio.timeout(100):
+            async with open_farm(tmp_path, **options) as farm, asyncio.timeout(100):
                 await scenario(farm)
 
         before = leftovers()

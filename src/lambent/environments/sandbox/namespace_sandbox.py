@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from lambent.environments.sandbox.launcher import channel
 from lambent.environments.sandbox.memory_gauge import MemoryGauge
-from lambent.environments.sandbox.rootless_watch import RootlessWatch
 from lambent.environments.sandbox.sandbox import RuntimeExit, RuntimeFamily, SandboxError
+from lambent.environments.sandbox.size_watch import SizeWatch
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,7 +36,8 @@ class SupervisorDoor(Protocol):
     """What a sandbox needs of its driver."""
 
     is_fresh: bool
-    is_rootless: bool
+    is_watched: bool
+    """Whether memory is watched from here because no cgroup limits it."""
     names: DnsForwarder | None
     tmp_directory: Path
 
@@ -69,7 +70,7 @@ class NamespaceSandbox:
         self._names: DnsDoor | None = None
         self._slot = 0
         self.pid = 0
-        self.watched: RootlessWatch | None = None
+        self.watched: SizeWatch | None = None
 
     @property
     def sandbox_id(self) -> str:
@@ -118,7 +119,7 @@ class NamespaceSandbox:
         if self._kind.family is RuntimeFamily.PYTHON and self._door.is_fresh and self._kind.interpreter is not None:
             argv = (self._kind.interpreter.executable, "-c", _FRESH_PYTHON)
         self._start = {"variables": dict(specialisation.variables), "argv": list(argv)}
-        if self._door.is_rootless:
+        if self._door.is_watched:
             self._start["data_mib"] = specialisation.memory_mib + DATA_SLACK_MIB
         is_node = self._kind.family is RuntimeFamily.NODEJS
         if not is_node:
@@ -135,9 +136,9 @@ class NamespaceSandbox:
         )
         await self._wait_step("mounted", SPECIALISE_SECONDS_MAX)
         self._is_started = True
-        if self._door.is_rootless:
+        if self._door.is_watched:
             tmp = self._door.tmp_directory / f"t{self._slot}"
-            self.watched = RootlessWatch(self.pid, tmp, specialisation.memory_mib, specialisation.ephemeral_storage_mib)
+            self.watched = SizeWatch(self.pid, tmp, specialisation.memory_mib, specialisation.ephemeral_storage_mib)
         if is_node:
             await self._start_node()
 

@@ -42,7 +42,7 @@ class NamespaceDriver:
         self._socket = launcher_socket
         self.tmp_directory = Path()
         self.is_fresh = is_fresh
-        self.is_rootless = False
+        self.is_watched = False
         self._generation = 0
         self._missing: dict[str, str] = {}
         self._sandboxes: dict[int, NamespaceSandbox] = {}
@@ -58,7 +58,7 @@ class NamespaceDriver:
     @property
     def level(self) -> IsolationLevel:
         """The level it really gives, known once `wait_ready` has returned."""
-        if self.is_rootless:
+        if self.is_watched:
             return IsolationLevel.L1
         return IsolationLevel.L3 if self.is_fresh else IsolationLevel.L2
 
@@ -74,7 +74,7 @@ class NamespaceDriver:
         loop.add_reader(self._socket, self._hear)
         try:
             async with asyncio.TaskGroup() as tasks:
-                chores = tasks.create_task(self._serve_names()), tasks.create_task(self._watch_rootless())
+                chores = tasks.create_task(self._serve_names()), tasks.create_task(self._watch_sizes())
                 await self._lost.wait()
                 for chore in chores:
                     chore.cancel()
@@ -146,9 +146,9 @@ class NamespaceDriver:
         """The sandbox is closed and needs no more news."""
         self._sandboxes.pop(identifier, None)
 
-    async def _watch_rootless(self) -> None:
+    async def _watch_sizes(self) -> None:
         await self._ready.wait()
-        while self.is_rootless:
+        while self.is_watched:
             await asyncio.sleep(WATCH_SECONDS)
             watched = [sandbox for sandbox in self._sandboxes.values() if sandbox.watched is not None]
             if watched:
@@ -274,7 +274,8 @@ class NamespaceDriver:
         self._lose_everything("the supervisor has ended")
         self._generation = message["generation"]
         self._missing = dict(message["missing"])
-        self.is_rootless = message["is_rootless"]
+        # Root without a memory controller (a locked-down container) gets what an ordinary user gets.
+        self.is_watched = message["is_rootless"] or "cgroup memory" in self._missing
         self.tmp_directory = Path(message["tmp_directory"])
         self.supervisor_pid = message["pid"]
         if self.names is None:

@@ -129,9 +129,17 @@ def assemble() -> bytes:
         *families,
         _instruction(_RETURN, 0, 0, _EPERM),
     ]
-    program += [_instruction(_JUMP_EQUAL, 0, 1, number) + _instruction(_RETURN, 0, 0, _EPERM) for number in denied]
-    program.append(_instruction(_RETURN, 0, 0, _ALLOW))
-    return b"".join(program)
+    return b"".join(program) + _search(denied)
+
+
+def _search(numbers: list[int]) -> bytes:
+    """Return a binary search: the kernel runs the filter once for every call there is when it is installed."""
+    if len(numbers) <= 2:
+        tests = [_instruction(_JUMP_EQUAL, len(numbers) - at, 0, number) for at, number in enumerate(numbers)]
+        return b"".join([*tests, _instruction(_RETURN, 0, 0, _ALLOW), _instruction(_RETURN, 0, 0, _EPERM)])
+    middle = len(numbers) // 2
+    low, high = _search(numbers[:middle]), _search(numbers[middle:])
+    return _instruction(_JUMP_GREATER_EQUAL, len(low) // 8, 0, numbers[middle]) + low + high
 
 
 def install(program: bytes) -> None:

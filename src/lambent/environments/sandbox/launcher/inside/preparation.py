@@ -98,8 +98,6 @@ def run_python(start: dict[str, Any]) -> NoReturn:
     variables: dict[str, str] = start["variables"]
     os.environ.clear()
     os.environ.update(variables)
-    for name in [name for name in sys.modules if name == "launcher" or name.startswith("launcher.")]:
-        del sys.modules[name]
     sys.argv = [""]
     import lambent_runtime  # type: ignore[import-not-found]
 

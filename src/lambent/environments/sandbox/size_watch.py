@@ -15,7 +15,7 @@ PROCESSES_MAX = 1_200
 TMP_EVERY = 5
 
 
-class RootlessWatch:
+class SizeWatch:
     """One sandbox's use of memory and disk, looked at from another thread. Scope: one sandbox."""
 
     def __init__(self, init_pid: int, tmp_directory: Path, memory_mib: int, tmp_mib: int) -> None:

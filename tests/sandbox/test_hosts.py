@@ -1,0 +1,74 @@
+"""Hosts that offer less: each missing feature has a reason, and the level is what is really kept."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from lambent.environments.sandbox.sandbox import RuntimeExit
+from lambent.model.environment import IsolationLevel
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.sandbox.conftest import Farm
+
+pytestmark = pytest.mark.slow
+
+MEMORY = """
+import time
+def handler(mib):
+    kept = bytearray(mib << 20)
+    while mib > 128:
+        time.sleep(1)
+    return 1
+"""
+
+
+def cgroup_mounts(kind: str) -> tuple[str, ...]:
+    """Return where hierarchies of a kind are mounted, the innermost first."""
+    lines = Path("/proc/self/mountinfo").read_text().splitlines()
+    return tuple(sorted((line.split()[4] for line in lines if f" - {kind} " in line), reverse=True))
+
+
+def test_version_one_only(in_farm: Callable[..., None]) -> None:
+    if not cgroup_mounts("cgroup"):
+        pytest.skip("this host has no cgroup v1 hierarchies")
+
+    async def scenario(farm: Farm) -> None:
+        assert farm.driver.level is IsolationLevel.L2
+        assert farm.driver.missing_features == {}
+        running = await farm.run("def handler(event):\n    return event\n")
+        running.sandbox.freeze()
+        running.sandbox.thaw()
+        assert await running.ask(1) == 1
+        running.sandbox.freeze()
+        await running.close()
+
+    in_farm(scenario, hidden=cgroup_mounts("cgroup2"))
+
+
+def test_no_cgroups(in_farm: Callable[..., None]) -> None:
+    async def scenario(farm: Farm) -> None:
+        assert farm.driver.level is IsolationLevel.L1
+        assert {"cgroup memory", "cgroup cpu", "cgroup freezer"} <= farm.driver.missing_features.keys()
+        running = await farm.run(MEMORY, memory_mib=128)
+        running.sandbox.freeze()
+        running.sandbox.thaw()
+        assert await running.ask(1) == 1
+        assert running.sandbox.memory_peak_mib() >= 1
+        await running.tell(400)
+        assert await running.sandbox.wait_exited() == RuntimeExit(None, 9, is_out_of_memory=True)
+        await running.close()
+
+    in_farm(scenario, hidden=(*cgroup_mounts("cgroup2"), *cgroup_mounts("cgroup")))
+
+
+def test_the_level_is_proven(in_farm: Callable[..., None]) -> None:
+    async def scenario(farm: Farm) -> None:
+        await farm.driver.prove()
+        assert farm.driver.zygote_ids() == {}
+
+    in_farm(scenario)
