@@ -65,6 +65,8 @@ class RootlessUplink:
         if os.fork() == 0:
             try:
                 syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
+                # Python ignores SIGPIPE; pasta takes what it inherits for a failure of its own and ends.
+                signal.signal(signal.SIGPIPE, signal.SIG_DFL)
                 os.dup2(read_end, 0)
                 null = os.open(os.devnull, os.O_RDWR)
                 os.dup2(null, 1)
