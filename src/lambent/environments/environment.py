@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import socket
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from lambent.environments.lifecycle import EnvironmentState
 from lambent.environments.log_writer import LogWriter, iso_time
@@ -35,6 +33,9 @@ from lambent.model.platform_event import (
 )
 
 if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable
+
     from lambent.clock import Clock
     from lambent.environments.sandbox.sandbox import Sandbox
     from lambent.model.concurrency import ConcurrencyLease
@@ -44,7 +45,15 @@ if TYPE_CHECKING:
 
 _MEMORY_SAMPLE_NS = 100_000_000
 
-ServeListener = Callable[[socket.socket], Awaitable[asyncio.AbstractServer]]
+
+class EndpointDoor(Protocol):
+    """Who answers AWS_ENDPOINT_URL inside sandboxes: the API door, given by app.py."""
+
+    async def serve_listener(self, listener: socket.socket) -> None:
+        """Serve connections of a listening socket made inside a sandbox."""
+
+    def stop_listener(self, listener: socket.socket) -> None:
+        """Stop; connections that are open live on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +101,7 @@ class ExecutionEnvironment:
         self._session = RuntimeSession(self._runtime_free)
         self._log = LogWriter(reference, around.sink, around.clock, around.rules.log_bytes_per_invocation_max)
         self._server: asyncio.Server | None = None
-        self._endpoint_server: asyncio.AbstractServer | None = None
+        self._endpoint: EndpointDoor | None = None
         self._lease: ConcurrencyLease | None = None
         self._started_ns = around.clock.monotonic_ns()
         self._init_duration_ms: float | None = None
@@ -116,13 +125,14 @@ class ExecutionEnvironment:
         """Whether an invocation can be given to it now (a broken one is restarted inside that invocation)."""
         return self._session.state in (EnvironmentState.IDLE, EnvironmentState.BROKEN, EnvironmentState.COLD)
 
-    async def open_door(self, serve_endpoint: ServeListener | None) -> None:
+    async def open_door(self, endpoint: EndpointDoor | None) -> None:
         """Serve the Runtime API and the AWS endpoint inside, watch the log pipe. Before the runtime starts."""
         loop = asyncio.get_running_loop()
         listener = self._sandbox.runtime_listener
         self._server = await loop.create_server(lambda: RuntimeConnection(self._session), sock=listener)
-        if serve_endpoint is not None and self._sandbox.endpoint_listener is not None:
-            self._endpoint_server = await serve_endpoint(self._sandbox.endpoint_listener)
+        if endpoint is not None and self._sandbox.endpoint_listener is not None:
+            self._endpoint = endpoint
+            await endpoint.serve_listener(self._sandbox.endpoint_listener)
         loop.add_reader(self._sandbox.log_fd, self._log_readable)
 
     def init_started(self, initialization_type: InitializationType, version_arn: str, notice: str | None) -> None:
@@ -391,8 +401,8 @@ class ExecutionEnvironment:
             self._log.drain(self._sandbox.log_fd)
             self._log.end_invocation()
             server.close()
-            if self._endpoint_server is not None:
-                self._endpoint_server.close()
+            if self._endpoint is not None and self._sandbox.endpoint_listener is not None:
+                self._endpoint.stop_listener(self._sandbox.endpoint_listener)
             self._session.end("the environment ended")
             await self._sandbox.close()
             ended = EnvironmentEnded(self.reference, self._clock.time_ms(), "shutdown")

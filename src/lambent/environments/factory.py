@@ -6,7 +6,7 @@ import os.path
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lambent.environments.environment import ExecutionEnvironment, ServeListener, Surroundings
+from lambent.environments.environment import EndpointDoor, ExecutionEnvironment, Surroundings
 from lambent.environments.log_writer import iso_time
 from lambent.environments.runtimes.plan import RuntimePlan, Unavailable
 from lambent.environments.sandbox.sandbox import SandboxError, Specialisation
@@ -33,14 +33,14 @@ class FactoryParts:
 
     `plan` chooses runtime and sandbox kind; `code_directory` is the unpacked package's path relative to the data
     directory; `credentials_for` issues the execution role's credentials; `random_bytes(n)` is the source of ids;
-    `serve_endpoint`, if given, serves the AWS endpoint on a sandbox's endpoint listener until the listener closes.
+    `endpoint`, if given, answers AWS_ENDPOINT_URL inside.
     """
 
     plan: Callable[[FunctionVersion], RuntimePlan | Unavailable]
     code_directory: Callable[[FunctionVersion], str]
     credentials_for: Callable[[FunctionVersion], Credentials]
     random_bytes: Callable[[int], bytes]
-    serve_endpoint: ServeListener | None = None
+    endpoint: EndpointDoor | None = None
 
 
 class EnvironmentFactory:
@@ -76,7 +76,7 @@ class EnvironmentFactory:
             sandbox = await self._prewarmed.take(plan.kind)
             environment = ExecutionEnvironment(sandbox, reference, plan.runtime_version, around)
             try:
-                await environment.open_door(self._parts.serve_endpoint)
+                await environment.open_door(self._parts.endpoint)
                 environment.init_started(InitializationType.ON_DEMAND, _runtime_version_arn(version), plan.notice)
                 await sandbox.specialise(self._specialisation(version, plan, sandbox, reference))
             except SandboxError as error:
