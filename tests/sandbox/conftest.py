@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import sys
+import tempfile
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -105,12 +106,13 @@ class Farm:
     launcher: Launcher
     driver: NamespaceDriver
     interpreter: Interpreter
+    client: Path
     functions: int = 0
     running: list[Running] = field(default_factory=list)
 
     def kind(self, family: RuntimeFamily = RuntimeFamily.PYTHON, account: str = "000000000000") -> SandboxKind:
         """The kind of sandbox that a family needs."""
-        client = str(self.data / "client")
+        client = str(self.client)
         if family is RuntimeFamily.EXEC:
             return SandboxKind(family, account)
         if family is RuntimeFamily.NODEJS:
@@ -174,6 +176,15 @@ def start_in_own_network(options: LauncherOptions, hidden: tuple[str, ...] = ())
     return started[0]
 
 
+def copy_of_client(parent: Path) -> Path:
+    """Copy the test's runtime client to where the daemon's account cannot change it."""
+    place = parent if os.access(parent, os.W_OK) else None
+    client = Path(tempfile.mkdtemp(prefix="lambent-client-", dir=place))
+    shutil.copytree(FIXTURES / "client", client, dirs_exist_ok=True)
+    client.chmod(0o755)
+    return client
+
+
 @contextlib.asynccontextmanager
 async def open_farm(
     data: Path,
@@ -181,20 +192,21 @@ async def open_farm(
     is_fresh: bool = False,
     egress: str = "none",
     hidden: tuple[str, ...] = (),
+    readable: tuple[str, ...] = (),
     on_started: Callable[[], None] = lambda: None,
 ) -> AsyncIterator[Farm]:
     """Start a launcher and a driver on a data directory; at the end stop both.
 
     The launcher takes a network namespace of its own for the host's, so that nothing of this machine's is touched.
     """
-    shutil.copytree(FIXTURES / "client", data / "client", dirs_exist_ok=True)
+    client = copy_of_client(data.parent)
     for path in (data, *data.parents):
         if path in (Path("/tmp"), Path("/")) or path.stat().st_uid not in (0, DAEMON_UID):
             break
         path.chmod(0o755)
     interpreter = own_interpreter()
-    readable = (*interpreter.roots, str(data / "client"))
-    options = LauncherOptions(data, readable, uid_base=UID_BASE, egress=egress)
+    shown = (*interpreter.roots, str(client), *readable)
+    options = LauncherOptions(data, shown, uid_base=UID_BASE, egress=egress)
     launcher = await asyncio.to_thread(start_in_own_network, options, hidden)
     on_started()
     try:
@@ -202,7 +214,7 @@ async def open_farm(
         async with asyncio.TaskGroup() as group:
             loop = group.create_task(driver.run())
             await driver.wait_ready()
-            farm = Farm(data, launcher, driver, interpreter)
+            farm = Farm(data, launcher, driver, interpreter, client)
             try:
                 yield farm
             finally:
@@ -211,6 +223,7 @@ async def open_farm(
             loop.cancel()
     finally:
         launcher.stop()
+        shutil.rmtree(client, ignore_errors=True)
 
 
 def leftovers() -> dict[str, list[str]]:

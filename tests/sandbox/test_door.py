@@ -8,6 +8,7 @@ import json
 import os
 import random
 import socket
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,9 +17,11 @@ from hypothesis import strategies as st
 
 from lambent.environments.sandbox.launcher.messages import SCHEMA, RefusedError, parse
 from lambent.environments.sandbox.launcher.zygotes import ReadableDirectories
+from lambent.environments.sandbox.sandbox import SandboxError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from tests.sandbox.conftest import Farm
 
@@ -147,3 +150,16 @@ def _hostile(generator: random.Random, living: int) -> bytes:
     if kind in ("close", "cpu") and message.get("id") == living:
         message["id"] = living + 1000
     return json.dumps(message).encode()
+
+
+@pytest.mark.slow
+def test_what_the_daemon_can_write_is_never_run_as_root(in_farm: Callable[..., None], tmp_path: Path) -> None:
+    planted = tmp_path / "planted"
+    planted.mkdir()
+
+    async def scenario(farm: Farm) -> None:
+        with pytest.raises(SandboxError, match="not among the directories given at start"):
+            await farm.driver.create(replace(farm.kind(), client_directory=str(planted)))
+
+    os.chown(tmp_path, 64_990, 64_990)
+    in_farm(scenario, readable=(str(planted),))

@@ -87,7 +87,7 @@ def test_init_killed(in_farm: Callable[..., None]) -> None:
 
 def test_zygote_that_cannot_start_says_why(in_farm: Callable[..., None]) -> None:
     async def scenario(farm: Farm) -> None:
-        (farm.data / "client" / "lambent_runtime.py").write_text("raise RuntimeError('planted')\n")
+        (farm.client / "lambent_runtime.py").write_text("raise RuntimeError('planted')\n")
         with pytest.raises(SandboxError, match="planted"):
             await farm.driver.create(farm.kind())
 

@@ -22,10 +22,7 @@ def read_options(text: str) -> SupervisorOptions:
     data_directory = os.open(raw["data_directory"], os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     images = _own_directory(data_directory, IMAGES_DIRECTORY)
     state = _own_directory(data_directory, STATE_DIRECTORY)
-    readable = tuple(raw["readable"])
-    for directory in readable:
-        if os.path.normpath(directory) != directory or directory in _NEVER_READABLE:
-            raise RefusedError(f"{directory} is too much to show")
+    readable = tuple(directory for directory in raw["readable"] if _is_suitable(directory, data_directory))
     return SupervisorOptions(
         data_directory_fd=data_directory,
         images_directory_fd=images,
@@ -36,6 +33,24 @@ def read_options(text: str) -> SupervisorOptions:
         host_ports=check_host_ports(tuple(raw["host_ports"])),
         is_rootless=raw["is_rootless"],
     )
+
+
+def _is_suitable(directory: str, data_directory: int) -> bool:
+    """Whether sandboxes may show a directory: never a whole system directory, and nothing that the daemon can write.
+
+    Zygotes run what lies there with root's rights. A zygote that needs an unsuitable one is refused with a reason.
+    """
+    if os.path.realpath(directory) != directory or directory in _NEVER_READABLE:
+        return False
+    status = os.fstat(data_directory)
+    if os.geteuid() != 0 or status.st_uid == 0:
+        return True
+    parts = directory.split("/")
+    for end in range(2, len(parts) + 1):
+        owner = os.stat("/".join(parts[:end])).st_uid
+        if owner == status.st_uid:
+            return False
+    return True
 
 
 def _own_directory(parent: int, name: str) -> int:

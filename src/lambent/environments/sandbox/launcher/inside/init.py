@@ -14,7 +14,7 @@ import socket
 from typing import Any, NoReturn
 
 from .. import channel, syscalls
-from . import preparation
+from . import preparation, shared_objects
 
 USER_ID = 993
 GROUP_ID = 990
@@ -158,6 +158,7 @@ class Init:
                 os.waitpid(-1, 0)
             except ChildProcessError:
                 break
+        shared_objects.remove_all()
         channel.send(self._commands, {"reset": True})
         if self._family == "nodejs":
             self._start_node()
