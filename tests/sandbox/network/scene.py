@@ -6,6 +6,7 @@ touched. It prints one JSON object with what was seen; the tests read it.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import json
 import os
@@ -89,6 +90,16 @@ def open_scene() -> dict[str, Any]:
     network.stop()
     seen["after stop"] = left_behind()
     return seen
+
+
+def flood_scene() -> dict[str, Any]:
+    """One environment opens as many flows as it can; the kernel's table is the host's as well."""
+    with_internet()
+    network = started(NetworkPlan(INSTALLATION, firewall.parse_egress("open")))
+    hostile, neighbour = environment(network), environment(network)
+    inside(hostile.pid, lambda: send_everywhere(INTERNET, 12_000))
+    with open("/proc/sys/net/netfilter/nf_conntrack_count") as count:
+        return {"flows": int(count.read()), "neighbour": inside(neighbour.pid, lambda: connect((INTERNET, PORT)))}
 
 
 def list_scene() -> dict[str, Any]:
@@ -306,6 +317,14 @@ def connect(target: tuple[str, int]) -> str:
         return type(error).__name__
 
 
+def send_everywhere(address: str, ports: int) -> None:
+    """Send a datagram to each of the first ports."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagrams:
+        for port in range(1, ports + 1):
+            with contextlib.suppress(OSError):
+                datagrams.sendto(b"x", (address, port))
+
+
 def ask_datagram(target: tuple[str, int]) -> str:
     """Return what a UDP server said, or how it failed."""
     family = socket.AF_INET6 if ":" in target[0] else socket.AF_INET
@@ -340,6 +359,7 @@ def _call(name: str, *arguments: int) -> None:
 
 SCENES: dict[str, Callable[[], dict[str, Any]]] = {
     "open": open_scene,
+    "flood": flood_scene,
     "list": list_scene,
     "none": none_scene,
     "killed": killed_scene,

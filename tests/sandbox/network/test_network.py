@@ -106,6 +106,12 @@ def test_a_clean_stop_takes_everything_back(open_egress: dict[str, Any]) -> None
     assert open_egress["after stop"] == NOTHING
 
 
+def test_flows_of_one_environment_are_bounded() -> None:
+    seen = play("flood")
+    assert 3_000 < seen["flows"] <= 4_200
+    assert seen["neighbour"] == "203.0.113.2"
+
+
 def test_a_list_opens_its_entries_only_and_never_the_host() -> None:
     seen = play("list")
     assert seen == {"listed": "203.0.113.2", "not listed": REFUSED, "host though listed": REFUSED}

@@ -17,6 +17,9 @@ _SEARCH_PATH = "/usr/sbin:/sbin:/usr/local/sbin:/usr/bin:/bin:/usr/local/bin"
 _NFT_SECONDS = 20
 _DESTINATIONS_MAX = 1_024
 _PORTS_MAX = 1_024
+# Connections and exchanges of datagrams of one environment that the kernel remembers at a time: its table is the whole
+# host's, and one function that sends to every port there is would fill it for everybody.
+_FLOWS_MAX = 4_096
 
 # Never a destination, whatever the egress mode: this host and network, loopback, link-local, multicast, reserved, and
 # the metadata addresses of clouds that lie outside 169.254.0.0/16.
@@ -123,6 +126,8 @@ table inet {table} {{
 {_host_port_rules(rules)}    fib daddr type != unicast goto refuse
     ip daddr @nowhere_ipv4 goto refuse
     ip6 daddr @nowhere_ipv6 goto refuse
+    ct state new add @flows_ipv4 {{ ip saddr ct count over {_FLOWS_MAX} }} goto refuse
+    ct state new add @flows_ipv6 {{ ip6 saddr ct count over {_FLOWS_MAX} }} goto refuse
 {_egress_rules(rules)}  }}
   chain host_ports {{
     type nat hook prerouting priority dstnat;
@@ -219,7 +224,10 @@ def _sets(rules: Rules) -> str:
     own = [ipaddress.ip_address(address) for address in rules.host_addresses]
     ipv4 = [*_NOWHERE_IPV4, rules.pool_ipv4, *(str(address) for address in own if address.version == 4)]
     ipv6 = [*_NOWHERE_IPV6, rules.pool_ipv6, *(str(address) for address in own if address.version == 6)]
-    return _set("nowhere_ipv4", "ipv4_addr", ipv4) + _set("nowhere_ipv6", "ipv6_addr", ipv6)
+    flows = "".join(
+        f"  set flows_{name} {{\n    type {name}_addr; flags dynamic; size 65535;\n  }}\n" for name in ("ipv4", "ipv6")
+    )
+    return _set("nowhere_ipv4", "ipv4_addr", ipv4) + _set("nowhere_ipv6", "ipv6_addr", ipv6) + flows
 
 
 def _set(name: str, kind: str, elements: list[str]) -> str:
