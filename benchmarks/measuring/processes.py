@@ -42,9 +42,10 @@ def _role(pid: int) -> str:
     command = (_PROC / str(pid) / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
     if len(inner) > 1:
         return "init" if inner[-1] == "1" else "function"
-    if "launcher" in command or "supervisor" in command or fields["Name"].strip().startswith("lambent-super"):
-        return "supervisor"
-    return "other"
+    if "multiprocessing" in command:
+        return "worker"
+    # Zygotes replace the supervisor's program by the interpreter that functions will run in.
+    return "supervisor" if "__main__.py" in command else "zygote"
 
 
 def cpu_ns(root: int) -> dict[str, int]:
