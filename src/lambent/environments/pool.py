@@ -100,6 +100,10 @@ class EnvironmentPool:
                 closing.create_task(environment.shut_down())
         await self._prewarmed.close()
 
+    def code_in_use(self) -> frozenset[str]:
+        """Return the sha256 of every package that a living environment has mounted."""
+        return frozenset(environment.version.code.sha256 for environment in self._all)
+
     def statistics(self) -> dict[str, int]:
         """Return counts: environments by state, waiting sandboxes by family, measured memory in MiB."""
         counts = {f"environments_{state.value.lower()}": 0 for state in EnvironmentState}
