@@ -25,6 +25,7 @@ PREPARE_SECONDS_MAX = 30.0
 SPECIALISE_SECONDS_MAX = 15.0
 RESET_SECONDS_MAX = 10.0
 CLOSE_SECONDS_MAX = 5.0
+LAST_WORDS_BYTES_MAX = 2_000
 # How far the data segment may outgrow the memory size between two looks of the watch.
 DATA_SLACK_MIB = 2_048
 _FRESH_PYTHON = (
@@ -342,10 +343,16 @@ class NamespaceSandbox:
         await self._wait_step("node", PREPARE_SECONDS_MAX)
         try:
             async with asyncio.timeout(PREPARE_SECONDS_MAX):
-                if not await self._loop.sock_recv(self._sockets["node"], 64):
-                    raise SandboxError("node ended before it was ready", is_started=self._is_started)
+                is_ready = bool(await self._loop.sock_recv(self._sockets["node"], 64))
         except (TimeoutError, OSError):
-            raise SandboxError("node does not get ready", is_started=self._is_started) from None
+            is_ready = False
+        if not is_ready:
+            raise SandboxError(f"node does not get ready: {self._last_words()}", is_started=self._is_started)
+
+    def _last_words(self) -> str:
+        with contextlib.suppress(OSError):
+            return os.read(self._log_fd, LAST_WORDS_BYTES_MAX).decode(errors="replace")
+        return ""
 
     async def _start_node(self) -> None:
         line = json.dumps({"variables": self._start["variables"]}).encode() + b"\n"

@@ -87,6 +87,8 @@ _DENIED = {
     "fanotify_init": (300, 262),
     "memfd_secret": (447, 447),
 }
+# Memory that belongs to no process: without a cgroup nothing could limit it.
+_DENIED_WITHOUT_CGROUP = {"memfd_create": (319, 279), "shmget": (29, 194)}
 _SOCKET = (41, 198)
 _CLONE = (56, 220)
 _CLONE3 = (435, 435)
@@ -99,10 +101,11 @@ def _instruction(code: int, jump_true: int, jump_false: int, value: int) -> byte
     return struct.pack("=HBBI", code, jump_true, jump_false, value)
 
 
-def assemble() -> bytes:
+def assemble(*, is_memory_limited: bool = True) -> bytes:
     """Return the filter as an array of struct sock_filter for this machine's architecture."""
     column = 1 if syscalls.IS_AARCH64 else 0
-    denied = sorted(number for numbers in _DENIED.values() for number in (numbers[column],) if number is not None)
+    names = dict(_DENIED) if is_memory_limited else dict(_DENIED, **_DENIED_WITHOUT_CGROUP)
+    denied = sorted(number for numbers in names.values() for number in (numbers[column],) if number is not None)
     program = [
         _instruction(_LOAD, 0, 0, 4),
         _instruction(_JUMP_EQUAL, 1, 0, _ARCHITECTURE[column]),

@@ -144,6 +144,7 @@ class Supervisor:
             self._cgroups.sweep()
             self._images.sweep()
             self._missing |= {f"cgroup {name}": reason for name, reason in self._cgroups.missing.items()}
+            self._starter.is_memory_limited = "cgroup memory" not in self._missing
             try:
                 os.close(self._images.take(512))
             except OSError as error:

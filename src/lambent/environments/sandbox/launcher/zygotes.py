@@ -56,6 +56,7 @@ class ZygoteStarter:
     def __init__(self, readable: ReadableDirectories, *, is_rootless: bool) -> None:
         self._readable = readable
         self._is_rootless = is_rootless
+        self.is_memory_limited = not is_rootless
 
     def start(self, message: dict[str, Any]) -> Zygote:
         """Fork one. It says `ready` or `failed` on its control socket. Raises RefusedError, OSError."""
@@ -82,6 +83,7 @@ class ZygoteStarter:
         options = {
             "family": family,
             "is_fresh": message["is_fresh"],
+            "is_memory_limited": self.is_memory_limited,
             "preload_sdk": message["preload_sdk"],
             "unmount": unmount,
         }

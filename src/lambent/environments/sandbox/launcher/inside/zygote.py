@@ -37,7 +37,7 @@ def main() -> NoReturn:
     except Exception as error:
         channel.send(control, {"failed": f"{type(error).__name__}: {error}"})
         os._exit(1)
-    program = seccomp.assemble()
+    program = seccomp.assemble(is_memory_limited=options["is_memory_limited"])
     syscalls.set_capabilities(1 << syscalls.CAP_SYS_ADMIN)
     gc.collect()
     if hasattr(gc, "freeze"):
