@@ -1,0 +1,135 @@
+"""The table of commands and their arguments; each command's work is in a file of its own."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import sys
+from typing import TYPE_CHECKING
+
+from lambent.cli.failure import CommandError
+from lambent.settings import SettingError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+USAGE_STATUS = 2
+FAILED_STATUS = 1
+
+
+def run_command(arguments: Sequence[str]) -> int:
+    """Run one command; return the exit status: 0 done, 1 refused or failed, 2 wrong usage or setting."""
+    parsed = parser().parse_args(arguments)
+    try:
+        return _run(parsed)
+    except SettingError as error:
+        print(f"lambent: {error}", file=sys.stderr)
+        return USAGE_STATUS
+    except CommandError as error:
+        print(f"lambent: {error}", file=sys.stderr)
+        return FAILED_STATUS
+    except BrokenPipeError:
+        # The reader of our output went away (`lambent logs NAME | head`); there is nobody to tell.
+        sys.stderr.close()
+        return FAILED_STATUS
+    except KeyboardInterrupt:
+        return 130
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of every command; docs/commands.md is held against it by a test."""
+    top = argparse.ArgumentParser(prog="lambent", description="An open, self-hosted AWS Lambda.")
+    version = importlib.metadata.version("lambent")
+    top.add_argument("--version", action="version", version=f"lambent {version}")
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _add_serve(commands.add_parser("serve", help="run the server until SIGTERM"))
+    doctor = commands.add_parser("doctor", help="say what this machine can run, and why not more")
+    doctor.add_argument("--json", action="store_true", help="print one JSON object")
+    _add_setting_options(doctor)
+    _add_keys(commands.add_parser("keys", help="access keys of this installation"))
+    logs = commands.add_parser("logs", help="print a function's log")
+    logs.add_argument("name", metavar="NAME", help="the function's name")
+    logs.add_argument("--follow", action="store_true", help="go on printing lines as they are written")
+    logs.add_argument("--since", metavar="TIME", help="30s, 10m, 2h, 7d, Unix milliseconds or an ISO time")
+    logs.add_argument("--endpoint-url", metavar="URL", help="the server (else AWS_ENDPOINT_URL, http://127.0.0.1:4566)")
+    logs.add_argument("--region", metavar="NAME", help="region of the function (else AWS_REGION, us-east-1)")
+    return top
+
+
+def settings_flags(parsed: argparse.Namespace) -> dict[str, str]:
+    """Return dotted setting name → text, as the flags of serve, doctor and keys say; the last one wins.
+
+    Raises:
+        SettingError: a `--set` has no equals sign.
+    """
+    flags: dict[str, str] = {}
+    for name, option in _SHORT_OPTIONS.items():
+        value = getattr(parsed, option, None)
+        if value is not None and value is not False:
+            flags[name] = "true" if value is True else str(value)
+    for assignment in parsed.assignments:
+        name, equals, text = assignment.partition("=")
+        if not equals:
+            raise SettingError(f"--set takes name=value, not {assignment!r}.")
+        flags[name.strip()] = text
+    return flags
+
+
+# Setting → option of its own, for the settings that people type every day.
+_SHORT_OPTIONS = {
+    "server.host": "host",
+    "server.port": "port",
+    "data_dir": "data_dir",
+    "server.tls_cert": "tls_cert",
+    "server.tls_key": "tls_key",
+    "server.insecure": "insecure",
+    "server.log_level": "log_level",
+}
+
+
+def _run(parsed: argparse.Namespace) -> int:
+    # Imported when needed: `lambent --version` and `lambent logs` do not pay for the server.
+    if parsed.command == "logs":
+        from lambent.cli.logs import print_logs
+
+        return print_logs(parsed)
+    if parsed.command == "keys":
+        from lambent.cli.keys import run_keys
+
+        return run_keys(parsed, settings_flags(parsed))
+    if parsed.command == "doctor":
+        from lambent.cli.doctor import run_doctor
+
+        return run_doctor(parsed, settings_flags(parsed))
+    from lambent.cli.serve import run_serve
+
+    return run_serve(parsed, settings_flags(parsed))
+
+
+def _add_serve(serve: argparse.ArgumentParser) -> None:
+    serve.add_argument("--host", metavar="ADDRESS", help="address to listen on (127.0.0.1)")
+    serve.add_argument("--port", metavar="PORT", help="port to listen on (4566)")
+    serve.add_argument("--tls-cert", metavar="FILE", help="certificate chain in PEM")
+    serve.add_argument("--tls-key", metavar="FILE", help="its private key in PEM")
+    serve.add_argument("--insecure", action="store_true", help="listen beyond loopback although that is unsafe")
+    serve.add_argument("--log-level", metavar="LEVEL", help="debug, info, warning or error")
+    _add_setting_options(serve)
+
+
+def _add_keys(keys: argparse.ArgumentParser) -> None:
+    actions = keys.add_subparsers(dest="action", required=True, metavar="ACTION")
+    create = actions.add_parser("create", help="make an access key and print it as JSON")
+    create.add_argument("--account", metavar="ID", help="its account, 12 digits (else account.default_id)")
+    _add_setting_options(create)
+    _add_setting_options(actions.add_parser("list", help="print the access keys, without secrets, as JSON"))
+    revoke = actions.add_parser("revoke", help="remove an access key")
+    revoke.add_argument("access_key_id", metavar="ACCESS_KEY_ID")
+    _add_setting_options(revoke)
+
+
+def _add_setting_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--data-dir", metavar="DIRECTORY", help="where everything durable lives")
+    command.add_argument("--config", metavar="FILE", help="settings in TOML (else LAMBENT_CONFIG)")
+    command.add_argument(
+        "--set", dest="assignments", metavar="NAME=VALUE", action="append", default=[], help="any setting, repeatable"
+    )
