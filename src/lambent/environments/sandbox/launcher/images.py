@@ -37,7 +37,8 @@ class ImagePool:
         self._owner = owner
         self._tag = tag.encode()[:63]
         self._ready: OrderedDict[int, list[int]] = OrderedDict()
-        self._loops: set[int] = set()
+        self._loops: set[str] = set()
+        self._earlier_loops = {name for name in os.listdir("/sys/block") if name.startswith("loop")}
 
     def take(self, size_mib: int) -> int:
         """Return a detached, not yet idmapped mount with `size_mib` free. Raises OSError."""
@@ -65,9 +66,9 @@ class ImagePool:
         self._ready.clear()
         with contextlib.suppress(OSError):
             control = os.open("/dev/loop-control", os.O_RDWR | os.O_CLOEXEC)
-            for number in self._loops:
+            for name in self._loops - self._earlier_loops:
                 with contextlib.suppress(OSError):
-                    fcntl.ioctl(control, _LOOP_CTL_REMOVE, number)
+                    fcntl.ioctl(control, _LOOP_CTL_REMOVE, int(name.removeprefix("loop")))
             os.close(control)
 
     def sweep(self) -> int:
@@ -168,7 +169,7 @@ class ImagePool:
                 except OSError:
                     os.close(device)
                     continue
-                self._loops.add(number)
+                self._loops.add(f"loop{number}")
                 return device
         finally:
             os.close(control)
