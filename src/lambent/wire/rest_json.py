@@ -71,6 +71,20 @@ def decode_request(operation: Operation, parts: RequestParts) -> Any:
     shapes = operation.shapes()
     if shapes.REQUEST is None:
         return None
+    values = check_request(operation, parts)
+    try:
+        return msgspec.convert(values, shapes.REQUEST, strict=False)
+    except (msgspec.ValidationError, RecursionError) as error:
+        raise RequestError("SerializationException", str(error)) from None
+
+
+def check_request(operation: Operation, parts: RequestParts) -> dict[str, Any]:
+    """Return the request's members by AWS's names, after checking every constraint.
+
+    Raises:
+        RequestError: SerializationException or ValidationException (400), in AWS's wording.
+    """
+    shapes = operation.shapes()
     values = _gather(shapes, parts)
     try:
         message = validation.violations(shapes.INPUT, values)
@@ -78,10 +92,7 @@ def decode_request(operation: Operation, parts: RequestParts) -> Any:
         raise RequestError("SerializationException", str(error)) from None
     if message is not None:
         raise RequestError("ValidationException", message)
-    try:
-        return msgspec.convert(values, shapes.REQUEST, strict=False)
-    except (msgspec.ValidationError, RecursionError) as error:
-        raise RequestError("SerializationException", str(error)) from None
+    return values
 
 
 def encode_response(operation: Operation, response: Any) -> Answer:

@@ -1,9 +1,10 @@
-"""Signatures: botocore signs, we verify; every changed part is refused."""
+"""Signatures: botocore signs, we verify; every changed part is refused; what we sign, botocore would have."""
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 import pytest
 from botocore.auth import SigV4Auth, SigV4QueryAuth
@@ -13,11 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lambent.wire import sigv4
-from lambent.wire.sigv4 import Signature, SignatureError, SignedRequest
+from lambent.wire.sigv4 import Authorization, AuthorizationReader, SignatureError, SignedRequest, SigningCredentials
 
 SECRET = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
 NAMES = st.text(st.characters(codec="ascii", categories=["L", "N"]), min_size=1, max_size=12)
-VALUES = st.text(max_size=20)
+TEXTS = st.text(st.characters(codec="utf-8"), max_size=10)
+PATHS = st.lists(st.text(st.characters(codec="utf-8", min_codepoint=33), max_size=8), max_size=5)
 
 
 def signed(method: str, url: str, body: bytes, *, token: str | None = None, presigned: bool = False) -> SignedRequest:
@@ -32,62 +34,104 @@ def signed(method: str, url: str, body: bytes, *, token: str | None = None, pres
     return SignedRequest(method, parts.path, parts.query, headers)
 
 
-def read(request: SignedRequest) -> Signature:
-    signature = sigv4.read_signature(request)
-    assert signature is not None
-    return signature
+def read(request: SignedRequest) -> Authorization:
+    authorization = AuthorizationReader().read(request)
+    assert authorization is not None
+    return authorization
 
 
 def sha256(body: bytes) -> str:
-    import hashlib
-
     return hashlib.sha256(body).hexdigest()
 
 
-@given(
-    body=st.binary(max_size=64),
-    label=NAMES,
-    query=st.dictionaries(NAMES, st.text(st.characters(codec="utf-8"), max_size=10), max_size=3),
-)
-def test_what_botocore_signs_is_right(body: bytes, label: str, query: dict[str, str]) -> None:
-    from urllib.parse import quote, urlencode
+def verify(request: SignedRequest, body: bytes = b"", secret: str = SECRET, like: SignedRequest | None = None) -> None:
+    sigv4.verify(request, read(like or request), sha256(body), secret, sigv4.SigningKeys())
 
-    url = f"http://127.0.0.1:4566/2015-03-31/functions/{quote('arn:aws:' + label, safe='')}/invocations"
+
+def is_right(
+    request: SignedRequest, body: bytes = b"", secret: str = SECRET, like: SignedRequest | None = None
+) -> bool:
+    try:
+        verify(request, body, secret, like)
+    except SignatureError as error:
+        return error.code != "InvalidSignatureException"
+    return True
+
+
+@given(body=st.binary(max_size=64), segments=PATHS, query=st.dictionaries(NAMES, TEXTS, max_size=3), odd=st.booleans())
+def test_what_botocore_signs_is_right(body: bytes, segments: list[str], query: dict[str, str], odd: bool) -> None:
+    safe = "/" if odd else ""
+    url = "http://127.0.0.1:4566/" + "/".join(quote(segment, safe=safe) for segment in segments)
     if query:
         url += "?" + urlencode(query, quote_via=quote)
     request = signed("POST", url, body)
-    assert sigv4.verify(read(request), request, SECRET, sha256(body))
-    assert not sigv4.verify(read(request), request, SECRET + "x", sha256(body))
-    assert not sigv4.verify(read(request), request, SECRET, sha256(body + b"x"))
+    assert is_right(request, body)
+    assert not is_right(request, body, SECRET + "x")
+    assert not is_right(request, body + b"x")
 
 
 def test_each_changed_part_is_refused() -> None:
     request = signed("GET", "http://localhost:4566/2015-03-31/functions?MaxItems=5", b"", token="session")
-    signature = read(request)
-    assert (signature.region, signature.service, signature.session_token) == ("eu-central-1", "lambda", "session")
-    assert sigv4.verify(signature, request, SECRET, sigv4.EMPTY_SHA256)
+    authorization = read(request)
+    assert (authorization.scope.region, authorization.scope.service) == ("eu-central-1", "lambda")
+    assert authorization.security_token == "session"
+    assert is_right(request)
     for changed in (
         replace(request, method="DELETE"),
         replace(request, path="/2015-03-31/functions/other"),
         replace(request, query="MaxItems=6"),
         replace(request, headers={**request.headers, "host": "elsewhere"}),
         replace(request, headers={**request.headers, "x-amz-security-token": "other"}),
+        replace(request, headers={**request.headers, "content-type": "text/plain"}),
     ):
-        assert not sigv4.verify(signature, changed, SECRET, sigv4.EMPTY_SHA256)
+        assert not is_right(changed, like=request)
 
 
 def test_presigned() -> None:
-    request = signed("GET", "http://localhost:4566/2015-03-31/functions/f", b"", presigned=True)
-    signature = read(request)
-    assert signature.expires_seconds == 3600
-    assert sigv4.verify(signature, request, SECRET, sigv4.EMPTY_SHA256)
+    request = signed("GET", "http://localhost:4566/2015-03-31/functions/f?Marker=a%20b", b"", presigned=True)
+    assert read(request).expires_seconds == 3600
+    assert is_right(request)
+    assert not is_right(replace(request, query=request.query.replace("3600", "3601")))
 
 
-def test_unsigned_payload_signs_all_but_the_body() -> None:
-    signature = Signature("A", "20260101", "us-east-1", "lambda", ("host",), "0" * 64, "20260101T000000Z", None)
-    request = SignedRequest("POST", "/", "", {"host": "h", "x-amz-content-sha256": sigv4.UNSIGNED_PAYLOAD})
-    right = sigv4.compute(signature, request, SECRET, sigv4.UNSIGNED_PAYLOAD)
-    assert sigv4.verify(replace(signature, signature=right), request, SECRET, sha256(b"anything"))
+def test_presigned_without_a_body_to_hash() -> None:
+    credentials = SigningCredentials("AKIDEXAMPLE", SECRET)
+    scope = ("us-east-1", "lambda")
+    unsigned = SignedRequest("POST", "/x", "", {"host": "h", "x-amz-content-sha256": sigv4.UNSIGNED_PAYLOAD})
+    headers = {**unsigned.headers, **sigv4.sign(unsigned, sha256(b""), credentials, scope, 1_700_000_000_000)}
+    assert is_right(replace(unsigned, headers=headers), b"anything at all")
+
+
+def test_a_declared_hash_must_be_the_body_s() -> None:
+    credentials = SigningCredentials("AKIDEXAMPLE", SECRET)
+    unsigned = SignedRequest("POST", "/x", "", {"host": "h", "x-amz-content-sha256": sha256(b"body")})
+    added = sigv4.sign(unsigned, sha256(b"body"), credentials, ("us-east-1", "lambda"), 1_700_000_000_000)
+    request = replace(unsigned, headers={**unsigned.headers, **added})
+    assert is_right(request, b"body")
+    assert not is_right(request, b"another")
+
+
+@given(path=PATHS, token=st.none() | NAMES, value=st.text(st.characters(codec="ascii", min_codepoint=32), max_size=20))
+def test_what_we_sign_is_right(path: list[str], token: str | None, value: str) -> None:
+    credentials = SigningCredentials("AKIDEXAMPLE", SECRET, token)
+    target = "/" + "/".join(quote(segment, safe="") for segment in path)
+    unsigned = SignedRequest("POST", target, "b=2&a=1", {"host": "h:1", "x-thing": value})
+    added = sigv4.sign(unsigned, sha256(b"{}"), credentials, ("us-east-1", "lambda"), 1_700_000_000_000)
+    request = replace(unsigned, headers={**unsigned.headers, **added})
+    assert read(request).security_token == token
+    assert is_right(request, b"{}")
+
+
+def test_we_sign_as_botocore_does() -> None:
+    request = signed("GET", "http://localhost:4566/2015-03-31/functions", b"")
+    stamp = request.headers["x-amz-date"]
+    from datetime import UTC, datetime
+
+    now_ms = int(datetime.strptime(stamp, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC).timestamp()) * 1000
+    unsigned = replace(request, headers={name: request.headers[name] for name in ("host", "content-type")})
+    credentials = SigningCredentials("AKIDEXAMPLE", SECRET)
+    added = sigv4.sign(unsigned, sigv4.EMPTY_SHA256, credentials, ("eu-central-1", "lambda"), now_ms)
+    assert added["authorization"] == request.headers["authorization"]
 
 
 @pytest.mark.parametrize(
@@ -95,15 +139,81 @@ def test_unsigned_payload_signs_all_but_the_body() -> None:
     [
         "AWS4-HMAC-SHA256 nonsense",
         "AWS4-HMAC-SHA256 Credential=a/b/c, SignedHeaders=host, Signature=" + "0" * 64,
+        "AWS4-HMAC-SHA256 Credential=a/20260101/r/s/aws4_request, SignedHeaders=host",
+        "AWS4-HMAC-SHA256 Credential=a/20260101/r/s/aws4_request, Signature=" + "0" * 64,
         "Basic dXNlcg==",
+        "",
+        "Signature=",
     ],
 )
 def test_malformed(authorization: str) -> None:
     request = SignedRequest("GET", "/", "", {"authorization": authorization, "x-amz-date": "20260101T000000Z"})
     with pytest.raises(SignatureError) as refused:
-        sigv4.read_signature(request)
+        AuthorizationReader().read(request)
     assert refused.value.code == "IncompleteSignatureException"
 
 
+@pytest.mark.parametrize("query", ["X-Amz-Signature=1", "X-Amz-Credential=a&X-Amz-Credential=b", "X-Amz-Credential=%"])
+def test_malformed_presigned(query: str) -> None:
+    with pytest.raises(SignatureError) as refused:
+        AuthorizationReader().read(SignedRequest("GET", "/", query, {"host": "h"}))
+    assert refused.value.code == "IncompleteSignatureException"
+
+
+@given(st.text(max_size=120), st.text(max_size=40))
+def test_no_text_breaks_the_reader(authorization: str, query: str) -> None:
+    for headers in ({"authorization": authorization}, {"authorization": f"AWS4-HMAC-SHA256 {authorization}"}, {}):
+        request = SignedRequest("GET", "/", f"X-Amz-Signature=&{query}", headers)
+        with pytest.raises(SignatureError):
+            AuthorizationReader().read(request)
+
+
 def test_no_signature() -> None:
-    assert sigv4.read_signature(SignedRequest("GET", "/", "", {"host": "h"})) is None
+    assert AuthorizationReader().read(SignedRequest("GET", "/", "", {"host": "h"})) is None
+
+
+def test_host_must_be_signed() -> None:
+    request = signed("GET", "http://h/", b"")
+    text = request.headers["authorization"].replace("content-type;host;", "content-type;")
+    with pytest.raises(SignatureError, match="must be a 'SignedHeader'"):
+        AuthorizationReader().read(replace(request, headers={**request.headers, "authorization": text}))
+
+
+def at(stamp: str, expires_seconds: int | None = None, date: str | None = None) -> Authorization:
+    scope = sigv4.Scope("A", date or stamp[:8], "r", "s", ("host",))
+    return Authorization(scope, "0" * 64, stamp, None, expires_seconds)
+
+
+NOON_MS = 1_767_268_800_000  # 2026-01-01T12:00:00Z
+
+
+@pytest.mark.parametrize("stamp", ["20260101T115500Z", "20260101T120000Z", "20260101T120500Z"])
+def test_time_within_the_skew(stamp: str) -> None:
+    sigv4.check_time(at(stamp), NOON_MS, 300)
+
+
+@pytest.mark.parametrize(
+    ("authorization", "text"),
+    [
+        (
+            at("20260101T115459Z"),
+            "Signature expired: 20260101T115459Z is now earlier than 20260101T115500Z (20260101T120000Z - 5 min.)",
+        ),
+        (
+            at("20260101T120501Z"),
+            "Signature not yet current: 20260101T120501Z is still later than 20260101T120500Z "
+            "(20260101T120000Z + 5 min.)",
+        ),
+        (at("20260101T110000Z", 3599), "Signature expired"),
+        (at("20260101T120000Z", date="20251231"), "Date in Credential scope does not match"),
+    ],
+)
+def test_time_outside(authorization: Authorization, text: str) -> None:
+    with pytest.raises(SignatureError) as refused:
+        sigv4.check_time(authorization, NOON_MS, 300)
+    assert refused.value.code == "InvalidSignatureException"
+    assert text in refused.value.message
+
+
+def test_a_presigned_request_lives_as_long_as_it_says() -> None:
+    sigv4.check_time(at("20260101T110000Z", 3600), NOON_MS, 300)

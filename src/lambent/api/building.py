@@ -1,0 +1,88 @@
+"""Builds the API door from plain values; app.py calls this once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lambent.api.authentication import AuthenticationMode, AuthenticationOptions, Authenticator
+from lambent.api.control import BodyOptions, ControlDoor
+from lambent.api.door import ApiDoor, DoorParts
+from lambent.api.entrance import Entrance
+from lambent.api.errors import ErrorAnswers
+from lambent.api.invoke import InvokeDoor
+from lambent.api.local_routes import LocalRoutes
+from lambent.api.messages import HttpLimits
+from lambent.api.server import ApiServer
+from lambent.wire.api_description import ApiDescription
+
+if TYPE_CHECKING:
+    import logging
+    from collections.abc import Callable, Sequence
+    from concurrent.futures import Executor
+    from pathlib import Path
+
+    from lambent.api.authentication import FindCredentials
+    from lambent.api.invoke import Invokes
+    from lambent.api.local_routes import LocalRoute
+    from lambent.clock import Clock
+
+
+@dataclass(frozen=True, slots=True)
+class ApiOptions:
+    """Plain values: settings auth.*, account.*, api.*, and where large bodies wait (a directory that exists)."""
+
+    auth_mode: str
+    default_account_id: str
+    default_region: str
+    spool_directory: Path
+    clock_skew_seconds: int = 300
+    origins: Sequence[str] = ()
+    hosts: Sequence[str] = ()
+    body_memory_bytes_max: int = 262_144
+    slow_client_seconds: float = 30.0
+    idle_seconds: float = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class ApiParts:
+    """The neighbours: see invoke.Invokes, operations.OPERATIONS, authentication.FindCredentials.
+
+    `workers` decode large bodies (a process pool); `random_bytes` is os.urandom or a fake.
+    """
+
+    control_plane: object
+    invoker: Invokes
+    find_credentials: FindCredentials
+    workers: Executor
+    clock: Clock
+    random_bytes: Callable[[int], bytes]
+    log: logging.Logger
+    local_routes: Sequence[LocalRoute] = ()
+
+
+def build_server(options: ApiOptions, parts: ApiParts) -> ApiServer:
+    """Return the server; nothing listens yet."""
+    description = ApiDescription()
+    authentication = AuthenticationOptions(
+        AuthenticationMode(options.auth_mode),
+        options.default_account_id,
+        options.default_region,
+        options.clock_skew_seconds,
+    )
+    bodies = BodyOptions(options.body_memory_bytes_max, options.spool_directory, parts.workers)
+    door = ApiDoor(
+        DoorParts(
+            description=description,
+            entrance=Entrance(options.hosts, options.origins),
+            authenticator=Authenticator(authentication, parts.find_credentials, parts.clock),
+            invoke=InvokeDoor(parts.invoker, description),
+            control=ControlDoor(parts.control_plane, bodies),
+            local=LocalRoutes(parts.local_routes),
+            errors=ErrorAnswers(description, parts.log),
+        ),
+        parts.clock,
+        parts.random_bytes,
+    )
+    limits = HttpLimits(slow_client_seconds=options.slow_client_seconds, idle_seconds=options.idle_seconds)
+    return ApiServer(door, parts.log, limits)

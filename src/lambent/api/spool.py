@@ -1,0 +1,112 @@
+"""Bodies too large for memory: written to a file as they arrive, hashed on the way."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import tempfile
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Sequence
+
+
+class SpooledBody:
+    """One request's body in a file of the spool directory. Its methods block: call them in a thread.
+
+    Owner: the connection until the body is complete, then whoever answers; `discard` removes the file.
+    """
+
+    __slots__ = ("_descriptor", "_hash", "path", "size_bytes")
+
+    def __init__(self, directory: Path) -> None:
+        self._descriptor, name = tempfile.mkstemp(prefix="body-", dir=directory)
+        self.path = Path(name)
+        self.size_bytes = 0
+        self._hash = hashlib.sha256()
+
+    @property
+    def sha256(self) -> str:
+        """Hash of the body so far, lower-case hex."""
+        return self._hash.hexdigest()
+
+    def write(self, parts: Sequence[bytes]) -> None:
+        """Append. Raises OSError when the disk is full."""
+        for part in parts:
+            view = memoryview(part)
+            while view:
+                view = view[os.write(self._descriptor, view) :]
+            self._hash.update(part)
+            self.size_bytes += len(part)
+
+    def close(self) -> None:
+        """Finish writing."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def discard(self) -> None:
+        """Close and remove the file. Idempotent."""
+        self.close()
+        with contextlib.suppress(FileNotFoundError):
+            self.path.unlink()
+
+
+class BodyFailure(StrEnum):
+    """Why a body will never be complete."""
+
+    LOST = "lost"
+    OVERSIZE = "oversize"
+    TIMED_OUT = "timed out"
+    MALFORMED = "malformed"
+
+
+class IncomingBody:
+    """A body between the connection that receives it and the task that writes it to its file. Scope: one request."""
+
+    __slots__ = ("_loop", "_parts", "_waiter", "failure", "is_complete", "pending_bytes")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, parts: list[bytes]) -> None:
+        self._loop = loop
+        self._parts = parts
+        self._waiter: asyncio.Future[None] | None = None
+        self.pending_bytes = sum(map(len, parts))
+        self.is_complete = False
+        self.failure: BodyFailure | None = None
+
+    def put(self, part: bytes) -> None:
+        """Take what has arrived."""
+        self._parts.append(part)
+        self.pending_bytes += len(part)
+        self._wake()
+
+    def complete(self) -> None:
+        """Say that all has arrived."""
+        self.is_complete = True
+        self._wake()
+
+    def fail(self, failure: BodyFailure) -> None:
+        """Say that nothing more will come. The first reason counts."""
+        if self.failure is None and not self.is_complete:
+            self.failure = failure
+            self._wake()
+
+    def take(self) -> list[bytes]:
+        """Return what has arrived since the last call."""
+        parts, self._parts = self._parts, []
+        self.pending_bytes = 0
+        return parts
+
+    async def wait(self) -> None:
+        """Wait for more, the end or a failure. The connection's time-outs bound it."""
+        self._waiter = self._loop.create_future()
+        await self._waiter
+
+    def _wake(self) -> None:
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
