@@ -55,6 +55,7 @@ _CALLBACKS = frozenset(
 _LAUNCHER = "lambent/environments/sandbox/launcher"
 DOORS: dict[tuple[str, str], str] = {
     ("lambent/api/connection.py", "serve"): "one connection's outermost frame: it ends, the others go on",
+    ("lambent/api/door.py", "answer"): "what is our fault becomes ServiceException here, logged once",
     ("lambent/environments/pool.py", "_logged"): "outermost frame of an environment's task",
     ("lambent/store/sqlite/writer.py", "_commit"): "the failure is carried to the writers who wait for this batch",
     (f"{_LAUNCHER}/guard.py", "_supervise"): "outermost frame of the supervisor's process",
