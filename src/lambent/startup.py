@@ -3,28 +3,31 @@
 from __future__ import annotations
 
 import contextlib
+import multiprocessing
 import os
 import platform
 import resource
+import signal
 import sys
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lambent.environments.runtimes import (
-    CLIENT_ROOT,
     InterpreterSearch,
     SearchPlaces,
     installed_sdks,
     wheel_node,
 )
+from lambent.environments.runtimes.catalogue import CLIENT_ROOT
 from lambent.environments.sandbox import Launcher, LauncherOptions, drop_rights, start_launcher
 from lambent.environments.sandbox.sandbox import Interpreter, RuntimeFamily
 from lambent.model.environment import IsolationLevel
 from lambent.store import DataDirectoryLock
 
 if TYPE_CHECKING:
-    from lambent.environments.runtimes import SdkDirectories
+    from lambent.environments.runtimes.sdk import SdkDirectories
     from lambent.settings import Settings
 
 # What the daemon's account writes; the launcher makes its own directories, which stay root's.
@@ -81,7 +84,7 @@ def prepare_process(settings: Settings) -> PreparedProcess:
 def find_interpreters(settings: Settings, memory: Path | None) -> tuple[Interpreter, ...]:
     """Return the interpreters of this machine; `memory` keeps the answers of those that were asked before."""
     own: list[tuple[RuntimeFamily, Path]] = [(RuntimeFamily.PYTHON, Path(sys.executable))]
-    node = wheel_node()
+    node = wheel_node(sys.path)
     if node is not None:
         own.append((RuntimeFamily.NODEJS, node))
     machine = settings.machine
@@ -97,6 +100,19 @@ def find_interpreters(settings: Settings, memory: Path | None) -> tuple[Interpre
 def sdk_root() -> Path:
     """Return where set-up keeps the SDKs that functions find without shipping them."""
     return Path(sys.prefix) / "share" / "lambent" / "sdk"
+
+
+def end_with_parent() -> None:
+    """Let a worker process end when the daemon does, however that happens; runs first in each worker."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def architecture() -> str:

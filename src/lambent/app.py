@@ -1,0 +1,352 @@
+"""Builds every object once, in order, and starts the run() loops. The only file that knows everybody."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import importlib.metadata
+import json
+import logging
+import multiprocessing
+import os
+import ssl
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lambent.api import ApiOptions, ApiParts, HttpResponse, LocalRequest, LocalRoute, build_server
+from lambent.api.messages import FileBody
+from lambent.clock import SystemClock
+from lambent.environments import (
+    EnvironmentFactory,
+    EnvironmentPool,
+    EnvironmentRules,
+    FactoryParts,
+    PoolRules,
+    PrewarmedSandboxes,
+    SandboxError,
+)
+from lambent.environments.runtimes import CatalogueOptions, RuntimeCatalogue
+from lambent.environments.sandbox import NamespaceDriver
+from lambent.environments.sandbox.process import ProcessDriver
+from lambent.environments.sandbox.sandbox import RuntimeFamily
+from lambent.functions import ControlPlane, ControlPlaneParts, ControlPlaneRules
+from lambent.invocation import Admission, Catalog, ConcurrencyLimiter, Invoker
+from lambent.model.environment import IsolationLevel
+from lambent.observability import FunctionMetrics, LogStore, ObservabilityRoutes, Recorder
+from lambent.startup import architecture, end_with_parent
+from lambent.store import AccessKeys, CodeStore, InstallationKey, SqliteFunctionStore
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Awaitable, Callable, Coroutine, Mapping
+
+    from lambent.api import ApiServer
+    from lambent.environments.sandbox.sandbox import SandboxDriver
+    from lambent.model.caller import Caller, Credentials
+    from lambent.model.function import FunctionVersion
+    from lambent.observability import Answer
+    from lambent.startup import PreparedProcess
+
+_log = logging.getLogger(__name__)
+
+_LEVELS = tuple(IsolationLevel)
+_WORKERS = 2
+
+
+class StartError(Exception):
+    """The server refuses to start; the message is a sentence for the person who started it."""
+
+
+class Application:
+    """One server: role `all`. Scope: node. After a crash: as committed; `startup` and the launcher sweep the rest."""
+
+    def __init__(self, process: PreparedProcess) -> None:
+        self.process = process
+        self.settings = process.settings
+        self.clock = SystemClock()
+        self.is_ready = False
+        self.address: tuple[str, int] | None = None
+        self.namespace_refusal: str | None = None
+        self._refusal: str | None = None
+        self._stop = asyncio.Event()
+
+    async def run(self, on_ready: Callable[[], None] | None = None) -> None:
+        """Serve until `stop`, then drain and shut every environment down.
+
+        Raises:
+            StartError: something the settings ask for cannot be had here.
+        """
+        async with contextlib.AsyncExitStack() as stack:
+            self.driver = await self._start_driver(stack)
+            self._build()
+            stack.push_async_callback(self._close_state)
+            await self._serve(on_ready)
+
+    def stop(self) -> None:
+        """Begin the orderly end: SIGTERM and SIGINT call this. Idempotent."""
+        self._stop.set()
+
+    def _build(self) -> None:
+        process, settings, clock = self.process, self.settings, self.clock
+        directory = process.data_directory
+        self.workers = ProcessPoolExecutor(
+            _WORKERS, mp_context=multiprocessing.get_context("spawn"), initializer=end_with_parent
+        )
+        key = InstallationKey.open(directory / "keys")
+        self.keys = AccessKeys(directory / "keys", key, clock)
+        self.store = SqliteFunctionStore(directory / "lambent.db", key)
+        self.code = CodeStore(directory, self.workers)
+        logs = LogStore(directory / "logs", settings.logs.bytes_max)
+        metrics = FunctionMetrics()
+        self.recorder = Recorder(logs, metrics)
+        self.observability = ObservabilityRoutes(logs, self.recorder, metrics, clock)
+        self.runtimes = RuntimeCatalogue(
+            process.interpreters,
+            CatalogueOptions(
+                nearest=settings.runtimes.nearest,
+                runs_foreign=settings.architectures.foreign == "run",
+                architecture=architecture(),
+                sdk=process.sdks if settings.runtimes.sdk else None,
+            ),
+        )
+        sizes = {
+            RuntimeFamily.PYTHON: settings.pool.python,
+            RuntimeFamily.NODEJS: settings.pool.nodejs,
+            RuntimeFamily.EXEC: settings.pool.exec,
+        }
+        self.prewarmed = PrewarmedSandboxes(self.driver, sizes, clock)
+        self.catalog = Catalog()
+        self._build_data_plane()
+        self._build_control_plane(key)
+        self.server = self._build_door()
+
+    def _build_data_plane(self) -> None:
+        settings, clock = self.settings, self.clock
+        parts = FactoryParts(
+            plan=self.runtimes.plan,
+            code_directory=lambda version: self.code.directory(version.code.sha256),
+            credentials_for=self._credentials_for,
+            random_bytes=os.urandom,
+            endpoint=_Endpoint(self),
+        )
+        self.factory = EnvironmentFactory(parts, self.prewarmed, clock)
+        rules = PoolRules(
+            settings.environments.idle_seconds_max,
+            self.process.memory_mib_max,
+            EnvironmentRules(
+                init_seconds=settings.environments.init_seconds,
+                shutdown_grace_ms=settings.environments.shutdown_grace_ms,
+                log_bytes_per_invocation_max=settings.logs.bytes_max_per_invocation,
+                is_init_billed=settings.billing.init_billed,
+            ),
+        )
+        self.pool = EnvironmentPool(self.factory, self.prewarmed, rules, self.recorder, clock)
+        self.concurrency = ConcurrencyLimiter(settings.quotas.concurrent_executions, self.recorder, clock)
+        self.invoker = Invoker(self.catalog, Admission(clock, os.urandom), self.concurrency, self.pool)
+
+    def _build_control_plane(self, key: InstallationKey) -> None:
+        settings = self.settings
+        self.control_plane = ControlPlane(
+            ControlPlaneParts(
+                store=self.store,
+                code=self.code,
+                key=key,
+                clock=self.clock,
+                random_bytes=os.urandom,
+                prepare=self._prepare,
+                rules=ControlPlaneRules(
+                    refuse_deprecated=settings.runtimes.refuse_deprecated,
+                    concurrent_executions=settings.quotas.concurrent_executions,
+                    code_storage_bytes=settings.quotas.code_storage_bytes,
+                ),
+                code_in_environments=self.pool.code_in_use,
+            )
+        )
+
+    def _build_door(self) -> ApiServer:
+        settings = self.settings
+        return build_server(
+            ApiOptions(
+                auth_mode=settings.auth.mode,
+                default_account_id=settings.account.default_id,
+                default_region=settings.account.region,
+                spool_directory=self.process.data_directory / "spool",
+                clock_skew_seconds=settings.auth.clock_skew_seconds,
+                origins=settings.api.origins,
+                hosts=settings.api.hosts,
+                body_memory_bytes_max=settings.api.body_memory_bytes_max,
+                slow_client_seconds=settings.api.slow_client_seconds,
+            ),
+            ApiParts(
+                control_plane=self.control_plane,
+                invoker=self.invoker,
+                find_credentials=self.keys.find,
+                workers=self.workers,
+                clock=self.clock,
+                random_bytes=os.urandom,
+                log=logging.getLogger("lambent.api"),
+                local_routes=self._local_routes(),
+            ),
+        )
+
+    async def _serve(self, on_ready: Callable[[], None] | None) -> None:
+        settings = self.settings.server
+        async with asyncio.TaskGroup() as services:
+            loops = (self.recorder.run, self.pool.run, self.control_plane.run, self._feed_catalog)
+            background = [services.create_task(run()) for run in loops]
+            serving = services.create_task(self.server.run())
+            try:
+                tls = _tls_context(settings.tls_cert, settings.tls_key)
+                self.address = await self.server.listen(settings.host, settings.port, tls)
+            except OSError as error:
+                self._refusal = f"Cannot listen on {settings.host}:{settings.port}: {error.strerror or error}"
+            else:
+                self.is_ready = True
+                if on_ready is not None:
+                    on_ready()
+                await self._stop.wait()
+                self.is_ready = False
+            await self.server.stop(settings.drain_seconds if self._refusal is None else 0)
+            await serving
+            await self.pool.close()
+            for task in reversed(background):
+                task.cancel()
+        if self._refusal is not None:
+            raise StartError(self._refusal)
+
+    async def _start_driver(self, stack: contextlib.AsyncExitStack) -> SandboxDriver:
+        wanted = self.settings.isolation
+        launcher = self.process.launcher
+        driver: SandboxDriver | None = None
+        if launcher is not None:
+            stack.push_async_callback(asyncio.to_thread, launcher.stop)
+            candidate = NamespaceDriver(launcher.socket, is_fresh=wanted.level == IsolationLevel.L3)
+            self.namespace_refusal = await self._start(candidate, stack)
+            driver = candidate if self.namespace_refusal is None else None
+        if driver is None:
+            if wanted.level not in ("auto", IsolationLevel.L0):
+                raise StartError(
+                    f"isolation.level={wanted.level} cannot be had on this machine: {self.namespace_refusal}."
+                )
+            directory = self.process.data_directory
+            driver = ProcessDriver(directory, directory / "run" / "processes")
+            await self._start(driver, stack)
+        if wanted.min != "none" and _LEVELS.index(driver.level) < _LEVELS.index(IsolationLevel(wanted.min)):
+            raise StartError(
+                f"This machine gives isolation level {driver.level}, and isolation.min asks for {wanted.min}; "
+                "lambent doctor says what is missing."
+            )
+        return driver
+
+    async def _start(self, driver: SandboxDriver, stack: contextlib.AsyncExitStack) -> str | None:
+        """Let a driver run until the stack closes; return why it cannot, or None."""
+        tasks = await stack.enter_async_context(asyncio.TaskGroup())
+        running = tasks.create_task(self._run_driver(driver))
+        stack.callback(running.cancel)
+        try:
+            await driver.wait_ready()
+        except SandboxError as error:
+            return str(error)
+        return None
+
+    async def _run_driver(self, driver: SandboxDriver) -> None:
+        try:
+            await driver.run()
+        except SandboxError as error:
+            if self.is_ready:
+                _log.critical("the sandbox driver has ended and no function can run: %s", error)
+                self._refusal = f"The launcher ended: {error}"
+                self.stop()
+
+    async def _feed_catalog(self) -> None:
+        async for change in self.store.changes():
+            if change.value is None:
+                self.catalog.remove(change.arn, change.version)
+            else:
+                self.catalog.put(change.value)
+                self.factory.unavailable_reason(change.value)
+            current = change.value.configuration_id if change.value is not None else None
+            self.pool.retire(change.arn, change.version, current)
+
+    async def _prepare(self, version: FunctionVersion) -> str | None:
+        return self.factory.unavailable_reason(version)
+
+    def _credentials_for(self, version: FunctionVersion) -> Credentials:
+        return self.keys.issue_for_role(version.account_id, version.role)
+
+    def _local_routes(self) -> list[LocalRoute]:
+        return [
+            LocalRoute("GET", "/_lambent/health", self._health, is_public=True),
+            LocalRoute("GET", "/_lambent/v1/logs", _route(self.observability.logs)),
+            LocalRoute("GET", "/_lambent/v1/metrics", _route(self.observability.metrics)),
+            LocalRoute("GET", "/_lambent/v1/status", self._status),
+            LocalRoute("GET", "/_lambent/v1/code/{sha256}", self._download_code, is_public=True),
+        ]
+
+    async def _health(self, request: LocalRequest) -> HttpResponse:
+        status = 200 if self.is_ready else 503
+        body = json.dumps({"status": "ready" if self.is_ready else "starting", "version": lambent_version()})
+        return HttpResponse(status, (("Content-Type", "application/json"),), body.encode())
+
+    async def _status(self, request: LocalRequest) -> HttpResponse:
+        body = {
+            "isolation": self.driver.level.value,
+            "missing": dict(self.driver.missing_features),
+            "pool": self.pool.statistics(),
+            "memory_mib_max": self.process.memory_mib_max,
+            "functions": self.catalog.function_count(),
+        }
+        return HttpResponse(200, (("Content-Type", "application/json"),), json.dumps(body).encode())
+
+    async def _download_code(self, request: LocalRequest) -> HttpResponse:
+        query = {name: values[0] for name, values in request.query.items()}
+        download = self.control_plane.open_code(request.parameters["sha256"], query)
+        headers = (
+            ("Content-Type", "application/zip"),
+            ("Content-Disposition", f'attachment; filename="{download.file_name}"'),
+        )
+        return HttpResponse(200, headers, FileBody(Path(download.path), download.size_bytes))
+
+    async def _close_state(self) -> None:
+        await self.store.close()
+        await asyncio.to_thread(self.workers.shutdown, cancel_futures=True)
+        self.process.lock.close()
+
+
+class _Endpoint:
+    """AWS_ENDPOINT_URL inside sandboxes is the server, which is built after the environments."""
+
+    def __init__(self, app: Application) -> None:
+        self._app = app
+
+    async def serve_listener(self, listener: socket.socket) -> None:
+        await self._app.server.serve_listener(listener)
+
+    def stop_listener(self, listener: socket.socket) -> None:
+        self._app.server.stop_listener(listener)
+
+
+def lambent_version() -> str:
+    """Return the installed version."""
+    return importlib.metadata.version("lambent")
+
+
+def _route(
+    operation: Callable[[Caller, Mapping[str, str]], Awaitable[Answer]],
+) -> Callable[[LocalRequest], Coroutine[None, None, HttpResponse]]:
+    async def respond(request: LocalRequest) -> HttpResponse:
+        assert request.caller is not None
+        answer = await operation(request.caller, {name: values[0] for name, values in request.query.items()})
+        return HttpResponse(answer.status, tuple(answer.headers.items()), answer.body)
+
+    return respond
+
+
+def _tls_context(certificate: str, key: str) -> ssl.SSLContext | None:
+    if not certificate:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.load_cert_chain(certificate, key)
+    return context
