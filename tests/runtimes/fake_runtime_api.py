@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
+    from typing import BinaryIO
 
 _PREFIX = "/2018-06-01/runtime/"
 _ACCEPTED = b'HTTP/1.1 202 Accepted\r\nContent-Type: application/json\r\nContent-Length: 16\r\n\r\n{"status":"OK"}\n'
@@ -94,10 +95,7 @@ class FakeRuntimeApi:
             stream = connection.makefile("rb")
             while line := stream.readline():
                 method, target, _ = line.decode("ascii").split(" ")
-                headers = {}
-                while (header := stream.readline()) not in (b"\r\n", b""):
-                    name, _, value = header.decode("utf-8").partition(":")
-                    headers[name.strip().lower()] = value.strip()
+                headers = _headers(stream)
                 body = _body(stream, headers)
                 if method == "GET" and target == _PREFIX + "invocation/next":
                     self._hand_out(connection)
@@ -152,7 +150,7 @@ def run_runtime(argv: Sequence[str], variables: Mapping[str, str], directory: Pa
             process.send_signal(signal.SIGKILL)
         process.wait()
         posted = list(api.posted)
-    text = output.read_text()
+    text = output.read_bytes().decode()
     assert done, f"the runtime did not finish: {text}"
     return Ran(posted, text, code)
 
@@ -163,13 +161,21 @@ def _notice_end(process: subprocess.Popen[bytes], api: FakeRuntimeApi) -> None:
         api._lock.notify_all()
 
 
-def _body(stream: object, headers: Mapping[str, str]) -> bytes:
-    read = stream.read  # type: ignore[attr-defined]
+def _headers(stream: BinaryIO) -> dict[str, str]:
+    headers = {}
+    while (header := stream.readline()) not in (b"\r\n", b""):
+        name, _, value = header.decode("utf-8").partition(":")
+        headers[name.strip().lower()] = value.strip()
+    return headers
+
+
+def _body(stream: BinaryIO, headers: dict[str, str]) -> bytes:
+    """Return the body; trailers join the headers."""
     if headers.get("transfer-encoding", "").lower() == "chunked":
         pieces = []
-        while size := int(stream.readline(), 16):  # type: ignore[attr-defined]
-            pieces.append(read(size))
-            stream.readline()  # type: ignore[attr-defined]
-        stream.readline()  # type: ignore[attr-defined]
+        while size := int(stream.readline(), 16):
+            pieces.append(stream.read(size))
+            stream.readline()
+        headers.update(_headers(stream))
         return b"".join(pieces)
-    return bytes(read(int(headers.get("content-length", "0"))))
+    return stream.read(int(headers.get("content-length", "0")))

@@ -72,8 +72,7 @@ export class RuntimeApi {
       onceDrained: (callback) => this.#socket.once('drain', callback),
       endAndNext: async (trailers = '') => {
         this.#write(`0\r\n${trailers}\r\n${this.#nextRequest}`);
-        await this.#answer();
-        return this.#invocation();
+        return this.#acceptedThenInvocation();
       },
     };
   }
@@ -92,8 +91,7 @@ export class RuntimeApi {
 
   async #postAndNext(path, text, headers) {
     this.#write(this.#post(path, text, headers) + this.#nextRequest);
-    await this.#answer();
-    return this.#invocation();
+    return this.#acceptedThenInvocation();
   }
 
   #write(text) {
@@ -122,6 +120,14 @@ export class RuntimeApi {
     return new Promise((resolve, reject) => {
       this.#waiting.push({ resolve, reject });
     });
+  }
+
+  async #acceptedThenInvocation() {
+    // Both answers may come in one piece, so both are awaited from the start.
+    const accepted = this.#answer();
+    const invocation = this.#invocation();
+    await Promise.all([accepted, invocation]);
+    return invocation;
   }
 
   async #invocation() {

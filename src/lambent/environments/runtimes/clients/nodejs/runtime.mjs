@@ -81,6 +81,8 @@ export class Runtime {
 
   async serve(handler) {
     this.handler = handler;
+    // What the function's code left rejected while it was loaded is still an error of Init.
+    await new Promise((resolve) => setImmediate(resolve));
     this.#isLoaded = true;
     try {
       let invocation = await this.#api.next();
