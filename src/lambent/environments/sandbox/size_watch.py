@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 PROCESSES_MAX = 1_200
 # Each open socket can hold 208 KiB in its buffers, which no process's size shows.
-DESCRIPTORS_MAX = 4_096
+DESCRIPTORS_MAX = 2_048
 TMP_EVERY = 5
 
 
