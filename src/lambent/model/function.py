@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -130,6 +131,14 @@ class FunctionVersion:
     def arn(self) -> FunctionArn:
         """The ARN without a qualifier."""
         return FunctionArn(account_id=self.account_id, region=self.region, name=self.name)
+
+    @property
+    def runtime_version_arn(self) -> str | None:
+        """`RuntimeVersionConfig.RuntimeVersionArn`: AWS ends it with a hash of the runtime's build."""
+        if self.runtime is None:
+            return None
+        build = hashlib.sha256(self.runtime.encode()).hexdigest()
+        return f"arn:aws:lambda:{self.region}::runtime:{build}"
 
     @property
     def log_group(self) -> str:

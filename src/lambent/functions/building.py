@@ -1,0 +1,180 @@
+"""From requests to new values of a FunctionVersion: defaults on creation, members that were given on update."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, TypeVar
+
+from lambent.functions import rules
+from lambent.functions.runtimes import check_runtime
+from lambent.model.errors import InvalidParameterValueError, NotImplementedHereError
+from lambent.model.function import CodeReference, FileSystemConfig, FunctionVersion, PackageType, VpcConfig
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lambent.model.arn import FunctionArn
+    from lambent.wire.generated import shared as shapes
+    from lambent.wire.generated.create_function import CreateFunctionRequest
+    from lambent.wire.generated.update_function_configuration import UpdateFunctionConfigurationRequest
+
+T = TypeVar("T")
+
+# Stands in a value that is being built until the package is known.
+_NO_CODE = CodeReference(sha256="", size_bytes=0, unpacked_bytes=0)
+
+
+def new_function(request: CreateFunctionRequest, arn: FunctionArn, *, refuse_deprecated: bool) -> FunctionVersion:
+    """Return the function that CreateFunction asks for, without code, ids and time.
+
+    Raises:
+        ValidationError, InvalidParameterValueError: AWS would refuse it (400).
+        NotImplementedHereError: it needs what Lambent does not have yet (501).
+    """
+    _refuse_unfinished(request)
+    rules.check_code_signing(request.code_signing_config_arn)
+    if not request.runtime or not request.handler:
+        # Source: observed.
+        raise InvalidParameterValueError(
+            "Runtime and Handler are mandatory parameters for functions created with deployment packages."
+        )
+    check_runtime(request.runtime, refuse_deprecated=refuse_deprecated)
+    rules.check_tags(request.tags or {})
+    start = FunctionVersion(
+        account_id=arn.account_id,
+        region=arn.region,
+        name=arn.name,
+        role=request.role,
+        runtime=request.runtime,
+        handler=request.handler,
+        code=_NO_CODE,
+        configuration_id="",
+        revision_id="",
+        last_modified_ms=0,
+        source_kms_key_arn=request.code.source_kms_key_arn,
+    )
+    if request.architectures:
+        start = replace(start, architecture=request.architectures[0])
+    return _with_settings(start, request)
+
+
+def updated_function(
+    current: FunctionVersion, request: UpdateFunctionConfigurationRequest, *, refuse_deprecated: bool
+) -> FunctionVersion:
+    """Return the function after UpdateFunctionConfiguration, without new ids and time. Raises as `new_function`."""
+    rules.refuse_unfinished(
+        CapacityProviderConfig=request.capacity_provider_config,
+        DurableConfig=request.durable_config,
+        RuntimeConfig=request.runtime_config,
+        AcceleratorConfig=request.accelerator_config,
+    )
+    _refuse_image_members(request.image_config)
+    changed = current
+    if request.runtime is not None:
+        if request.runtime != current.runtime:
+            check_runtime(request.runtime, refuse_deprecated=refuse_deprecated)
+        changed = replace(changed, runtime=request.runtime)
+    if request.role is not None:
+        changed = replace(changed, role=request.role)
+    if request.handler is not None:
+        changed = replace(changed, handler=request.handler)
+    return _with_settings(changed, request)
+
+
+def _with_settings(
+    function: FunctionVersion, request: CreateFunctionRequest | UpdateFunctionConfigurationRequest
+) -> FunctionVersion:
+    """Return the function with every member of `request` that creation and update share."""
+    storage = request.ephemeral_storage
+    storage_mib = None if storage is None else storage.size
+    rules.check_ranges(request.timeout, request.memory_size, storage_mib)
+    rules.check_layers(request.layers or (), function.region)
+    apply_on = None if request.snap_start is None else request.snap_start.apply_on
+    rules.check_snap_start(apply_on or function.snap_start_apply_on, function.runtime)
+    changed = _with_environment(function, request.environment)
+    return replace(
+        changed,
+        description=_given_or(request.description, changed.description),
+        timeout_seconds=_given_or(request.timeout, changed.timeout_seconds),
+        memory_mib=_given_or(request.memory_size, changed.memory_mib),
+        ephemeral_storage_mib=_given_or(storage_mib, changed.ephemeral_storage_mib),
+        logging=rules.merge_logging(request.logging_config, changed.logging),
+        tracing_mode=_tracing(request.tracing_config) or changed.tracing_mode,
+        kms_key_arn=_emptied(request.kms_key_arn, changed.kms_key_arn),
+        dead_letter_target_arn=_dead_letter(request.dead_letter_config, changed.dead_letter_target_arn),
+        vpc=_vpc(request.vpc_config, changed.vpc),
+        file_systems=_file_systems(request.file_system_configs, changed.file_systems),
+        snap_start_apply_on=apply_on or changed.snap_start_apply_on,
+    )
+
+
+def _with_environment(function: FunctionVersion, given: shapes.Environment | None) -> FunctionVersion:
+    if given is None:
+        return function
+    variables = given.variables or {}
+    rules.check_environment(variables)
+    return replace(function, environment=variables, environment_given=True, environment_error=None)
+
+
+def _refuse_unfinished(request: CreateFunctionRequest) -> None:
+    if request.package_type == PackageType.IMAGE.value or request.code.image_uri is not None:
+        raise NotImplementedHereError("Lambent does not support functions made from images yet: use PackageType Zip.")
+    _refuse_image_members(request.image_config)
+    if request.publish:
+        raise NotImplementedHereError("Lambent does not publish versions yet: leave Publish out.")
+    rules.refuse_unfinished(
+        PublishTo=request.publish_to,
+        TenancyConfig=request.tenancy_config,
+        CapacityProviderConfig=request.capacity_provider_config,
+        DurableConfig=request.durable_config,
+        RuntimeConfig=request.runtime_config,
+        AcceleratorConfig=request.accelerator_config,
+    )
+
+
+def _refuse_image_members(image_config: shapes.ImageConfig | None) -> None:
+    # Source: API reference, ImageConfig: "configuration values that override the container image Dockerfile".
+    if image_config is not None and any(
+        (image_config.entry_point, image_config.command, image_config.working_directory)
+    ):
+        raise InvalidParameterValueError("ImageConfig is only for functions with PackageType Image.")
+
+
+def _given_or(given: T | None, current: T) -> T:
+    return current if given is None else given
+
+
+def _emptied(given: str | None, current: str | None) -> str | None:
+    """Return a text that an empty one takes away."""
+    return current if given is None else given or None
+
+
+def _tracing(given: shapes.TracingConfig | None) -> str | None:
+    return None if given is None else given.mode
+
+
+def _dead_letter(given: shapes.DeadLetterConfig | None, current: str | None) -> str | None:
+    return current if given is None else given.target_arn or None
+
+
+def _vpc(given: shapes.VpcConfig | None, current: VpcConfig | None) -> VpcConfig | None:
+    if given is None:
+        return current
+    return VpcConfig(
+        tuple(given.subnet_ids or ()), tuple(given.security_group_ids or ()), bool(given.ipv6_allowed_for_dual_stack)
+    )
+
+
+def _file_systems(
+    given: Sequence[shapes.FileSystemConfig] | None, current: tuple[FileSystemConfig, ...]
+) -> tuple[FileSystemConfig, ...]:
+    if given is None:
+        return current
+    return tuple(
+        FileSystemConfig(
+            item.arn or "",
+            item.local_mount_path or "",
+            None if item.s3_files_config is None else item.s3_files_config.direct_s3_read,
+        )
+        for item in given
+    )

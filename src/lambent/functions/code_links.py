@@ -1,0 +1,70 @@
+"""URLs that GetFunction answers: signed, good for ten minutes, opened by the API door's local route."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import quote, urlencode
+
+from lambent.model.errors import AccessDeniedError, ResourceNotFoundError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from lambent.clock import Clock
+    from lambent.model.caller import Caller
+    from lambent.model.function import FunctionVersion
+    from lambent.store import CodeStore, InstallationKey
+
+# Source: API reference, GetFunction: "a presigned URL … valid for 10 minutes".
+_VALID_SECONDS = 600
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+PATH = "/_lambent/v1/code/"
+
+
+@dataclass(frozen=True, slots=True)
+class CodeDownload:
+    """A package to send: its file, its size at opening, and the name to save it under."""
+
+    path: str
+    size_bytes: int
+    file_name: str
+
+
+class CodeLinks:
+    """Makes and checks the URLs. Keeps no state: what a link allows is in its signature."""
+
+    def __init__(self, code: CodeStore, key: InstallationKey, clock: Clock) -> None:
+        self._code = code
+        self._key = key
+        self._clock = clock
+
+    def url(self, caller: Caller, function: FunctionVersion) -> str:
+        """Return a URL that downloads the function's package without credentials for ten minutes."""
+        expires = str(self._clock.time_ms() // 1000 + _VALID_SECONDS)
+        digest = function.code.sha256
+        signature = self._key.sign("code-link", f"{digest}/{function.name}/{expires}")
+        query = urlencode({"name": function.name, "Expires": expires, "Signature": signature})
+        return f"{caller.base_url}{PATH}{quote(digest)}?{query}"
+
+    def open(self, sha256: str, query: Mapping[str, str]) -> CodeDownload:
+        """Return the package of a URL: the path's last segment and its query's first values.
+
+        Raises:
+            AccessDeniedError: the signature is not ours or its time is over (403).
+            ResourceNotFoundError: no function uses the package any more (404).
+        """
+        name, expires, signature = (query.get(part, "") for part in ("name", "Expires", "Signature"))
+        text = f"{sha256}/{name}/{expires}"
+        if _SHA256.fullmatch(sha256) is None or not self._key.is_signed("code-link", text, signature):
+            raise AccessDeniedError("The link's signature is not valid.")
+        if int(expires) < self._clock.time_ms() // 1000:
+            raise AccessDeniedError("Request has expired")
+        path = self._code.zip_path(sha256)
+        try:
+            size_bytes = path.stat().st_size
+        except FileNotFoundError:
+            raise ResourceNotFoundError("The package is not there any more.") from None
+        return CodeDownload(str(path), size_bytes, f"{name}.zip")

@@ -1,0 +1,47 @@
+"""What the control plane is made from and which rules of the installation it follows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lambent.model.quotas import CODE_STORAGE_BYTES, CONCURRENT_EXECUTIONS
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Collection
+
+    from lambent.clock import Clock
+    from lambent.model.caller import UploadedBlob
+    from lambent.model.function import FunctionVersion
+    from lambent.store import CodeStore, FunctionStore, InstallationKey
+
+
+@dataclass(frozen=True, slots=True)
+class ControlPlaneRules:
+    """Settings: `runtimes.refuse_deprecated`, `quotas.concurrent_executions`, `quotas.code_storage_bytes`."""
+
+    refuse_deprecated: bool = False
+    concurrent_executions: int = CONCURRENT_EXECUTIONS.value
+    code_storage_bytes: int = CODE_STORAGE_BYTES.value
+
+
+@dataclass(frozen=True, slots=True)
+class ControlPlaneParts:
+    """Given by app.py.
+
+    `prepare(version)` makes ready what the version needs and returns None, or why this machine cannot run it.
+    `download(bucket, key, object_version)` fetches a package from S3 into the spool; it raises
+    InvalidParameterValueError with AWS's text when S3 refuses; None when no S3 endpoint is set.
+    `code_in_environments()` names packages (sha256) that live environments still have mounted.
+    `random_bytes(n)` is the source of ids.
+    """
+
+    store: FunctionStore
+    code: CodeStore
+    key: InstallationKey
+    clock: Clock
+    random_bytes: Callable[[int], bytes]
+    prepare: Callable[[FunctionVersion], Awaitable[str | None]]
+    rules: ControlPlaneRules
+    download: Callable[[str, str, str | None], Awaitable[UploadedBlob]] | None = None
+    code_in_environments: Callable[[], Collection[str]] = tuple

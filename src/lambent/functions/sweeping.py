@@ -1,0 +1,53 @@
+"""Removing packages that no function uses any more."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
+    from lambent.store import CodeStore, FunctionStore
+
+# A sweep reads the names of all packages; deletions in quick succession share one.
+_PAUSE_SECONDS = 1.0
+
+
+class Sweeper:
+    """Sweeps the code store at start and when asked to. Scope: node. After a crash: the start sweeps."""
+
+    def __init__(
+        self, store: FunctionStore, code: CodeStore, code_in_environments: Callable[[], Collection[str]]
+    ) -> None:
+        self._store = store
+        self._code = code
+        self._code_in_environments = code_in_environments
+        self._wanted = asyncio.Event()
+        self._wanted.set()
+        self._log = logging.getLogger(__name__)
+
+    def want(self) -> None:
+        """Sweep soon: a package may have lost its last function."""
+        self._wanted.set()
+
+    async def run(self) -> None:
+        """Sweep whenever it is wanted, until cancelled."""
+        while True:
+            await self._wanted.wait()
+            self._wanted.clear()
+            try:
+                await self.sweep()
+            except Exception:
+                self._log.exception("unused code could not be removed; the next deletion or start tries again")
+            await asyncio.sleep(_PAUSE_SECONDS)
+
+    async def sweep(self) -> None:
+        """Remove what neither a function version nor a live environment uses."""
+        await self._code.sweep(self._in_use)
+
+    async def _in_use(self) -> frozenset[str]:
+        # Environments first: one that ends meanwhile has its version in the store, or nothing needs the package.
+        in_environments = frozenset(self._code_in_environments())
+        return in_environments | await self._store.code_in_use()

@@ -1,0 +1,143 @@
+"""Pending → Active or Failed, InProgress → Successful or Failed: the only writer of State.
+
+    CreateFunction    →  Pending                 →  Active  |  Failed (StateReason says what to install)
+    Update…           →  InProgress              →  Successful  |  Failed;  a Failed function that succeeds is Active
+
+Both start with a commit of the operation itself and end with one of ours; every commit has a new RevisionId, as on AWS.
+What a crash leaves in between is found in the store and ended at the next start.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from lambent.model.errors import LambdaError, PreconditionFailedError, ResourceNotFoundError
+from lambent.model.function import FunctionState, UpdateStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from lambent.model.arn import FunctionArn
+    from lambent.model.function import FunctionVersion
+    from lambent.store import FunctionStore
+
+# Source: recorded (test_function_lifecycle): the same words for a creation and for an update.
+_REASON = "The function is being created."
+_REASON_CODE = "Creating"
+# Source: service description, StateReasonCode and LastUpdateStatusReasonCode.
+_UNAVAILABLE_CODE = "InvalidRuntime"
+
+_CONCURRENT_MAX = 8
+_TRY_AGAIN_SECONDS = 1.0
+
+
+class Transitions:
+    """Settles functions. Scope: node. After a crash: begun anew from the store."""
+
+    def __init__(
+        self,
+        store: FunctionStore,
+        prepare: Callable[[FunctionVersion], Awaitable[str | None]],
+        new_revision_id: Callable[[], str],
+    ) -> None:
+        self._store = store
+        self._prepare = prepare
+        self._new_revision_id = new_revision_id
+        self._log = logging.getLogger(__name__)
+        # Holds each unsettled function once at most for every change, and a change needs a settled one.
+        self._waiting: asyncio.Queue[FunctionArn] = asyncio.Queue()
+        self._slots = asyncio.Semaphore(_CONCURRENT_MAX)
+
+    def creating(self, function: FunctionVersion) -> FunctionVersion:
+        """Return the value that CreateFunction commits."""
+        return replace(
+            function,
+            state=FunctionState.PENDING,
+            state_reason=_REASON,
+            state_reason_code=_REASON_CODE,
+            revision_id=self._new_revision_id(),
+        )
+
+    def updating(self, function: FunctionVersion) -> FunctionVersion:
+        """Return the value that an update commits."""
+        return replace(
+            function,
+            last_update_status=UpdateStatus.IN_PROGRESS,
+            last_update_status_reason=_REASON,
+            last_update_status_reason_code=_REASON_CODE,
+            revision_id=self._new_revision_id(),
+        )
+
+    def begin(self, arn: FunctionArn) -> None:
+        """Settle the function's $LATEST soon; called after the commit that unsettled it."""
+        self._waiting.put_nowait(arn)
+
+    async def run(self) -> None:
+        """Settle what a crash left, then whatever is begun, until cancelled."""
+        for function in await self._store.list_unsettled():
+            self.begin(function.arn)
+        async with asyncio.TaskGroup() as tasks:
+            while True:
+                arn = await self._waiting.get()
+                await self._slots.acquire()
+                tasks.create_task(self._settle_surely(arn))
+
+    async def _settle_surely(self, arn: FunctionArn) -> None:
+        is_settled = False
+        try:
+            await self._settle(arn)
+            is_settled = True
+        except Exception:
+            # The outermost frame of a task: one function's trouble must not end the others.
+            self._log.exception("the state of %s could not be settled; trying again", arn)
+        finally:
+            self._slots.release()
+        if not is_settled:
+            await asyncio.sleep(_TRY_AGAIN_SECONDS)
+            self.begin(arn)
+
+    async def _settle(self, arn: FunctionArn) -> None:
+        while True:
+            function = await self._store.get(arn)
+            if function is None or _is_settled(function):
+                return
+            reason = await self._reason_against(function)
+            settled = replace(_settled(function, reason), revision_id=self._new_revision_id())
+            try:
+                await self._store.update(settled, expected_revision_id=function.revision_id)
+            except PreconditionFailedError:
+                continue
+            except ResourceNotFoundError:
+                return
+            return
+
+    async def _reason_against(self, function: FunctionVersion) -> str | None:
+        try:
+            return await self._prepare(function)
+        except LambdaError as error:
+            return error.message
+
+
+def _is_settled(function: FunctionVersion) -> bool:
+    is_pending = function.state is FunctionState.PENDING
+    return not is_pending and function.last_update_status is not UpdateStatus.IN_PROGRESS
+
+
+def _settled(function: FunctionVersion, reason: str | None) -> FunctionVersion:
+    """Return the function after its creation or update; `reason` says why it cannot run."""
+    code = None if reason is None else _UNAVAILABLE_CODE
+    if function.state is FunctionState.PENDING:
+        state = FunctionState.ACTIVE if reason is None else FunctionState.FAILED
+        return replace(function, state=state, state_reason=reason, state_reason_code=code)
+    updated = replace(
+        function,
+        last_update_status=UpdateStatus.SUCCESSFUL if reason is None else UpdateStatus.FAILED,
+        last_update_status_reason=reason,
+        last_update_status_reason_code=code,
+    )
+    if reason is None:
+        return replace(updated, state=FunctionState.ACTIVE, state_reason=None, state_reason_code=None)
+    return updated

@@ -1,0 +1,55 @@
+"""Tags, against the recorded answers (lambda/test_lambda_api.json: TestLambdaTags, TestLambdaTag)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tests.unit.functions.conftest import PREFIX
+
+if TYPE_CHECKING:
+    from tests.unit.functions.conftest import Scene
+
+ARN = f"{PREFIX}f"
+
+
+async def test_tags_come_and_go(scene: Scene) -> None:
+    await scene.create(Tags={"made": "with"})
+    assert (await scene.call("get_function", FunctionName="f"))["Tags"] == {"made": "with"}
+    await scene.call("tag_resource", Resource=ARN, Tags={"a": "1", "b": "2"})
+    await scene.call("tag_resource", Resource=ARN, Tags={"b": "3"})
+    assert await scene.call("list_tags", Resource=ARN) == {"Tags": {"made": "with", "a": "1", "b": "3"}}
+    await scene.call("untag_resource", Resource=ARN, TagKeys=["a", "made", "b", "never"])
+    assert await scene.call("list_tags", Resource=ARN) == {"Tags": {}}
+    assert "Tags" not in await scene.call("get_function", FunctionName="f")
+
+
+async def test_what_tags_refuse(scene: Scene) -> None:
+    assert await scene.refused("tag_resource", Resource=ARN, Tags={"a": "b"}) == (
+        "ResourceNotFoundException",
+        f"Function not found: {ARN}",
+    )
+    await scene.create()
+    assert await scene.refused("tag_resource", Resource=f"{ARN}:v1", Tags={"a": "b"}) == (
+        "InvalidParameterValueException",
+        "Tags on function aliases and versions are not supported. Please specify a function ARN.",
+    )
+    assert await scene.refused("tag_resource", Resource=ARN, Tags={}) == (
+        "InvalidParameterValueException",
+        "An error occurred and the request cannot be processed.",
+    )
+    assert (await scene.refused("tag_resource", Resource=ARN, Tags={"aws:x": "b"}))[
+        0
+    ] == "InvalidParameterValueException"
+    layer = "arn:aws:lambda:us-east-1:000000000000:layer:l"
+    assert (await scene.refused("list_tags", Resource=layer))[0] == "ResourceNotFoundException"
+
+
+async def test_fifty_tags_and_no_more(scene: Scene) -> None:
+    await scene.create()
+    too_many = ("InvalidParameterValueException", "Number of tags exceeds resource tag limit.")
+    tags = {f"{number}_key": f"{number}_value" for number in range(51)}
+    assert await scene.refused("tag_resource", Resource=ARN, Tags=tags) == too_many
+    del tags["50_key"]
+    await scene.call("tag_resource", Resource=ARN, Tags=tags)
+    assert await scene.refused("tag_resource", Resource=ARN, Tags={"more": "x"}) == too_many
+    await scene.call("tag_resource", Resource=ARN, Tags={"0_key": "replaced"})
