@@ -56,6 +56,7 @@ class ConnectionHost(Protocol):
     door: Answers
     log: logging.Logger
     is_stopping: bool
+    header_names: dict[bytes, str]
 
     def opened(self, connection: HttpConnection) -> bool:
         """Take a new connection and start its task; False when there are too many."""
@@ -64,7 +65,7 @@ class ConnectionHost(Protocol):
         """Forget a connection."""
 
     def header_name(self, name: bytes) -> str:
-        """Return a header name in lower case."""
+        """Return a header name in lower case, and keep it in `header_names`."""
 
 
 class HttpConnection(asyncio.Protocol):
@@ -74,6 +75,7 @@ class HttpConnection(asyncio.Protocol):
         self._host = host
         self._scheme = scheme
         self._limits = host.limits
+        self._names = host.header_names
         self._loop = host.loop
         self._parser = httptools.HttpRequestParser(self)
         self._transport: asyncio.Transport = cast("asyncio.Transport", None)
@@ -167,19 +169,20 @@ class HttpConnection(asyncio.Protocol):
             self._leave(414, "The request target is too long")
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._header_count += 1
-        self._header_bytes += len(name) + len(value)
-        if self._header_count > self._limits.header_count_max or self._header_bytes > self._limits.headers_bytes_max:
-            self._leave(431, "Too many or too large headers")
+        # What a head may hold is counted when it is whole; until then its bytes are (`_check_sizes`).
         if self._reading is not Reading.HEAD:
             return  # A trailer: nothing here uses one.
-        key = self._host.header_name(name)
-        text = value.decode("latin-1").rstrip(" \t")
-        if key in self._headers:
-            if key in SINGLE_HEADERS:
-                self._leave(400, f"Repeated header: {key}")
-            text = f"{self._headers[key]},{text}"
-        self._headers[key] = text
+        key = self._names.get(name) or self._host.header_name(name)
+        headers = self._headers
+        if key not in headers:
+            headers[key] = value.decode("latin-1")
+        elif key in SINGLE_HEADERS:
+            self._leave(400, f"Repeated header: {key}")
+        else:
+            headers[key] = f"{headers[key]},{value.decode('latin-1')}"
+            self._repeated_headers += 1
+            if self._repeated_headers > self._limits.header_count_max:
+                self._leave(431, "Too many headers")
 
     def on_headers_complete(self) -> None:
         parser, headers = self._parser, self._headers
@@ -187,6 +190,11 @@ class HttpConnection(asyncio.Protocol):
         refusal = check_head(method, version, self._target, headers)
         if refusal is not None:
             self._leave(*refusal)
+        limits = self._limits
+        if len(headers) + self._repeated_headers > limits.header_count_max:
+            self._leave(431, "Too many headers")
+        if sum(map(len, headers)) + sum(map(len, headers.values())) > limits.headers_bytes_max:
+            self._leave(431, "Too large headers")
         request = HttpRequest(method.decode(), self._target.decode("latin-1"), headers, self._peer)
         request.is_http_10 = version == "1.0"
         request.is_last = self._host.is_stopping or not parser.should_keep_alive()
@@ -243,8 +251,7 @@ class HttpConnection(asyncio.Protocol):
     def _start_message(self) -> None:
         self._target = b""
         self._headers = {}
-        self._header_count = 0
-        self._header_bytes = 0
+        self._repeated_headers = 0
         self._parts = []
         self._body_bytes = 0
         self._body_bytes_max = 0

@@ -102,7 +102,7 @@ class ApiDoor:
         identity = parts.authenticator.identify(request)
         if identity.service not in _OURS:
             return self._elsewhere(request, identity.service)
-        if is_invoke(request.method, request.target):
+        if request.plan is parts.invoke.plan or is_invoke(request.method, request.target):
             return await parts.invoke.answer(request, identity, request_id)
         matched = parts.description.match(request.method, request.path)
         if matched is not None:

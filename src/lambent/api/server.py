@@ -34,7 +34,7 @@ class ApiServer:
         self.loop: asyncio.AbstractEventLoop
         self._connections: set[HttpConnection] = set()
         self._listeners: dict[object, asyncio.Server] = {}
-        self._names: dict[bytes, str] = {}
+        self.header_names: dict[bytes, str] = {}
         self._started = asyncio.Event()
         self._stopped = asyncio.Event()
         self._emptied = asyncio.Event()
@@ -127,11 +127,9 @@ class ApiServer:
 
     def header_name(self, name: bytes) -> str:
         """Return a header name in lower case; the few that clients send are kept."""
-        known = self._names.get(name)
-        if known is None:
-            known = name.decode("latin-1").lower()
-            if len(self._names) < _HEADER_NAMES_MAX:
-                self._names[name] = known
+        known = name.decode("latin-1").lower()
+        if len(self.header_names) < _HEADER_NAMES_MAX:
+            self.header_names[name] = known
         return known
 
     async def _sweep(self) -> None:

@@ -13,7 +13,7 @@ import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote, unquote
 
 if TYPE_CHECKING:
@@ -61,8 +61,7 @@ class Scope:
         return f"{self.date}/{self.region}/{self.service}/aws4_request"
 
 
-@dataclass(frozen=True, slots=True)
-class Authorization:
+class Authorization(NamedTuple):
     """A signature as received. `expires_seconds` is None in the header form; `security_token` as sent, if any."""
 
     scope: Scope
@@ -72,8 +71,7 @@ class Authorization:
     expires_seconds: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class SignedRequest:
+class SignedRequest(NamedTuple):
     """What is signed. `path` and `query` as received (percent-encoded); header names lower case."""
 
     method: str
