@@ -22,14 +22,14 @@ from lambent.environments import (
     EnvironmentPool,
     EnvironmentRules,
     FactoryParts,
+    PackageFacts,
     PoolRules,
     PrewarmedSandboxes,
-    SandboxError,
 )
 from lambent.environments.runtimes import CatalogueOptions, RuntimeCatalogue
 from lambent.environments.sandbox import NamespaceDriver
 from lambent.environments.sandbox.process import ProcessDriver
-from lambent.environments.sandbox.sandbox import RuntimeFamily
+from lambent.environments.sandbox.sandbox import RuntimeFamily, SandboxError
 from lambent.functions import ControlPlane, ControlPlaneParts, ControlPlaneRules
 from lambent.invocation import Admission, Catalog, ConcurrencyLimiter, Invoker
 from lambent.model.environment import IsolationLevel
@@ -101,6 +101,8 @@ class Application:
         metrics = FunctionMetrics()
         self.recorder = Recorder(logs, metrics)
         self.observability = ObservabilityRoutes(logs, self.recorder, metrics, clock)
+        self.packages = PackageFacts(lambda version: directory / self.code.directory(version.code.sha256))
+        self._unlearned: asyncio.Queue[FunctionVersion] = asyncio.Queue()
         self.runtimes = RuntimeCatalogue(
             process.interpreters,
             CatalogueOptions(
@@ -108,6 +110,8 @@ class Application:
                 runs_foreign=settings.architectures.foreign == "run",
                 architecture=architecture(),
                 sdk=process.sdks if settings.runtimes.sdk else None,
+                has_native_code=self.packages.has_native_code,
+                top_level_names=self.packages.sdk_names,
             ),
         )
         sizes = {
@@ -193,7 +197,13 @@ class Application:
     async def _serve(self, on_ready: Callable[[], None] | None) -> None:
         settings = self.settings.server
         async with asyncio.TaskGroup() as services:
-            loops = (self.recorder.run, self.pool.run, self.control_plane.run, self._feed_catalog)
+            loops = (
+                self.recorder.run,
+                self.pool.run,
+                self.control_plane.run,
+                self._feed_catalog,
+                self._learn_packages,
+            )
             background = [services.create_task(run()) for run in loops]
             serving = services.create_task(self.server.run())
             try:
@@ -265,11 +275,19 @@ class Application:
                 self.catalog.remove(change.arn, change.version)
             else:
                 self.catalog.put(change.value)
-                self.factory.unavailable_reason(change.value)
+                self._unlearned.put_nowait(change.value)
             current = change.value.configuration_id if change.value is not None else None
             self.pool.retire(change.arn, change.version, current)
 
+    async def _learn_packages(self) -> None:
+        # What is found at start is prewarmed from here, off the feed: an invocation never waits for it.
+        while True:
+            version = await self._unlearned.get()
+            await asyncio.to_thread(self.packages.learn, version)
+            self.factory.unavailable_reason(version)
+
     async def _prepare(self, version: FunctionVersion) -> str | None:
+        await asyncio.to_thread(self.packages.learn, version)
         return self.factory.unavailable_reason(version)
 
     def _credentials_for(self, version: FunctionVersion) -> Credentials:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import multiprocessing
 import os
@@ -9,24 +10,33 @@ import platform
 import resource
 import signal
 import sys
+import tempfile
 import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lambent.environments.runtimes import (
+    CatalogueOptions,
     InterpreterSearch,
+    RuntimeCatalogue,
     SearchPlaces,
     installed_sdks,
     wheel_node,
 )
 from lambent.environments.runtimes.catalogue import CLIENT_ROOT
-from lambent.environments.sandbox import Launcher, LauncherOptions, drop_rights, start_launcher
-from lambent.environments.sandbox.sandbox import Interpreter, RuntimeFamily
+from lambent.environments.runtimes.identifiers import IDENTIFIERS
+from lambent.environments.runtimes.plan import Unavailable
+from lambent.environments.sandbox import Launcher, LauncherOptions, NamespaceDriver, drop_rights, start_launcher
+from lambent.environments.sandbox.process import ProcessDriver
+from lambent.environments.sandbox.sandbox import Interpreter, RuntimeFamily, SandboxError
 from lambent.model.environment import IsolationLevel
+from lambent.model.function import CodeReference, FunctionVersion
 from lambent.store import DataDirectoryLock
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from lambent.environments.runtimes.sdk import SdkDirectories
     from lambent.settings import Settings
 
@@ -79,6 +89,109 @@ def prepare_process(settings: Settings) -> PreparedProcess:
     memory_mib_max = settings.host.memory_mib_max or int(_available_mib() * _MEMORY_SHARE)
     drop_rights(uid, reachable=[data_directory, *(Path(path) for path in readable)])
     return PreparedProcess(settings, data_directory, lock, interpreters, sdks, launcher, memory_mib_max)
+
+
+@dataclass(frozen=True, slots=True)
+class RuntimeFinding:
+    """One runtime identifier: the interpreter that runs it, or what is missing. `is_nearest`: another version of it."""
+
+    identifier: str
+    interpreter: str | None
+    version: str | None
+    is_nearest: bool
+    missing: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """What this machine can run. `missing` maps a feature to why it is not there; limits and pools as settings say."""
+
+    isolation_level: IsolationLevel
+    missing: Mapping[str, str]
+    runtimes: tuple[RuntimeFinding, ...]
+    limits: Mapping[str, int]
+    pools: Mapping[str, int]
+
+
+def diagnose(settings: Settings) -> Diagnosis:
+    """Probe this machine by doing, without a running daemon: a launcher is started on a directory of its own."""
+    with tempfile.TemporaryDirectory(prefix="lambent-doctor-") as directory:
+        level, missing = asyncio.run(_probe_isolation(settings, Path(directory)))
+    interpreters = find_interpreters(settings, None)
+    sdks = installed_sdks(sdk_root())
+    catalogue = RuntimeCatalogue(interpreters, CatalogueOptions(nearest=settings.runtimes.nearest, sdk=sdks))
+    if not sdks.python:
+        missing["python sdk"] = "boto3 is not provided to functions: run ./scripts/setup"
+    if not sdks.nodejs:
+        missing["nodejs sdk"] = "the AWS SDK for JavaScript is not provided to functions: run ./scripts/setup with npm"
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return Diagnosis(
+        isolation_level=level,
+        missing=missing,
+        runtimes=tuple(_finding(name, catalogue) for name in IDENTIFIERS),
+        limits={
+            "host_memory_mib_max": settings.host.memory_mib_max or int(_available_mib() * _MEMORY_SHARE),
+            "concurrent_executions": settings.quotas.concurrent_executions,
+            "file_descriptors": soft,
+            "processors": os.cpu_count() or 1,
+        },
+        pools={"python": settings.pool.python, "nodejs": settings.pool.nodejs, "exec": settings.pool.exec},
+    )
+
+
+async def _probe_isolation(settings: Settings, directory: Path) -> tuple[IsolationLevel, dict[str, str]]:
+    if sys.platform != "linux" or settings.isolation.level == IsolationLevel.L0:
+        return IsolationLevel.L0, dict(ProcessDriver(directory, directory).missing_features)
+    os.chmod(directory, 0o755)
+    network = settings.network
+    launcher = start_launcher(
+        LauncherOptions(directory, (), settings.sandbox.uid_base, network.egress, network.host_ports)
+    )
+    try:
+        driver = NamespaceDriver(launcher.socket, is_fresh=settings.isolation.level == IsolationLevel.L3)
+        async with asyncio.TaskGroup() as tasks:
+            running = tasks.create_task(_quietly(driver))
+            try:
+                await driver.wait_ready()
+                return driver.level, dict(driver.missing_features)
+            except SandboxError as error:
+                missing = dict(ProcessDriver(directory, directory).missing_features)
+                return IsolationLevel.L0, {"namespaces": str(error), **missing}
+            finally:
+                running.cancel()
+    finally:
+        await asyncio.to_thread(launcher.stop)
+
+
+async def _quietly(driver: NamespaceDriver) -> None:
+    with contextlib.suppress(SandboxError):
+        await driver.run()
+
+
+def _finding(name: str, catalogue: RuntimeCatalogue) -> RuntimeFinding:
+    version = FunctionVersion(
+        account_id="0" * 12,
+        region="",
+        name="doctor",
+        role="",
+        code=CodeReference("", 0, 0),
+        configuration_id="",
+        revision_id="",
+        last_modified_ms=0,
+        runtime=name,
+        handler="index.handler",
+    )
+    plan = catalogue.plan(version)
+    if isinstance(plan, Unavailable):
+        return RuntimeFinding(name, None, None, is_nearest=False, missing=plan.reason)
+    found = plan.kind.interpreter
+    return RuntimeFinding(
+        name,
+        found.executable if found is not None else None,
+        found.version if found is not None else None,
+        is_nearest=plan.notice is not None,
+        missing=None,
+    )
 
 
 def find_interpreters(settings: Settings, memory: Path | None) -> tuple[Interpreter, ...]:

@@ -6,16 +6,16 @@ reap, report. Never: runs customer code in this process, speaks to callers, impo
 
 from lambent.environments.environment import EnvironmentRules
 from lambent.environments.factory import EnvironmentFactory, FactoryParts
+from lambent.environments.package_facts import PackageFacts
 from lambent.environments.pool import EnvironmentPool, PoolRules
 from lambent.environments.prewarm import PrewarmedSandboxes
-from lambent.environments.sandbox.sandbox import SandboxError
 
 __all__ = [
     "EnvironmentFactory",
     "EnvironmentPool",
     "EnvironmentRules",
     "FactoryParts",
+    "PackageFacts",
     "PoolRules",
     "PrewarmedSandboxes",
-    "SandboxError",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lambent.environments import SandboxError
+from lambent.environments.sandbox.sandbox import SandboxError
 from lambent.model.errors import ServiceError
 
 if TYPE_CHECKING:
