@@ -4,8 +4,8 @@ Owns: the rules of what a function may be and the transitions of its state. Does
 answer in AWS's shapes. Never: runs a function, knows HTTP, or is asked anything on an invocation's path.
 """
 
-from lambent.functions.code_links import CodeDownload
 from lambent.functions.control_plane import ControlPlane
+from lambent.functions.packages.links import CodeDownload
 from lambent.functions.parts import ControlPlaneParts, ControlPlaneRules
 
 __all__ = ["CodeDownload", "ControlPlane", "ControlPlaneParts", "ControlPlaneRules"]

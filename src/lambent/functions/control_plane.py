@@ -6,17 +6,17 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from lambent.functions.account import Account
-from lambent.functions.code_links import CodeLinks
 from lambent.functions.functions import Functions
 from lambent.functions.ids import Ids
-from lambent.functions.sweeping import Sweeper
+from lambent.functions.packages.links import CodeLinks
+from lambent.functions.packages.sweeping import Sweeper
 from lambent.functions.tags import Tags
 from lambent.functions.transitions import Transitions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from lambent.functions.code_links import CodeDownload
+    from lambent.functions.packages.links import CodeDownload
     from lambent.functions.parts import ControlPlaneParts
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from lambent.functions import names
 from lambent.functions.building import new_function, updated_function
 from lambent.functions.configuration import configuration_of
-from lambent.functions.packages import Packages, PackageSource
+from lambent.functions.packages.sources import Packages, PackageSource
 from lambent.functions.rules import refuse_unfinished
 from lambent.model.arn import LATEST
 from lambent.model.errors import (
@@ -24,10 +24,10 @@ from lambent.wire.generated import get_function, list_functions
 from lambent.wire.generated.delete_function import DeleteFunctionResponse
 
 if TYPE_CHECKING:
-    from lambent.functions.code_links import CodeLinks
     from lambent.functions.ids import Ids
+    from lambent.functions.packages.links import CodeLinks
+    from lambent.functions.packages.sweeping import Sweeper
     from lambent.functions.parts import ControlPlaneParts
-    from lambent.functions.sweeping import Sweeper
     from lambent.functions.transitions import Transitions
     from lambent.model.arn import FunctionArn
     from lambent.model.caller import Caller

@@ -83,9 +83,9 @@ class Transitions:
             while True:
                 arn = await self._waiting.get()
                 await self._slots.acquire()
-                tasks.create_task(self._settle_surely(arn))
+                tasks.create_task(self._run_one(arn))
 
-    async def _settle_surely(self, arn: FunctionArn) -> None:
+    async def _run_one(self, arn: FunctionArn) -> None:
         is_settled = False
         try:
             await self._settle(arn)

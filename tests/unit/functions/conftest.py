@@ -31,6 +31,9 @@ ROLE = "arn:aws:iam::000000000000:role/r"
 PREFIX = "arn:aws:lambda:us-east-1:000000000000:function:"
 
 
+_CALLER = Caller("000000000000", "us-east-1", "arn:aws:iam::000000000000:root", "r", "http://localhost:4566")
+
+
 class JumpingClock:
     """A clock that stands still until told."""
 
@@ -57,7 +60,7 @@ class Scene:
     gate: asyncio.Event = field(default_factory=asyncio.Event)
     packages: dict[tuple[str, str, str | None], bytes] = field(default_factory=dict)
     in_environments: set[str] = field(default_factory=set)
-    caller: Caller = Caller("000000000000", "us-east-1", "arn:aws:iam::000000000000:root", "r", "http://localhost:4566")
+    caller: Caller = field(default_factory=lambda: _CALLER)
 
     async def call(self, operation: str, caller: Caller | None = None, /, **members: Any) -> Any:
         """Call an operation with members by AWS's names and return its answer as plain values."""

@@ -12,6 +12,7 @@ import pytest
 
 from lambent.functions import ControlPlaneRules
 from lambent.model.caller import Caller, UploadedBlob
+from lambent.model.errors import ResourceConflictError
 from tests.unit.functions.conftest import PREFIX, ROLE, zip_bytes, zipped
 
 if TYPE_CHECKING:
@@ -145,20 +146,23 @@ async def test_what_is_under_way_refuses_changes(scene: Scene) -> None:
 async def test_of_two_updates_at_once_one_wins(scene: Scene) -> None:
     await scene.create_settled()
     scene.gate.clear()
-    outcomes = []
+    outcomes: list[str] = []
+    refusals: list[str] = []
 
     async def update(description: str) -> None:
         try:
             await scene.call("update_function_configuration", FunctionName="f", Description=description)
             outcomes.append(description)
-        except Exception as error:
-            assert "An update is in progress for resource" in str(error)
+        except ResourceConflictError as error:
+            refusals.append(error.message)
 
     async with asyncio.TaskGroup() as tasks:
         for number in range(5):
             tasks.create_task(update(str(number)))
     scene.gate.set()
     assert [(await scene.settled())["Description"]] == outcomes
+    assert len(refusals) == 4
+    assert all("An update is in progress for resource" in refusal for refusal in refusals)
 
 
 async def test_revision_ids(scene: Scene) -> None:
@@ -366,7 +370,7 @@ async def test_logging_configuration(scene: Scene) -> None:
 
 
 async def test_what_is_echoed_and_emptied(scene: Scene) -> None:
-    given = {
+    given: dict[str, Any] = {
         "VpcConfig": {"SubnetIds": ["subnet-1"], "SecurityGroupIds": ["sg-1"], "Ipv6AllowedForDualStack": True},
         "DeadLetterConfig": {"TargetArn": "arn:aws:sqs:us-east-1:000000000000:q"},
         "KMSKeyArn": "arn:aws:kms:us-east-1:000000000000:key/k",
@@ -377,8 +381,8 @@ async def test_what_is_echoed_and_emptied(scene: Scene) -> None:
         "Architectures": ["arm64"],
     }
     created = await scene.create_settled(**given)
-    given["VpcConfig"]["VpcId"] = ""  # type: ignore[call-overload]
-    given["SnapStart"]["OptimizationStatus"] = "Off"  # type: ignore[call-overload]
+    given["VpcConfig"]["VpcId"] = ""
+    given["SnapStart"]["OptimizationStatus"] = "Off"
     assert {name: created[name] for name in given} == given
     updated = await scene.call(
         "update_function_configuration",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,7 +31,7 @@ async def test_the_link_opens_the_package(scene: Scene) -> None:
     await scene.create(Code={"ZipFile": package})
     digest, query = await link(scene)
     opened = scene.plane.open_code(digest, query)
-    assert Path(opened.path).read_bytes() == base64.b64decode(package)
+    assert await asyncio.to_thread(Path(opened.path).read_bytes) == base64.b64decode(package)
     assert (opened.size_bytes, opened.file_name) == (len(base64.b64decode(package)), "f.zip")
 
 
