@@ -12,17 +12,21 @@ import signal
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
 import zipfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeVar
 
 import boto3
 from botocore.config import Config
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import FrameType
+
+    from botocore.client import BaseClient
+
+T = TypeVar("T")
 
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLE = ROOT / "examples" / "hello"
@@ -81,10 +85,9 @@ def _wait_healthy(server: subprocess.Popen[bytes]) -> str:
     while time.monotonic() < deadline:
         if server.poll() is not None:
             raise SystemExit(f"the server ended with status {server.returncode}; its reason stands above")
-        with contextlib.suppress(urllib.error.URLError, OSError):
-            with urllib.request.urlopen(f"{url}/_lambent/health", timeout=5) as answer:
-                if answer.status == 200:
-                    return url
+        with contextlib.suppress(OSError), urllib.request.urlopen(f"{url}/_lambent/health", timeout=5) as answer:
+            if answer.status == 200:
+                return url
         time.sleep(0.02)
     raise SystemExit(f"no answer from {url}/_lambent/health in {START_SECONDS} s")
 
@@ -118,7 +121,8 @@ def _show_function(url: str, started: float) -> None:
     payload = answer["Payload"].read().decode()
     if "FunctionError" in answer:
         raise SystemExit(f"the function failed: {payload}")
-    warm = sorted(_timed(lambda: client.invoke(FunctionName=NAME, Payload=event)["Payload"].read())[1] for _ in range(20))
+    calls = [_timed(lambda: client.invoke(FunctionName=NAME, Payload=event)["Payload"].read()) for _ in range(20)]
+    warm = sorted(seconds for _, seconds in calls)
     print(f"answer:        {payload}")
     print("log:")
     for line in base64.b64decode(answer["LogResult"]).decode().splitlines():
@@ -128,7 +132,8 @@ def _show_function(url: str, started: float) -> None:
     print(f"all in all:    {since_start:.2f} s from the start of the server to the first answer", flush=True)
 
 
-def _deploy(client: Any) -> str:
+def _deploy(client: BaseClient) -> str:
+    waiter = {"Delay": 0.05, "MaxAttempts": 600}
     code = _zip(EXAMPLE)
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"
     configuration = {
@@ -141,9 +146,8 @@ def _deploy(client: Any) -> str:
         client.get_function_configuration(FunctionName=NAME)
     except client.exceptions.ResourceNotFoundException:
         client.create_function(FunctionName=NAME, Code={"ZipFile": code}, **configuration)
-        client.get_waiter("function_active_v2").wait(FunctionName=NAME, WaiterConfig={"Delay": 0.05, "MaxAttempts": 600})
+        client.get_waiter("function_active_v2").wait(FunctionName=NAME, WaiterConfig=waiter)
         return "created"
-    waiter = {"Delay": 0.05, "MaxAttempts": 600}
     client.update_function_code(FunctionName=NAME, ZipFile=code)
     client.get_waiter("function_updated_v2").wait(FunctionName=NAME, WaiterConfig=waiter)
     client.update_function_configuration(FunctionName=NAME, **configuration)
@@ -167,7 +171,7 @@ def _zip(directory: Path) -> bytes:
     return buffer.getvalue()
 
 
-def _timed(call: Any) -> tuple[Any, float]:
+def _timed(call: Callable[[], T]) -> tuple[T, float]:
     begin = time.perf_counter()
     result = call()
     return result, time.perf_counter() - begin

@@ -386,8 +386,7 @@ def read_settings(
     machine = _machine(variables)
     values["data_dir"] = _data_directory(cast("str", values.get("data_dir", "")), machine)
     settings = _assemble(values, machine)
-    if bool(settings.server.tls_cert) != bool(settings.server.tls_key):
-        raise SettingError("server.tls_cert and server.tls_key belong together: one is set and the other is not.")
+    _check_tls(settings)
     return settings
 
 
@@ -402,6 +401,11 @@ def read_client_environment(environment: Mapping[str, str] | None = None) -> Cli
         secret_access_key=variables.get("AWS_SECRET_ACCESS_KEY") or "test",
         session_token=variables.get("AWS_SESSION_TOKEN") or None,
     )
+
+
+def _check_tls(settings: Settings) -> None:
+    if bool(settings.server.tls_cert) != bool(settings.server.tls_key):
+        raise SettingError("server.tls_cert and server.tls_key belong together: one is set and the other is not.")
 
 
 def _rows() -> Iterator[SettingRow]:

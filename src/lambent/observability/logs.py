@@ -57,7 +57,10 @@ class LogStore:
         self.dropped_bytes = 0
 
     def load(self) -> None:
-        """Find what earlier runs left. Call once before anything else."""
+        """Find what earlier runs left; `Recorder.run` does so first."""
+        self._segments.clear()
+        self._by_directory.clear()
+        self.total_bytes = 0
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         for path in self._directory.glob("*/*/*/*.log"):
             first, _, number = path.stem.partition("-")

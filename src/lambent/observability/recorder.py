@@ -59,10 +59,11 @@ class Recorder:
         self._wake.set()
 
     async def run(self) -> None:
-        """Write queued lines until cancelled; then write the rest and close the files."""
+        """Find what earlier runs left, write queued lines until cancelled; then write the rest and close the files."""
         with ThreadPoolExecutor(1, thread_name_prefix="logs") as writer:
             loop = asyncio.get_running_loop()
             try:
+                await loop.run_in_executor(writer, self._store.load)
                 while True:
                     await self._wake.wait()
                     await asyncio.sleep(_GATHER_SECONDS)

@@ -1,0 +1,78 @@
+"""`lambent doctor`: what this machine can run, found out by trying, with or without a running server."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import TYPE_CHECKING
+
+from lambent.cli.failure import CommandError
+from lambent.settings import read_settings
+from lambent.startup import diagnose
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Mapping
+
+    from lambent.startup import Diagnosis, RuntimeFinding
+
+_LEVELS = {
+    "L0": "none: functions are ordinary processes and see the whole machine",
+    "L1": "namespaces of an ordinary user, seccomp, no capabilities; limits by watching",
+    "L2": "all namespaces, a user id for each environment, cgroup limits, seccomp, no capabilities",
+    "L3": "as L2, and a fresh process for each environment instead of a fork",
+}
+
+
+def run_doctor(parsed: argparse.Namespace, flags: Mapping[str, str]) -> int:
+    """Print the diagnosis as text, or with --json as one JSON object; return 0, whatever is missing.
+
+    Raises:
+        SettingError: a setting is unknown or wrong.
+        CommandError: the machine cannot even be probed.
+    """
+    settings = read_settings(flags, config=parsed.config)
+    try:
+        diagnosis = diagnose(settings)
+    except OSError as error:
+        raise CommandError(f"this machine cannot be probed: {error}.") from error
+    if parsed.json:
+        print(json.dumps(_as_json(diagnosis), indent=1))
+    else:
+        print(_as_text(diagnosis))
+    return 0
+
+
+def _as_json(diagnosis: Diagnosis) -> dict[str, object]:
+    return {
+        "isolation": {"level": diagnosis.isolation_level.value, "missing": dict(diagnosis.missing)},
+        "runtimes": [dataclasses.asdict(one) for one in diagnosis.runtimes],
+        "limits": dict(diagnosis.limits),
+        "pools": dict(diagnosis.pools),
+    }
+
+
+def _as_text(diagnosis: Diagnosis) -> str:
+    level = diagnosis.isolation_level.value
+    lines = [f"isolation  {level}: {_LEVELS[level]}"]
+    lines += [f"missing    {feature}: {reason}" for feature, reason in sorted(diagnosis.missing.items())]
+    lines.append("runtimes")
+    lines += [f"  {one.identifier:<16} {_runtime(one)}" for one in diagnosis.runtimes if one.missing is None]
+    absent: dict[str, list[str]] = {}
+    for one in diagnosis.runtimes:
+        if one.missing is not None:
+            # The same reason for many identifiers is said once.
+            absent.setdefault(one.missing.replace(one.identifier, "it"), []).append(one.identifier)
+    lines += [f"  no {', '.join(names)}: {reason}" for reason, names in absent.items()]
+    lines.append("limits")
+    lines += [f"  {name:<24} {value:,}" for name, value in diagnosis.limits.items()]
+    lines.append("waiting sandboxes for each runtime in use")
+    lines += [f"  {name:<24} {value:,}" for name, value in diagnosis.pools.items()]
+    return "\n".join(lines)
+
+
+def _runtime(found: RuntimeFinding) -> str:
+    if found.interpreter is None:
+        return "whatever the package brings"
+    nearest = " (the nearest version)" if found.is_nearest else ""
+    return f"{found.interpreter} {found.version}{nearest}"

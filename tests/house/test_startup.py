@@ -1,0 +1,25 @@
+"""Importing the server is cheap: what a start costs begins here."""
+
+from __future__ import annotations
+
+import statistics
+import subprocess
+import sys
+
+import pytest
+
+IMPORT_MS_MAX = 250
+_PROGRAM = """
+import sys, time
+begin = time.process_time()
+import lambent.app
+print((time.process_time() - begin) * 1000)
+"""
+
+
+@pytest.mark.slow
+def test_importing_the_app_is_cheap() -> None:
+    # Processor time, not time on the wall: the machine may be busy with something else.
+    run = [sys.executable, "-c", _PROGRAM]
+    times = [float(subprocess.run(run, check=True, capture_output=True, text=True).stdout) for _ in range(5)]
+    assert statistics.median(times) <= IMPORT_MS_MAX, times
