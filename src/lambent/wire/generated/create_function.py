@@ -95,8 +95,8 @@ INPUT: Any = ('structure', {
         'SourceKMSKeyArn': (('string', 0, 10000, '(arn:(aws[a-zA-Z-]*)?:[a-z0-9-.]+:.*)|()', None), None, None),
     }, ()), None, None),
     'Description': (('string', 0, 256, None, None), None, None),
-    'Timeout': (('integer', 1, 5400), None, None),
-    'MemorySize': (('integer', 128, 32768), None, None),
+    'Timeout': (('integer', 1, 900), None, None),
+    'MemorySize': (('integer', 128, 10240), None, None),
     'Publish': (('boolean', None, None), None, None),
     'PublishTo': (('string', None, None, None, ('LATEST_PUBLISHED',)), None, None),
     'VpcConfig': (('structure', {
@@ -132,7 +132,7 @@ INPUT: Any = ('structure', {
     }, ()), None, None),
     'Architectures': (('list', 1, 1, ('string', None, None, None, ('x86_64', 'arm64'))), None, None),
     'EphemeralStorage': (('structure', {
-        'Size': (('integer', 512, 32768), None, None),
+        'Size': (('integer', 512, 10240), None, None),
     }, ('Size',)), None, None),
     'SnapStart': (('structure', {
         'ApplyOn': (('string', None, None, None, ('PublishedVersions', 'None')), None, None),

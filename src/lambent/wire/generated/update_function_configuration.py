@@ -68,8 +68,8 @@ INPUT: Any = ('structure', {
     'Role': (('string', 0, 10000, 'arn:(aws[a-zA-Z-]*)?:iam::\\d{12}:role/?[a-zA-Z_0-9+=,.@\\-_/]+', None), None, None),
     'Handler': (('string', 0, 128, '[^\\s]+', None), None, None),
     'Description': (('string', 0, 256, None, None), None, None),
-    'Timeout': (('integer', 1, 5400), None, None),
-    'MemorySize': (('integer', 128, 32768), None, None),
+    'Timeout': (('integer', 1, 900), None, None),
+    'MemorySize': (('integer', 128, 10240), None, None),
     'VpcConfig': (('structure', {
         'SubnetIds': (('list', 0, 16, ('string', 0, 1024, 'subnet-[0-9a-z]*', None)), None, None),
         'SecurityGroupIds': (('list', 0, 5, ('string', 0, 1024, 'sg-[0-9a-zA-Z]*', None)), None, None),
@@ -101,7 +101,7 @@ INPUT: Any = ('structure', {
         'WorkingDirectory': (('string', 0, 1000, None, None), None, None),
     }, ()), None, None),
     'EphemeralStorage': (('structure', {
-        'Size': (('integer', 512, 32768), None, None),
+        'Size': (('integer', 512, 10240), None, None),
     }, ('Size',)), None, None),
     'SnapStart': (('structure', {
         'ApplyOn': (('string', None, None, None, ('PublishedVersions', 'None')), None, None),
