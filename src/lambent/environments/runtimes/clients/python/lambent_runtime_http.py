@@ -5,12 +5,16 @@ Python 3.8 and newer, standard library only. Source: AWS Lambda developer guide,
 """
 
 import _socket
+import sys
 
 _PREFIX = "/2018-06-01/runtime/"
 _READ_BYTES = 262144
 _JOIN_BYTES_MAX = 1048576
 # Larger causes are left out, as a head of this size is refused by the other end.
 _CAUSE_BYTES_MAX = 32768
+# A signal that arrives just before the wait begins would be seen only at its end: so it ends, every 0.2 s (a timeval).
+# An idle environment is frozen and looks up only when it is thawed.
+_LOOK_UP = (0).to_bytes(8, sys.byteorder) + (200000).to_bytes(8, sys.byteorder)
 
 
 class RuntimeApiError(Exception):
@@ -92,6 +96,7 @@ class RuntimeApi:
             self._socket = _socket.socket(_socket.AF_INET, _socket.SOCK_STREAM)
             self._socket.connect((host or self._address, int(port or 80)))
             self._socket.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_NODELAY, 1)
+            self._socket.setsockopt(_socket.SOL_SOCKET, _socket.SO_RCVTIMEO, _LOOK_UP)
         self._socket.sendall(data)
 
     def _read_invocation(self):
@@ -161,7 +166,12 @@ class RuntimeApi:
 
     def _receive(self):
         # A signal's Python code runs while this waits, and the wait goes on after it (PEP 475).
-        data = self._socket.recv(_READ_BYTES)
+        while True:
+            try:
+                data = self._socket.recv(_READ_BYTES)
+                break
+            except BlockingIOError:
+                continue
         if not data:
             self.close()
             raise RuntimeApiError("The Runtime API closed the connection")
