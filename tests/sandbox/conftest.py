@@ -28,7 +28,9 @@ if TYPE_CHECKING:
     from lambent.environments.sandbox.namespace_sandbox import NamespaceSandbox
 
 FIXTURES = Path(__file__).parent / "fixtures"
-UID_BASE = 3_000_000
+UIDS = 65_536
+# Two runs of the tests at the same time do not count each other's processes.
+UID_BASE = 3_000_000 + os.getpid() % 20_000 * UIDS
 DAEMON_UID = 64_990
 ANSWER_SECONDS = 20.0
 
@@ -226,23 +228,24 @@ async def open_farm(
         shutil.rmtree(client, ignore_errors=True)
 
 
-def leftovers() -> dict[str, list[str]]:
-    """Everything that a sandbox could leave behind on this machine, named."""
+def leftovers(data: Path) -> dict[str, list[str]]:
+    """Everything that the sandboxes of one installation could leave behind on this machine, named."""
     processes = []
     for name in os.listdir("/proc"):
         with contextlib.suppress(OSError):
-            if name.isdigit() and UID_BASE <= os.stat(f"/proc/{name}").st_uid < UID_BASE + 65536:
+            if name.isdigit() and UID_BASE <= os.stat(f"/proc/{name}").st_uid < UID_BASE + UIDS:
                 processes.append(name)
     loops = []
     for name in os.listdir("/sys/block"):
         with contextlib.suppress(OSError):
             loops.append(Path(f"/sys/block/{name}/loop/backing_file").read_text().strip())
+    identity = data / "launcher" / "installation-id"
+    cgroups = Path("/sys/fs/cgroup").glob(f"*/lambent-{identity.read_text()}*") if identity.exists() else iter(())
     return {
         "processes": processes,
-        "mounts": Path("/proc/self/mountinfo").read_text().splitlines(),
-        "cgroups": [str(path) for path in Path("/sys/fs/cgroup").glob("*/lambent-*/*") if path.is_dir()],
-        "loops": loops,
-        "links": os.listdir("/sys/class/net"),
+        "mounts": [line for line in Path("/proc/self/mountinfo").read_text().splitlines() if str(data) in line],
+        "cgroups": [str(path) for path in cgroups],
+        "loops": [path for path in loops if path.startswith(str(data))],
         "descriptors": os.listdir("/proc/self/fd"),
     }
 
@@ -258,8 +261,8 @@ def in_farm(tmp_path: Path) -> Callable[..., None]:
             async with open_farm(tmp_path, **options) as farm, asyncio.timeout(100):
                 await scenario(farm)
 
-        before = leftovers()
+        before = leftovers(tmp_path)
         asyncio.run(main())
-        assert leftovers() == before
+        assert leftovers(tmp_path) == before
 
     return run

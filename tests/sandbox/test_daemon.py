@@ -75,4 +75,5 @@ def test_daemon_killed(tmp_path: Path) -> None:
             time.sleep(0.01)
         assert not is_alive(report["guard"])
         assert not is_alive(report["pid"])
-        assert [path for path in Path("/sys/fs/cgroup").glob("*/lambent-*/e*") if path.is_dir()] == []
+        identity = tmp_path.joinpath("launcher/installation-id").read_text()
+        assert list(Path("/sys/fs/cgroup").glob(f"*/lambent-{identity}/e*")) == []

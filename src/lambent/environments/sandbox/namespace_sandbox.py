@@ -174,7 +174,7 @@ class NamespaceSandbox:
             self._say_start()
 
     async def wait_exited(self) -> RuntimeExit:
-        """Return when the current runtime process has ended, with its true status."""
+        """Return when the runtime process has ended, with its true status. Raises SandboxError when all is gone."""
         return await asyncio.shield(self._exited)
 
     def signal_runtime(self, signal_number: int) -> None:
@@ -234,7 +234,12 @@ class NamespaceSandbox:
         if not self._ended.done():
             self._ended.set_result(reason)
         self._hear_rest()
-        self._settle_exit(RuntimeExit(None, signal.SIGKILL, self._is_out_of_memory()))
+        if self._is_out_of_memory():
+            self._settle_exit(RuntimeExit(None, signal.SIGKILL, is_out_of_memory=True))
+        elif not self._exited.done():
+            # Not the function's doing: its supervisor died, or somebody killed init from outside.
+            self._exited.set_exception(SandboxError(f"the sandbox was lost: {reason}", is_started=True))
+            self._exited.exception()
         self._fail_steps(reason)
 
     def take_failure(self, reason: str) -> None:

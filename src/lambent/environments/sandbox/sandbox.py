@@ -146,7 +146,10 @@ class Sandbox(Protocol):
         """Kill all but init and start the runtime again; /tmp, code, link, listener stay. Raises SandboxError."""
 
     async def wait_exited(self) -> RuntimeExit:
-        """Return when the current runtime process has ended, with its true status."""
+        """Return when the current runtime process has ended, with its true status.
+
+        Raises SandboxError when the whole sandbox was lost without the function's doing.
+        """
 
     def signal_runtime(self, signal_number: int) -> None:
         """Send a signal to the runtime process (SIGTERM of the Shutdown phase)."""

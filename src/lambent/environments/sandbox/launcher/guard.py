@@ -39,6 +39,14 @@ def main(arguments: list[str]) -> None:
         except (OSError, ValueError) as error:
             _say_unable(fd, f"no user namespace for an ordinary user: {error}")
             return
+    try:
+        _keep_supervised(fd, arguments[1], uplink)
+    finally:
+        if uplink is not None:
+            uplink.stop()
+
+
+def _keep_supervised(fd: int, text: str, uplink: RootlessUplink | None) -> None:
     generation = 0
     quick_failures = 0
     while quick_failures < QUICK_FAILURES_MAX:
@@ -46,7 +54,7 @@ def main(arguments: list[str]) -> None:
         started = time.monotonic()
         pid = os.fork()
         if pid == 0:
-            _supervise(fd, arguments[1], generation, uplink)
+            _supervise(fd, text, generation, uplink)
         status = _wait_for(pid)
         _reap_orphans()
         if status == 0 or _is_hung_up(fd):

@@ -12,6 +12,7 @@ import os
 import select
 import signal
 import socket
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 SANDBOXES_MAX = 65_000
 ZYGOTES_MAX = 256
 OUT_OF_MEMORY_SCORE = "500"
+REFRESH_SECONDS = 1.0
 ROOTLESS_MISSING = {
     "cgroup memory": "not root: memory is watched ten times a second instead of limited",
     "cgroup cpu": "not root: the CPU share is not applied",
@@ -99,6 +101,7 @@ class Supervisor:
         self._readers: dict[int, Callable[[], None]] = {}
         self._is_ending = False
         self._is_refill_wanted = True
+        self._refresh_at: float | None = None
         self._obey_kind: dict[str, Callable[[dict[str, Any]], None]] = {
             "zygote": self._start_zygote,
             "end_zygote": self._end_zygote,
@@ -132,7 +135,14 @@ class Supervisor:
                 self._is_refill_wanted = False
         if self._is_refill_wanted:
             return 0
-        return -1 if self._cgroups.remove_stale() else 0.05
+        patience = -1.0 if self._cgroups.remove_stale() else 0.05
+        if self._refresh_at is None:
+            return patience
+        left = self._refresh_at - time.monotonic()
+        if left <= 0:
+            self._refresh_network()
+            return 0
+        return left if patience < 0 else min(left, patience)
 
     def _set_up(self) -> None:
         if self._options.is_rootless:
@@ -170,10 +180,18 @@ class Supervisor:
             return
         self._network = network
         if network.watcher is not None:
-            self._watch(network.watcher.fileno(), self._refresh_network)
+            self._watch(network.watcher.fileno(), self._note_network_news)
+
+    def _note_network_news(self) -> None:
+        """Every link of our own is news too, so look once a second at most."""
+        if self._network is not None and self._network.watcher is not None:
+            self._unwatch(self._network.watcher.fileno())
+            self._refresh_at = time.monotonic() + REFRESH_SECONDS
 
     def _refresh_network(self) -> None:
-        if self._network is not None:
+        self._refresh_at = None
+        if self._network is not None and self._network.watcher is not None:
+            self._watch(self._network.watcher.fileno(), self._note_network_news)
             try:
                 self._network.refresh()
             except NetworkUnavailableError as error:
@@ -359,7 +377,7 @@ class Supervisor:
         elif "ready" in message:
             zygote.is_ready = True
             self._tell({"kind": "zygote", "zygote": zygote.key, "pid": zygote.pid})
-        else:
+        elif message.get("id") in zygote.pending:
             zygote.pending.remove(message["id"])
             self._receive_clone(self._cells[message["id"]], message)
 

@@ -136,18 +136,20 @@ class HostNetwork:
         Raises NetworkUnavailableError.
         """
         if self.watcher is not None:
-            with contextlib.suppress(BlockingIOError):
+            # ENOBUFS says that there was more news than fits; the answer to it is the same.
+            with contextlib.suppress(OSError):
                 while self.watcher.recv(65_536):
                     pass
         rules = self._started()
         try:
             current = replace(
                 rules,
-                notes=firewall.notes(self._plan.installation_id),
                 host_addresses=self._refused_addresses(),
                 has_ipv6_route=rules.has_ipv6_route and self._has_ipv6_route(),
             )
             if current != rules:
+                # Only now: asking costs a process, and the news is mostly that of our own links.
+                current = replace(current, notes=firewall.notes(self._plan.installation_id))
                 firewall.load(firewall.ruleset(current))
                 self._rules = current
         except (firewall.FirewallError, OSError) as error:
