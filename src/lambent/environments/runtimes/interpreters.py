@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
 _ASK_SECONDS = 10.0
+_VERSION = re.compile(r"\d+\.\d+\.\d+")
 _PYTHON_NAME = re.compile(r"python3(\.\d+)?")
 _SYSTEM = ("/usr/local/bin", "/usr/bin", "/bin", "/opt/homebrew/bin", "/usr/local/opt/node/bin")
 _ASK_PYTHON = (
@@ -168,7 +169,7 @@ def _mark(executable: str) -> str:
 def _ask(family: RuntimeFamily, executable: str) -> dict[str, object]:
     if family is RuntimeFamily.NODEJS:
         version = _run([executable, "--version"]).strip().removeprefix("v")
-        if not version:
+        if not _VERSION.fullmatch(version):
             return {}
         return {"version": version, "roots": [os.path.dirname(os.path.dirname(executable)), *_libraries(executable)]}
     try:
