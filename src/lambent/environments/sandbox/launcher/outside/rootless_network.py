@@ -7,6 +7,7 @@ in that namespace, which is told them through a socket made before the launcher 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -35,6 +36,7 @@ class RootlessUplink:
         self.reason = _reason(self._program, host_ports)
         self.host_view = HostView(netlink.Netlink(), netlink.watch_addresses(), self._own_addresses())
         self._go = -1
+        self._carrier_pid = 0
         if not self.reason:
             self._go = self._fork_waiting(host_ports)
 
@@ -56,13 +58,24 @@ class RootlessUplink:
         finally:
             channel.close()
 
+    def stop(self) -> None:
+        """End the carrier and wait for its end."""
+        if self._carrier_pid:
+            # Reaped already, it may be somebody else's number by now: then it is no child and nothing is killed.
+            with contextlib.suppress(ChildProcessError):
+                if os.waitpid(self._carrier_pid, os.WNOHANG)[0] == 0:
+                    os.kill(self._carrier_pid, signal.SIGKILL)
+                    os.waitpid(self._carrier_pid, 0)
+            self._carrier_pid = 0
+
     def _own_addresses(self) -> tuple[str, ...]:
         return _SLIRP_ADDRESSES if self._program.endswith("slirp4netns") else ()
 
     def _fork_waiting(self, host_ports: tuple[int, ...]) -> int:
         """Fork what will become the carrier: it keeps the host's network, which this process is about to leave."""
         read_end, write_end = os.pipe()
-        if os.fork() == 0:
+        self._carrier_pid = os.fork()
+        if self._carrier_pid == 0:
             try:
                 syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
                 # Python ignores SIGPIPE; pasta takes what it inherits for a failure of its own and ends.
