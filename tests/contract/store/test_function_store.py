@@ -1,0 +1,231 @@
+"""What every driver of FunctionStore promises."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from lambent.model.arn import FunctionArn
+from lambent.model.errors import PreconditionFailedError, ResourceConflictError, ResourceNotFoundError
+from lambent.model.function import (
+    CodeReference,
+    FileSystemConfig,
+    FunctionState,
+    LogFormat,
+    LoggingConfig,
+    UpdateStatus,
+    VpcConfig,
+)
+from tests.contract.store.conftest import a_function
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from lambent.store import FunctionStore, SqliteFunctionStore
+
+
+def full() -> dict[str, object]:
+    return {
+        "runtime": "python3.12",
+        "handler": "a.b",
+        "description": "ü\n\x00",
+        "timeout_seconds": 900,
+        "memory_mib": 10_240,
+        "ephemeral_storage_mib": 1024,
+        "architecture": "arm64",
+        "environment": {"A": "ü", "EMPTY": "", "N": "line\nline"},
+        "environment_given": True,
+        "environment_error": ("Code", "text"),
+        "logging": LoggingConfig(LogFormat.JSON, "DEBUG", "WARN", "/my/group"),
+        "tracing_mode": "Active",
+        "kms_key_arn": "arn:aws:kms:x",
+        "dead_letter_target_arn": "arn:aws:sqs:x",
+        "state": FunctionState.FAILED,
+        "state_reason": "why",
+        "state_reason_code": "InvalidRuntime",
+        "last_update_status": UpdateStatus.IN_PROGRESS,
+        "last_update_status_reason": "busy",
+        "last_update_status_reason_code": "Creating",
+        "vpc": VpcConfig(("subnet-1", "subnet-2"), ("sg-1",), True),
+        "file_systems": (FileSystemConfig("arn", "/mnt/a"), FileSystemConfig("arn2", "/mnt/b", "AUTO")),
+        "layers": ("arn:l:1", "arn:l:2"),
+        "snap_start_apply_on": "PublishedVersions",
+        "source_kms_key_arn": "arn:aws:kms:y",
+    }
+
+
+@pytest.mark.parametrize("members", [{}, full()], ids=["defaults", "everything"])
+async def test_what_goes_in_comes_out_also_after_reopening(
+    opener: Callable[[Path], SqliteFunctionStore], tmp_path: Path, members: dict[str, object]
+) -> None:
+    function = a_function(**members)
+    store = opener(tmp_path)
+    await store.insert(function, {"k": "v"})
+    assert await store.get(function.arn) == function
+    assert await store.get(function.arn.qualified("$LATEST")) == function
+    assert await store.get(function.arn.qualified("1")) is None
+    await store.close()
+    store = opener(tmp_path)
+    assert await store.get(function.arn) == function
+    assert await store.get_tags(function.arn) == {"k": "v"}
+    await store.close()
+
+
+async def test_a_name_is_taken_once_in_account_and_region(store: FunctionStore) -> None:
+    await store.insert(a_function(), {})
+    with pytest.raises(ResourceConflictError, match="Function already exist: f"):
+        await store.insert(a_function(revision_id="other"), {"never": "seen"})
+    await store.insert(a_function(region="eu-west-1"), {})
+    await store.insert(a_function(account_id="111111111111"), {})
+    await store.insert(a_function("F"), {})
+    assert await store.get_tags(a_function().arn) == {}
+
+
+async def test_an_update_needs_the_revision_it_read(store: FunctionStore) -> None:
+    function = a_function()
+    with pytest.raises(ResourceNotFoundError):
+        await store.update(function, expected_revision_id="r1")
+    await store.insert(function, {})
+    newer = replace(function, revision_id="r2", description="new", code=CodeReference("1" * 64, 7, 8))
+    await store.update(newer, expected_revision_id="r1")
+    assert await store.get(function.arn) == newer
+    with pytest.raises(PreconditionFailedError):
+        await store.update(replace(function, revision_id="r3"), expected_revision_id="r1")
+    assert await store.get(function.arn) == newer
+
+
+async def test_lists_go_by_name_in_pages(store: FunctionStore) -> None:
+    for name in ("b", "a_", "A", "a-", "c"):
+        await store.insert(a_function(name), {})
+    await store.insert(a_function("z", region="eu-west-1"), {})
+    seen: list[str] = []
+    while page := await store.list_functions(
+        "000000000000", "us-east-1", after_name=seen[-1] if seen else None, limit=2
+    ):
+        assert len(page) <= 2
+        seen += [function.name for function in page]
+    assert seen == ["A", "a-", "a_", "b", "c"]
+
+
+async def test_deleting_takes_the_tags_along(store: FunctionStore) -> None:
+    arn = a_function().arn
+    assert not await store.delete(arn)
+    await store.insert(a_function(), {"k": "v"})
+    assert await store.delete(arn)
+    assert not await store.delete(arn)
+    assert await store.get(arn) is None
+    assert await store.get_tags(arn) is None
+    with pytest.raises(ResourceNotFoundError):
+        await store.put_tags(arn, {})
+    await store.insert(a_function(), {})
+    assert await store.get_tags(arn) == {}
+
+
+async def test_usage_and_code_in_use(store: FunctionStore) -> None:
+    assert await store.usage("000000000000", "us-east-1") == (0, 0)
+    assert await store.code_in_use() == frozenset()
+    for number in range(3):
+        await store.insert(a_function(str(number), code=CodeReference(f"{number % 2}" * 64, 10 + number, 1)), {})
+    await store.insert(a_function("x", account_id="111111111111", code=CodeReference("f" * 64, 99, 1)), {})
+    assert await store.usage("000000000000", "us-east-1") == (3, 33)
+    assert await store.code_in_use() == {"0" * 64, "1" * 64, "f" * 64}
+
+
+async def test_what_is_unsettled(store: FunctionStore) -> None:
+    await store.insert(a_function("settled"), {})
+    await store.insert(a_function("pending", state=FunctionState.PENDING), {})
+    await store.insert(a_function("updating", last_update_status=UpdateStatus.IN_PROGRESS), {})
+    assert [function.name for function in await store.list_unsettled()] == ["pending", "updating"]
+    await store.update(a_function("pending", revision_id="r2"), expected_revision_id="r1")
+    assert [function.name for function in await store.list_unsettled()] == ["updating"]
+
+
+async def test_the_feed_tells_content_and_then_every_change_in_order(store: FunctionStore) -> None:
+    await store.insert(a_function("a"), {})
+    await store.insert(a_function("b"), {})
+    feed = store.changes()
+    assert [(await anext(feed)).arn.name for _ in range(2)] == ["a", "b"]
+    await store.update(a_function("a", revision_id="r2"), expected_revision_id="r1")
+    await store.delete(a_function("b").arn)
+    await store.insert(a_function("b", revision_id="again"), {})
+    await store.put_tags(a_function("a").arn, {"no": "change of a version"})
+    await store.insert(a_function("c"), {})
+    async with asyncio.timeout(5):
+        changes = [await anext(feed) for _ in range(4)]
+    told = [(change.arn.name, change.value and change.value.revision_id) for change in changes]
+    assert told == [("a", "r2"), ("b", None), ("b", "again"), ("c", "r1")]
+    sequences = [change.sequence for change in changes]
+    assert sequences == sorted(set(sequences))
+    assert changes[1].arn == FunctionArn("000000000000", "us-east-1", "b")
+    await feed.aclose()  # type: ignore[attr-defined]
+
+
+async def test_a_feed_begun_amid_writes_has_no_gap(store: FunctionStore) -> None:
+    async def write(first: int) -> None:
+        for number in range(first, first + 25):
+            await store.insert(a_function(f"{number:03}"), {})
+
+    async def follow() -> list[str]:
+        feed = store.changes()
+        seen = [(await anext(feed)).arn.name for _ in range(100)]
+        await feed.aclose()  # type: ignore[attr-defined]
+        return seen
+
+    async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
+        writers = [tasks.create_task(write(first)) for first in (0, 25)]
+        await store.insert(a_function("first"), {})
+        await store.delete(a_function("first").arn)
+        writers += [tasks.create_task(write(first)) for first in (50, 75)]
+        follower = tasks.create_task(follow())
+    seen = [name for name in follower.result() if name != "first"]
+    assert len(seen) == len(set(seen)) >= 98
+
+
+async def test_what_a_reader_sees_the_feed_has_been_told(store: FunctionStore) -> None:
+    known: dict[str, str] = {}
+
+    async def follow() -> None:
+        async for change in store.changes():
+            if change.value is not None:
+                known[change.arn.name] = change.value.revision_id
+
+    async with asyncio.TaskGroup() as tasks:
+        following = tasks.create_task(follow())
+
+        async def read() -> None:
+            for _ in range(150):
+                function = await store.get(a_function().arn)
+                if function is not None:
+                    assert int(known["f"]) >= int(function.revision_id)
+
+        await store.insert(a_function(revision_id="0"), {})
+        reading = tasks.create_task(read())
+        for number in range(1, 60):
+            await store.update(a_function(revision_id=str(number)), expected_revision_id=str(number - 1))
+        await reading
+        following.cancel()
+
+
+async def test_many_writers_at_once_lose_nothing(store: FunctionStore) -> None:
+    async def add_one() -> None:
+        while True:
+            current = await store.get(a_function().arn)
+            assert current is not None
+            count = int(current.revision_id) + 1
+            try:
+                await store.update(replace(current, revision_id=str(count)), expected_revision_id=current.revision_id)
+            except PreconditionFailedError:
+                continue
+            return
+
+    await store.insert(a_function(revision_id="0"), {})
+    async with asyncio.timeout(30), asyncio.TaskGroup() as tasks:
+        for _ in range(30):
+            tasks.create_task(add_one())
+    final = await store.get(a_function().arn)
+    assert final is not None
+    assert final.revision_id == "30"
