@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import importlib.metadata
 import os
+import pwd
 import shutil
 import subprocess
 import sys
@@ -97,11 +98,11 @@ def install_all(root: Path, interpreters: Sequence[Interpreter], clients: Iterab
 def main(arguments: Sequence[str] | None = None) -> int:
     """Install and print what came of it; 0 unless nothing could be installed."""
     parser = argparse.ArgumentParser(prog="python -m lambent.environments.runtimes.sdk_install", description=__doc__)
-    parser.add_argument("--directory", type=Path, required=True, help="usually DATA_DIR/sdk")
-    parser.add_argument("--home", type=Path, action="append", default=[], help="home directory to look for versions in")
+    parser.add_argument("directory", type=Path, help="where they go; the server looks in PREFIX/share/lambent/sdk")
     parser.add_argument("--client", action="append", default=[], help="another v3 package, e.g. client-rds")
     chosen = parser.parse_args(arguments)
-    places = SearchPlaces(path=os.defpath, homes=tuple(chosen.home))
+    home = Path(pwd.getpwuid(os.getuid()).pw_dir)
+    places = SearchPlaces(homes=(home,), executables=((RuntimeFamily.PYTHON, Path(sys.executable)),))
     count = 0
     for outcome in install_all(chosen.directory, InterpreterSearch(places).find(), chosen.client):
         count += outcome.is_installed

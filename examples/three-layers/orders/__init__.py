@@ -1,0 +1,1 @@
+"""Orders: a controller, the rules, and where they are kept."""
