@@ -9,6 +9,7 @@ import os
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -42,7 +43,7 @@ class LambentServer:
         self._is_data_dir_ours = data_dir is None
         self.data_dir = data_dir or _data_directory()
         self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.scheme = "http"
         self._arguments = tuple(arguments)
         self._output = self.data_dir.parent / f"{self.data_dir.name}.output"
         self._is_unswept = False
@@ -61,6 +62,11 @@ class LambentServer:
             )
         self._wait_healthy()
         return self
+
+    @property
+    def url(self) -> str:
+        """Where it answers."""
+        return f"{self.scheme}://127.0.0.1:{self.port}"
 
     @property
     def pid(self) -> int:
@@ -88,7 +94,7 @@ class LambentServer:
 
     def get(self, path: str) -> tuple[int, bytes]:
         """Return status and body of GET `path`."""
-        return _get(self.port, path, timeout=30)
+        return self._get(path, timeout=30)
 
     def stop(self) -> None:
         """Stop with SIGTERM; assert exit status 0 and that nothing is left. Does nothing when stopped already."""
@@ -139,7 +145,7 @@ class LambentServer:
                 self.process = None
                 raise AssertionError(f"the server ended with status {code}\n{self._tail()}")
             try:
-                if _get(self.port, "/_lambent/health", timeout=5)[0] == 200:
+                if self._get("/_lambent/health", timeout=5)[0] == 200:
                     return
             except OSError:
                 pass
@@ -148,6 +154,21 @@ class LambentServer:
         self.process.wait()
         self.process = None
         raise AssertionError(f"not healthy after {START_SECONDS} s\n{self._tail()}")
+
+    def _get(self, path: str, *, timeout: float) -> tuple[int, bytes]:
+        connection: http.client.HTTPConnection
+        if self.scheme == "https":
+            # Whether a client that checks the certificate is content is for the tests to say.
+            context = ssl._create_unverified_context()
+            connection = http.client.HTTPSConnection("127.0.0.1", self.port, timeout=timeout, context=context)
+        else:
+            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
+        try:
+            connection.request("GET", path)
+            answer = connection.getresponse()
+            return answer.status, answer.read()
+        finally:
+            connection.close()
 
     def _tail(self) -> str:
         return self.output()[-6_000:]
@@ -220,16 +241,6 @@ def _data_directory() -> Path:
     path = Path(tempfile.mkdtemp(prefix="lambent-test-"))
     path.chmod(0o755)
     return path
-
-
-def _get(port: int, path: str, *, timeout: float) -> tuple[int, bytes]:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
-    try:
-        connection.request("GET", path)
-        answer = connection.getresponse()
-        return answer.status, answer.read()
-    finally:
-        connection.close()
 
 
 def _wait_until_nothing(find: Any) -> list[str]:

@@ -36,10 +36,19 @@ def run_serve(parsed: argparse.Namespace, flags: Mapping[str, str]) -> int:
     logging.basicConfig(level=level, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     try:
         process = prepare_process(settings)
-        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            runner.run(_serve(process))
     except (StartError, OSError) as error:
         raise CommandError(str(error)) from error
+    refusal: BaseException | None = None
+    try:
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            runner.run(_serve(process))
+    except* StartError as group:
+        # It comes out of nested task groups; there is one.
+        refusal = group.exceptions[0]
+        while isinstance(refusal, BaseExceptionGroup):
+            refusal = refusal.exceptions[0]
+    if refusal is not None:
+        raise CommandError(str(refusal)) from refusal
     return 0
 
 

@@ -32,8 +32,15 @@ class _Position:
     offset: int = 0
 
 
+# A follower of a silent log says nothing this often, so that its connection's end is noticed.
+_SILENCE_SECONDS = 1.0
+
+
 class LogReader:
-    """An asynchronous iterator of bytes. Scope: one request. Reads in a thread, holds no file open between chunks."""
+    """An asynchronous iterator of bytes, some of them empty. Scope: one request.
+
+    Reads in a thread and holds no file open between chunks.
+    """
 
     def __init__(self, store: LogStore, recorder: Recorder, query: LogQuery) -> None:
         self._store = store
@@ -45,15 +52,19 @@ class LogReader:
         return self
 
     async def __anext__(self) -> bytes:
-        """Return the next lines; waits for them when following."""
+        """Return the next lines; when following, nothing if there are none for a while."""
         while True:
             seen = self._recorder.batches_written
             chunk = await asyncio.to_thread(self._read_chunk)
             if chunk:
                 return chunk
-            if not self._query.is_following:
+            if not self._query.is_following or self._recorder.is_ending:
                 raise StopAsyncIteration
-            await self._recorder.wait_written(seen)
+            try:
+                async with asyncio.timeout(_SILENCE_SECONDS):
+                    await self._recorder.wait_written(seen)
+            except TimeoutError:
+                return b""
 
     def _read_chunk(self) -> bytes:
         """Return about 1 MiB of lines of one group, or nothing when every group was read to its end."""

@@ -43,6 +43,7 @@ class Recorder:
         self._written: asyncio.Future[None] | None = None
         self.lost_bytes = 0
         self.batches_written = 0
+        self.is_ending = False
 
     def emit(self, event: PlatformEvent) -> None:
         """Take one event, or count it as lost when the bound is reached. Call on the event loop's thread."""
@@ -77,6 +78,11 @@ class Recorder:
                 writer.submit(self._write, self._take()).result()
                 writer.submit(self._store.close).result()
                 self._settle([])
+
+    def end_followers(self) -> None:
+        """Let readers that follow a log end after what is written now: the server is stopping."""
+        self.is_ending = True
+        self._settle([])
 
     async def wait_written(self, seen: int) -> None:
         """Return when `batches_written` is no longer `seen`."""

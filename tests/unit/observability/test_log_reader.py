@@ -6,13 +6,15 @@ import asyncio
 import json
 from typing import TYPE_CHECKING
 
-from lambent.observability import LogStore, Recorder
+from lambent.observability import LogStore, Recorder, log_reader
 from lambent.observability.log_format import LogGroup, encode
 from lambent.observability.log_reader import LogQuery, LogReader
 from lambent.observability.metrics import FunctionMetrics
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    import pytest
 
     from tests.unit.observability.conftest import Events
 
@@ -82,3 +84,18 @@ def test_a_follower_gets_lines_as_they_are_written(tmp_path: Path, events: Event
         return chunks
 
     assert [json.loads(chunk)["message"] for chunk in asyncio.run(scenario())] == ["one", "two"]
+
+
+def test_a_follower_of_a_silent_log_says_nothing_and_ends_with_the_server(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log_reader, "_SILENCE_SECONDS", 0.001)
+
+    async def scenario() -> list[bytes]:
+        store, recorder = _filled(tmp_path)
+        reader = LogReader(store, recorder, _query("nobody", is_following=True))
+        assert await anext(reader) == b""
+        recorder.end_followers()
+        return [chunk async for chunk in reader]
+
+    assert asyncio.run(scenario()) == []
