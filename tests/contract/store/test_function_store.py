@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from lambent.store import FunctionStore, SqliteFunctionStore
 
 
-def full() -> dict[str, object]:
+def full() -> dict[str, Any]:
     return {
         "runtime": "python3.12",
         "handler": "a.b",
@@ -60,7 +60,7 @@ def full() -> dict[str, object]:
 
 @pytest.mark.parametrize("members", [{}, full()], ids=["defaults", "everything"])
 async def test_what_goes_in_comes_out_also_after_reopening(
-    opener: Callable[[Path], SqliteFunctionStore], tmp_path: Path, members: dict[str, object]
+    opener: Callable[[Path], SqliteFunctionStore], tmp_path: Path, members: dict[str, Any]
 ) -> None:
     function = a_function(**members)
     store = opener(tmp_path)

@@ -241,6 +241,7 @@ def test_a_full_disk_is_our_fault(number: int, directories: tuple[Path, Path], m
     assert [list(directory.iterdir()) for directory in directories] == [[], []]
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_damage_never_surprises(directories: tuple[Path, Path], data: st.DataObject) -> None:
