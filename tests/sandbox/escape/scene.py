@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from lambent.environments.sandbox.launch import LauncherOptions, start_launcher
 from lambent.environments.sandbox.launcher import syscalls
 from lambent.environments.sandbox.namespaces import NamespaceDriver
-from lambent.environments.sandbox.sandbox import Interpreter, RuntimeFamily, SandboxKind, Specialisation
+from lambent.environments.sandbox.sandbox import Interpreter, RuntimeFamily, SandboxError, SandboxKind, Specialisation
 from tests.sandbox.escape.table import BOMBS, QUIET_PROBES
 from tests.sandbox.network import scene as world
 
@@ -247,9 +247,15 @@ async def play_bomb(stage: Stage, neighbour: Function, context: dict[str, Any], 
     async with asyncio.timeout(NEIGHBOUR_SECONDS):
         seen["neighbour during"] = await neighbour.ask({"module": "probe_files", "probe": "rights", "context": context})
     seen["host during"] = host_health()
-    await function.sandbox.reset()
-    await function.connect()
-    seen["after reset"] = await function.ask({"module": "probe_files", "probe": "rights", "context": context})
+    started = time.monotonic()
+    try:
+        await function.sandbox.reset()
+        await function.connect()
+        seen["after reset"] = await function.ask({"module": "probe_files", "probe": "rights", "context": context})
+    except SandboxError as error:
+        # Whoever owns it takes a new one then, as is done below.
+        seen["reset failed"] = str(error)
+    seen["reset seconds"] = time.monotonic() - started
     await function.close()
     seen["same supervisor"] = stage.driver.supervisor_pid == supervisor
     fresh = await stage.start()

@@ -126,6 +126,8 @@ def test_a_bomb_stays_inside(level: str, bomb: str) -> None:
     if BOMBS[bomb] and not (level == "L1" and bomb == "memory_files"):  # L1 has no memory files
         assert seen["bomb"]["out_of_memory"]
     assert seen["same supervisor"]
+    # A thousand processes in the grip of the memory limit may take longer to end than a reset may take.
+    assert "reset failed" not in seen or bomb == "forks"
     check_host(seen)
 
 
