@@ -12,7 +12,7 @@ from lambent.api.invoke import is_invoke
 from lambent.api.local_routes import PREFIX as LOCAL_PREFIX
 from lambent.api.local_routes import LocalRequest
 from lambent.api.messages import BodyPlan, HttpResponse
-from lambent.model.errors import NotImplementedHereError, RequestEntityTooLargeError
+from lambent.model.errors import RequestEntityTooLargeError
 from lambent.wire.rest_json import RequestError
 
 if TYPE_CHECKING:
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 # Bodies of our own operations and of requests that mean nothing here.
 _SMALL = BodyPlan(262_144, 262_144)
-_XML_SERVICES = frozenset({"s3", "sns", "sts", "iam", "ec2", "rds", "cloudformation", "elasticloadbalancing", "ses"})
 _OURS = frozenset({"", "lambda", "lambent"})
 
 
@@ -63,7 +62,7 @@ class ApiDoor:
         parts = self._parts
         if is_invoke(request.method, request.target):
             return parts.invoke.plan
-        matched = parts.description.match(request.method, request.path)
+        matched = parts.description.match(request.method, request.target)
         if matched is None or request.target.startswith(LOCAL_PREFIX):
             return _SMALL
         return parts.control.plan(matched[0])
@@ -104,7 +103,7 @@ class ApiDoor:
             return self._elsewhere(request, identity.service)
         if request.plan is parts.invoke.plan or is_invoke(request.method, request.target):
             return await parts.invoke.answer(request, identity, request_id)
-        matched = parts.description.match(request.method, request.path)
+        matched = parts.description.match(request.method, request.target)
         if matched is not None:
             return await parts.control.answer(request, matched, identity, request_id)
         target = request.headers.get("x-amz-target")
@@ -143,17 +142,15 @@ class ApiDoor:
         parts = self._parts
         if is_invoke(request.method, request.target):
             return parts.invoke.too_large()
-        matched = parts.description.match(request.method, request.path)
+        matched = parts.description.match(request.method, request.target)
         if matched is not None and not request.target.startswith(LOCAL_PREFIX):
             return parts.control.too_large(matched[0])
         return RequestEntityTooLargeError(f"Request must be smaller than {_SMALL.bytes_max} bytes")
 
     def _elsewhere(self, request: HttpRequest, service: str) -> HttpResponse:
         message = f"The service '{service[:64]}' is not available at this endpoint, which answers AWS Lambda."
-        content_type = request.headers.get("content-type", "")
-        if service in _XML_SERVICES or content_type.startswith("application/x-www-form-urlencoded"):
-            return self._parts.errors.xml(501, NotImplementedHereError.code, message)
-        raise NotImplementedHereError(message)
+        is_query = request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded")
+        return self._parts.errors.of_service(service, is_query=is_query, message=message)
 
     def _request_id(self) -> str:
         # A random UUID (version 4), as AWS's request ids are.

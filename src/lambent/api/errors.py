@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape
 
 from lambent.api.messages import HttpResponse
-from lambent.model.errors import LambdaError
+from lambent.model.errors import LambdaError, NotImplementedHereError
 from lambent.wire.rest_json import RequestError, encode_error
 from lambent.wire.sigv4 import SignatureError
 
@@ -28,6 +29,8 @@ _TRANSPORT_CODES = {
     503: "ServiceUnavailableException",
     505: "HttpVersionNotSupportedException",
 }
+
+_XML_SERVICES = frozenset({"s3", "sns", "sts", "iam", "ec2", "rds", "cloudformation", "elasticloadbalancing", "ses"})
 
 
 class ErrorAnswers:
@@ -58,8 +61,14 @@ class ErrorAnswers:
         answer = self.answer(code, reason, {})
         return HttpResponse(status, answer.headers, answer.body, is_last=True)
 
-    def xml(self, status: int, code: str, message: str) -> HttpResponse:
-        """Return an error in the form of the services that speak XML."""
+    def of_service(self, service: str, *, is_query: bool, message: str) -> HttpResponse:
+        """Return the answer for a service that is not here (501), in a form that the service's clients read."""
+        code = NotImplementedHereError.code
+        headers = ("x-amzn-ErrorType", code)
+        if not is_query and service not in _XML_SERVICES:
+            # The JSON protocols name the error in the body, not in a header.
+            document = json.dumps({"__type": code, "message": message})
+            return HttpResponse(501, (("Content-Type", "application/x-amz-json-1.1"), headers), document.encode())
         error = f"<Error><Code>{escape(code)}</Code><Message>{escape(message)}</Message></Error>"
-        body = f"<ErrorResponse>{error}</ErrorResponse>"
-        return HttpResponse(status, (("Content-Type", "text/xml"), ("x-amzn-ErrorType", code)), body.encode())
+        body = error if service == "s3" else f"<ErrorResponse>{error}</ErrorResponse>"
+        return HttpResponse(501, (("Content-Type", "text/xml"), headers), body.encode())

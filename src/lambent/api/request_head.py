@@ -35,7 +35,7 @@ def check_head(method: bytes, version: str, target: bytes, headers: Mapping[str,
     folded lines, spaces in header names and malformed lengths.
     """
     if version not in ("1.1", "1.0"):
-        return 505, "HTTP/1.1 is spoken here"
+        return 505, "Only HTTP 1.0 and 1.1 are understood"
     if method not in METHODS:
         return 501, "Unknown method"
     if not target.startswith(b"/"):

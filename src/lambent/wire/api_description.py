@@ -65,8 +65,9 @@ class ApiDescription:
             self._by_name[operation.name] = operation
             self._routes.setdefault((operation.method, len(segments)), []).append((segments, operation))
         for routes in self._routes.values():
-            # Fixed segments before labels, so that /functions/x/code is not taken for a label's value.
-            routes.sort(key=lambda route: [segment.startswith("{") for segment in route[0]])
+            # What asks for a query pair before what does not; fixed segments before labels, so that
+            # /functions/x/code is not taken for a label's value.
+            routes.sort(key=lambda route: ("?" not in route[1].uri, [part.startswith("{") for part in route[0]]))
 
     def operations(self) -> tuple[Operation, ...]:
         """Return all operations, by name."""
@@ -76,22 +77,19 @@ class ApiDescription:
         """Return an operation by its name. Raises KeyError."""
         return self._by_name[name]
 
-    def match(self, method: str, path: str) -> tuple[Operation, dict[str, str]] | None:
+    def match(self, method: str, target: str) -> tuple[Operation, dict[str, str]] | None:
         """Return the operation of a request and its path parameters (decoded), or None.
 
-        `path` is the request target without its query, percent-encoded as received.
+        `target` is the request target, percent-encoded as received.
         """
-        segments = _segments(path)
+        segments = _segments(target)
+        pairs = target.partition("?")[2].split("&")
         for template, operation in self._routes.get((method, len(segments)), ()):
             parameters = _match(template, segments)
-            if parameters is not None:
+            asked = operation.uri.partition("?")[2]
+            if parameters is not None and (not asked or asked in pairs):
                 return operation, parameters
         return self._match_unescaped_arn(method, segments)
-
-    def is_known_path(self, path: str) -> bool:
-        """Whether some method has an operation at this path."""
-        methods = {method for method, _ in self._routes}
-        return any(self.match(method, path) is not None for method in methods)
 
     def error_form(self, code: str) -> ErrorForm:
         """Return how `code` is answered; an unknown one as a ServiceException would be."""
