@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lambent.model.errors import ServiceError
-from lambent.store.package import PackageJob, PreparedPackage, prepare_package
+from lambent.store.package import PackageJob, PreparedPackage, is_ready, prepare_package
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -69,6 +69,10 @@ class CodeStore:
         prepared = await self._prepare(source)
         await asyncio.to_thread(prepared.discard)
         return prepared.reference
+
+    async def warm_up(self) -> None:
+        """Have a worker ready: to start one takes longer than to unpack most packages."""
+        await asyncio.get_running_loop().run_in_executor(self._executor, is_ready)
 
     def directory(self, sha256: str) -> str:
         """Return the unpacked tree's path relative to the data directory."""

@@ -251,6 +251,7 @@ class AccessKeys:
     def _locked(self) -> Iterator[None]:
         descriptor = os.open(self._directory / "access_keys.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
+            _give_to_owner(descriptor, self._directory)
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             yield
         finally:
@@ -264,9 +265,17 @@ def _long_lived(access_key_id: str, secret: str, account_id: str) -> Credentials
 def _write_durably(path: Path, content: bytes) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     with open(descriptor, "wb") as file:
+        _give_to_owner(descriptor, path.parent)
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
+
+
+def _give_to_owner(descriptor: int, directory: Path) -> None:
+    """Let the directory's owner read what root writes: `lambent keys` may run as root, the daemon never does."""
+    if os.geteuid() == 0:
+        owner = directory.stat()
+        os.fchown(descriptor, owner.st_uid, owner.st_gid)
 
 
 def _sync_directory(path: Path) -> None:

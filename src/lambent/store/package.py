@@ -99,6 +99,11 @@ def prepare_package(job: PackageJob) -> PreparedPackage:
         raise
 
 
+def is_ready() -> bool:
+    """Return True: that a worker answers means that it has started and loaded this module."""
+    return True
+
+
 def _take_in(source: bytes | str, target: Path) -> tuple[int, str]:
     """Bring the package to `target`, on disk; return size and SHA-256 (hex)."""
     if isinstance(source, bytes):

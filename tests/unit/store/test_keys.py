@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import os
 import stat
 from typing import TYPE_CHECKING
 
@@ -92,6 +93,15 @@ def test_another_process_changes_are_seen_within_a_second(
     command.revoke(made.access_key_id)
     clock.now_ms += 1000
     assert access_keys.find(made.access_key_id, None) is None
+
+
+def test_what_root_writes_belongs_to_the_daemon(tmp_path: Path, access_keys: AccessKeys) -> None:
+    keys = tmp_path / "keys"
+    if os.geteuid() == 0:
+        os.chown(keys, 64990, 64990)
+    access_keys.create("111111111111")
+    owner = keys.stat().st_uid
+    assert {(keys / name).stat().st_uid for name in ("access_keys.json", "access_keys.lock")} == {owner}
 
 
 @pytest.mark.parametrize("account_id", ["", "1", "1" * 13, "a" * 12, "\u0661" * 12])

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+from concurrent.futures import BrokenExecutor
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -34,6 +36,8 @@ class Sweeper:
 
     async def run(self) -> None:
         """Sweep whenever it is wanted, until cancelled."""
+        with contextlib.suppress(BrokenExecutor):
+            await self._code.warm_up()
         while True:
             await self._wanted.wait()
             self._wanted.clear()
