@@ -109,7 +109,7 @@ class Node:
             return result
 
     async def call(self, name: str = "f", **event: object) -> Any:
-        return json.loads((await self.invoke(name, **event)).payload)
+        return json.loads((await self.invoke(name, tail=False, **event)).payload)
 
     async def wait_free(self) -> None:
         async with asyncio.timeout(5):

@@ -1,0 +1,50 @@
+"""What an invocation needs before it may run."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import pytest
+
+from lambent.clock import SystemClock
+from lambent.invocation import Admission
+from lambent.model.arn import FunctionArn
+from lambent.model.errors import ResourceConflictError
+from lambent.model.function import CodeReference, FunctionState, FunctionVersion
+from lambent.model.invocation import InvokeRequest
+
+VERSION = FunctionVersion(
+    account_id="000000000000",
+    region="us-east-1",
+    name="f",
+    role="r",
+    code=CodeReference("0" * 64, 1, 1),
+    configuration_id="c",
+    revision_id="r",
+    last_modified_ms=0,
+)
+REQUEST = InvokeRequest(FunctionArn("000000000000", "us-east-1", "f", "$LATEST"), "id", b"{}")
+
+
+def admission() -> Admission:
+    return Admission(SystemClock(), lambda count: b"\xab" * count)
+
+
+def test_the_arn_is_the_caller_s() -> None:
+    invocation = admission().admit(REQUEST, VERSION)
+    assert invocation.invoked_arn == "arn:aws:lambda:us-east-1:000000000000:function:f:$LATEST"
+    assert re.fullmatch(r"Root=1-[0-9a-f]{8}-(ab){12};Parent=(ab){8};Sampled=0", invocation.trace_header)
+
+
+def test_a_trace_header_is_kept_unless_it_is_none() -> None:
+    kept = admission().admit(replace(REQUEST, trace_header="Root=1-5e1b4151-5ac6c58f5daaf4a4a5b3c6f2"), VERSION)
+    assert kept.trace_header == "Root=1-5e1b4151-5ac6c58f5daaf4a4a5b3c6f2"
+    made = admission().admit(replace(REQUEST, trace_header="nonsense\n"), VERSION)
+    assert made.trace_header.startswith("Root=1-")
+
+
+@pytest.mark.parametrize("state", [state for state in FunctionState if state is not FunctionState.ACTIVE])
+def test_a_function_that_is_not_active(state: FunctionState) -> None:
+    with pytest.raises(ResourceConflictError, match=f"following state: {state.value}"):
+        admission().admit(REQUEST, replace(VERSION, state=state))
