@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from lambent.model.errors import InvalidParameterValueError
-from lambent.wire.generated import create_function
 
 # In AWS's order, which is part of its error text. Source: recorded 2026 (test_update_lambda_exceptions).
 SUPPORTED = (
@@ -41,5 +40,8 @@ def check_runtime(runtime: str, *, refuse_deprecated: bool) -> None:
 
 def _known() -> tuple[str, ...]:
     """Return every identifier of the service description."""
+    # The shapes of an operation are imported when it is first called, so that the server starts fast.
+    from lambent.wire.generated import create_function
+
     identifiers: tuple[str, ...] = create_function.INPUT[1]["Runtime"][0][4]
     return identifiers

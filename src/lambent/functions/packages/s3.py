@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import html
-import http.client
 import re
 import tempfile
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlencode, urlsplit
@@ -19,6 +19,8 @@ from lambent.model.quotas import UNPACKED_BYTES
 from lambent.wire.sigv4 import SignedRequest, SigningCredentials, sign
 
 if TYPE_CHECKING:
+    import http.client
+
     from lambent.clock import Clock
 
 _TIMEOUT_SECONDS = 30.0
@@ -58,6 +60,9 @@ class S3Packages:
         return await asyncio.to_thread(self._download, bucket, key, object_version)
 
     def _download(self, bucket: str, key: str, object_version: str | None) -> UploadedBlob:
+        # Imported with the first package from S3: it brings the e-mail library along, and few servers need it.
+        import http.client
+
         url = urlsplit(self._place.endpoint)
         assert url.hostname is not None
         kind = http.client.HTTPSConnection if url.scheme == "https" else http.client.HTTPConnection
@@ -68,7 +73,7 @@ class S3Packages:
         try:
             connection.request("GET", target, headers=self._headers(url.netloc, path, query))
             answer = connection.getresponse()
-            if answer.status != http.client.OK:
+            if answer.status != HTTPStatus.OK:
                 raise _refusal(answer.status, answer.read(_ERROR_BYTES_MAX))
             return self._keep(answer)
         except (OSError, http.client.HTTPException) as error:
@@ -106,12 +111,16 @@ class S3Packages:
 def _refusal(status: int, body: bytes) -> LambdaError:
     text = body.decode("utf-8", "replace")
     code = _element(text, "Code") or str(status)
-    message = _element(text, "Message") or http.client.responses.get(status, "")
-    if status >= http.client.INTERNAL_SERVER_ERROR:
+    message = _element(text, "Message") or _phrase(status)
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return ServiceError(f"The package could not be read from S3: {code} {message}")
     return InvalidParameterValueError(
         f"Error occurred while GetObject. S3 Error Code: {code}. S3 Error Message: {message}"
     )
+
+
+def _phrase(status: int) -> str:
+    return HTTPStatus(status).phrase if status in HTTPStatus.__members__.values() else ""
 
 
 def _element(document: str, name: str) -> str | None:
