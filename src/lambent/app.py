@@ -30,12 +30,13 @@ from lambent.environments.runtimes import CatalogueOptions, RuntimeCatalogue
 from lambent.environments.sandbox import NamespaceDriver
 from lambent.environments.sandbox.process import ProcessDriver
 from lambent.environments.sandbox.sandbox import RuntimeFamily, SandboxError
-from lambent.functions import ControlPlane, ControlPlaneParts, ControlPlaneRules
+from lambent.functions import ControlPlane, ControlPlaneParts, ControlPlaneRules, S3Packages, S3Place
 from lambent.invocation import Admission, Catalog, ConcurrencyLimiter, Invoker
 from lambent.model.environment import IsolationLevel
 from lambent.observability import FunctionMetrics, LogStore, ObservabilityRoutes, Recorder
 from lambent.startup import architecture, end_with_parent
 from lambent.store import AccessKeys, CodeStore, InstallationKey, SqliteFunctionStore
+from lambent.wire.sigv4 import SigningCredentials
 
 if TYPE_CHECKING:
     import socket
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
 
     from lambent.api import ApiServer
     from lambent.environments.sandbox.sandbox import SandboxDriver
-    from lambent.model.caller import Caller, Credentials
+    from lambent.model.caller import Caller, Credentials, UploadedBlob
     from lambent.model.function import FunctionVersion
     from lambent.observability import Answer
     from lambent.startup import PreparedProcess
@@ -164,9 +165,20 @@ class Application:
                     concurrent_executions=settings.quotas.concurrent_executions,
                     code_storage_bytes=settings.quotas.code_storage_bytes,
                 ),
+                download=self._s3_download(),
                 code_in_environments=self.pool.code_in_use,
             )
         )
+
+    def _s3_download(self) -> Callable[[str, str, str | None], Coroutine[None, None, UploadedBlob]] | None:
+        settings = self.settings
+        if not settings.s3.endpoint:
+            return None
+        # An access key of twelve digits names its account at every service of a development installation.
+        credentials = SigningCredentials(settings.account.default_id, "lambent")
+        spool = str(self.process.data_directory / "spool")
+        place = S3Place(settings.s3.endpoint, settings.account.region, spool, credentials)
+        return S3Packages(place, self.clock).download
 
     def _build_door(self) -> ApiServer:
         settings = self.settings
