@@ -112,6 +112,10 @@ class Farm:
     functions: int = 0
     running: list[Running] = field(default_factory=list)
 
+    def living(self) -> list[str]:
+        """Process ids of everything that runs in a sandbox of this farm."""
+        return leftovers(self.data)["processes"]
+
     def kind(self, family: RuntimeFamily = RuntimeFamily.PYTHON, account: str = "000000000000") -> SandboxKind:
         """The kind of sandbox that a family needs."""
         client = str(self.client)
@@ -233,7 +237,9 @@ def leftovers(data: Path) -> dict[str, list[str]]:
     processes = []
     for name in os.listdir("/proc"):
         with contextlib.suppress(OSError):
-            if name.isdigit() and UID_BASE <= os.stat(f"/proc/{name}").st_uid < UID_BASE + UIDS:
+            is_ours = name.isdigit() and UID_BASE <= os.stat(f"/proc/{name}").st_uid < UID_BASE + UIDS
+            # A zombie is dead; when the launcher itself was killed, the machine's init buries it in its own time.
+            if is_ours and ") Z " not in Path(f"/proc/{name}/stat").read_text():
                 processes.append(name)
     loops = []
     for name in os.listdir("/sys/block"):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lambent.environments.sandbox.sandbox import RuntimeExit, SandboxError
+from lambent.environments.sandbox.sandbox import SandboxError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,7 +45,8 @@ def test_supervisor_killed(in_farm: Callable[..., None]) -> None:
         first = farm.driver.supervisor_pid
         os.kill(first, signal.SIGKILL)
         for each in running:
-            assert await each.sandbox.wait_exited() == RuntimeExit(None, signal.SIGKILL)
+            with pytest.raises(SandboxError, match="was lost"):
+                await each.sandbox.wait_exited()
         await wait_until(lambda: not any(is_alive(pid) for pid in (*pids, *zygotes.values())))
         await wait_until(lambda: farm.driver.supervisor_pid != first)
         again = await farm.run(ECHO)
@@ -77,12 +78,28 @@ def test_init_killed(in_farm: Callable[..., None]) -> None:
     async def scenario(farm: Farm) -> None:
         running = await farm.run(ECHO)
         os.kill(running.sandbox.pid, signal.SIGKILL)
-        assert await running.sandbox.wait_exited() == RuntimeExit(None, signal.SIGKILL)
+        with pytest.raises(SandboxError, match="was lost"):
+            await running.sandbox.wait_exited()
         with pytest.raises(SandboxError):
             await running.sandbox.reset()
         await running.close()
 
     in_farm(scenario)
+
+
+def test_guard_killed(in_farm: Callable[..., None]) -> None:
+    async def scenario(farm: Farm) -> None:
+        running = await farm.run(ECHO)
+        farm.launcher.process.kill()
+        with pytest.raises(SandboxError, match="was lost"):
+            await running.sandbox.wait_exited()
+        with pytest.raises(SandboxError, match="the launcher has ended"):
+            await farm.driver.create(farm.kind())
+        await wait_until(lambda: not is_alive(farm.driver.supervisor_pid) and not farm.living())
+        await running.close()
+
+    with pytest.RaisesGroup(pytest.RaisesExc(SandboxError, match="the launcher has ended")):
+        in_farm(scenario)
 
 
 def test_zygote_that_cannot_start_says_why(in_farm: Callable[..., None]) -> None:

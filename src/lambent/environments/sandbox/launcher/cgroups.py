@@ -13,6 +13,8 @@ import time
 from dataclasses import dataclass, field
 
 CPU_PERIOD_US = 20_000
+# RLIMIT_NPROC stops a function at 1,024; this stops whatever found a way around it.
+PIDS_MAX = 1_100
 _V2 = "cgroup2"
 _WANTED = ("memory", "cpu", "pids")
 _SWEEP_SECONDS_MAX = 5.0
@@ -74,6 +76,8 @@ class Cgroups:
                     os.mkdir(directory)
                 cgroup.directories.append(directory)
                 cgroup.fds.append(os.open(f"{directory}/cgroup.procs", os.O_WRONLY | os.O_CLOEXEC))
+            if "pids" in self.by_controller:
+                _write(cgroup.path("pids", "pids.max"), str(PIDS_MAX))
         except OSError:
             self.close_fds(cgroup)
             self.remove(cgroup)

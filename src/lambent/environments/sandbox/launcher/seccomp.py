@@ -26,7 +26,7 @@ _RETURN = 0x06
 _NAMESPACE_FLAGS = 0x7E020000
 
 # name: (x86_64, aarch64); None where the architecture has no such call.
-_DENIED = {
+DENIED = {
     "mount": (165, 40),
     "umount2": (166, 39),
     "pivot_root": (155, 41),
@@ -89,7 +89,7 @@ _DENIED = {
     "memfd_secret": (447, 447),
 }
 # Memory that belongs to no process: without a cgroup nothing could limit it.
-_DENIED_WITHOUT_CGROUP = {"memfd_create": (319, 279), "shmget": (29, 194)}
+DENIED_WITHOUT_CGROUP = {"memfd_create": (319, 279), "shmget": (29, 194)}
 _SET_SOCKET_OPTION = (54, 208)
 _SOL_SOCKET = 1
 _BUFFER_SIZES = (7, 8)  # SO_SNDBUF, SO_RCVBUF
@@ -108,7 +108,7 @@ def _instruction(code: int, jump_true: int, jump_false: int, value: int) -> byte
 def assemble(*, is_memory_limited: bool = True) -> bytes:
     """Return the filter as an array of struct sock_filter for this machine's architecture."""
     column = 1 if syscalls.IS_AARCH64 else 0
-    names = dict(_DENIED) if is_memory_limited else dict(_DENIED, **_DENIED_WITHOUT_CGROUP)
+    names = dict(DENIED) if is_memory_limited else dict(DENIED, **DENIED_WITHOUT_CGROUP)
     denied = sorted(number for numbers in names.values() for number in (numbers[column],) if number is not None)
     program = [
         _instruction(_LOAD, 0, 0, 4),

@@ -175,6 +175,8 @@ class Supervisor:
             plan = NetworkPlan(options.installation_id, parse_egress(options.egress), options.host_ports, host_view)
             network = HostNetwork(plan)
             network.start()
+            if obstacles := network.obstacles():
+                self._missing["egress through the host's firewall"] = obstacles
         except (NetworkUnavailableError, OSError, ValueError) as error:
             self._missing["egress"] = str(error)
             return
