@@ -5,7 +5,8 @@ unpack packages. Never: decides what a function may be, knows AWS's shapes, HTTP
 """
 
 from lambent.store.code import CodeStore
-from lambent.store.contracts import FunctionChange, FunctionStore
+from lambent.store.contracts import FunctionStore
+from lambent.store.errors import StoreUnusableError
 from lambent.store.keys import AccessKeys, InstallationKey
 from lambent.store.lock import DataDirectoryLock
 from lambent.store.sqlite.functions import SqliteFunctionStore
@@ -14,8 +15,8 @@ __all__ = [
     "AccessKeys",
     "CodeStore",
     "DataDirectoryLock",
-    "FunctionChange",
     "FunctionStore",
     "InstallationKey",
     "SqliteFunctionStore",
+    "StoreUnusableError",
 ]

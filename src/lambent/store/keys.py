@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from lambent.model.caller import Credentials
 from lambent.model.errors import LambdaError, ServiceError
+from lambent.store.errors import StoreUnusableError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,6 +34,10 @@ _SESSION_SECONDS = 12 * 3600
 _LOOK_AGAIN_NS = 250_000_000
 
 
+class DamagedKeyError(StoreUnusableError, ValueError):
+    """The key file does not hold a key."""
+
+
 class InstallationKey:
     """The one secret everything else hangs on. Scope: installation. After a crash: the same.
 
@@ -41,7 +46,7 @@ class InstallationKey:
 
     def __init__(self, secret: bytes) -> None:
         if len(secret) != _KEY_BYTES:
-            raise ValueError("the installation's key is damaged: it must have 32 bytes")
+            raise DamagedKeyError("The installation's key (keys/installation.key) is damaged: bring back its 32 bytes.")
         self._secret = secret
         self._cipher = AESGCM(self.derive("seal"))
 
@@ -50,7 +55,8 @@ class InstallationKey:
         """Return the installation's key; the first call makes it, whole or not at all, also with two at once.
 
         Raises:
-            OSError, ValueError: it cannot be made or read, or is damaged.
+            OSError: it cannot be made or read.
+            DamagedKeyError: it is not a key.
         """
         directory = Path(keys_directory)
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -6,8 +6,10 @@ import fcntl
 import os
 from pathlib import Path
 
+from lambent.store.errors import StoreUnusableError
 
-class DataDirectoryInUseError(Exception):
+
+class DataDirectoryInUseError(StoreUnusableError):
     """Another daemon holds the data directory; the text says which."""
 
 

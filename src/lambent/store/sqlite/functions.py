@@ -12,6 +12,7 @@ from weakref import WeakSet
 from lambent.model.arn import LATEST, FunctionArn
 from lambent.model.errors import PreconditionFailedError, ResourceConflictError, ResourceNotFoundError
 from lambent.store.contracts import FunctionChange
+from lambent.store.errors import StoreUnusableError
 from lambent.store.sqlite import queries
 from lambent.store.sqlite.connection import connect
 from lambent.store.sqlite.feed import Subscription
@@ -44,18 +45,14 @@ class SqliteFunctionStore:
         """Open or create the database and bring it to today's form. Blocks; called while the daemon starts.
 
         Raises:
-            SchemaTooNewError: a newer Lambent wrote it.
-            sqlite3.Error: the file cannot be opened or is no database.
+            StoreUnusableError: a newer Lambent wrote it, or the file cannot be opened or is no database.
         """
         self._key = key
-        connection = connect(str(path))
         try:
-            migrate(connection)
-        except BaseException:
-            connection.close()
-            raise
-        self._writer = Writer(connection)
-        self._readers = Readers(str(path), self._writer.commit_lock)
+            self._writer = Writer(_opened(str(path)))
+            self._readers = Readers(str(path), self._writer.commit_lock)
+        except sqlite3.Error as error:
+            raise StoreUnusableError(f"The database {path} cannot be used: {error}.") from error
         self._subscriptions: WeakSet[Subscription] = WeakSet()
         self._sequence = 0
         self._writer.start()
@@ -201,3 +198,13 @@ class SqliteFunctionStore:
     def _close(self) -> None:
         self._writer.close()
         self._readers.close()
+
+
+def _opened(path: str) -> sqlite3.Connection:
+    connection = connect(path)
+    try:
+        migrate(connection)
+    except BaseException:
+        connection.close()
+        raise
+    return connection

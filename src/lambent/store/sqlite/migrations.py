@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lambent.store.errors import StoreUnusableError
+
 if TYPE_CHECKING:
     import sqlite3
 
@@ -40,7 +42,7 @@ MIGRATIONS: tuple[str, ...] = (
 )
 
 
-class SchemaTooNewError(Exception):
+class SchemaTooNewError(StoreUnusableError):
     """The database was written by a newer Lambent; this one would damage it."""
 
 

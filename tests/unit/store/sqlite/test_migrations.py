@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lambent.store import InstallationKey, SqliteFunctionStore
+from lambent.store import InstallationKey, SqliteFunctionStore, StoreUnusableError
 from lambent.store.sqlite import migrations, queries
 from lambent.store.sqlite.connection import connect
 from lambent.store.sqlite.migrations import MIGRATIONS, SchemaTooNewError, migrate
@@ -55,6 +55,12 @@ def test_a_newer_form_is_refused(tmp_path: Path, key: InstallationKey) -> None:
     connection.close()
     with pytest.raises(SchemaTooNewError, match="use a newer Lambent"):
         SqliteFunctionStore(path, key)
+
+
+def test_what_is_no_database_is_refused(tmp_path: Path, key: InstallationKey) -> None:
+    (tmp_path / "lambent.db").write_bytes(b"no database" * 1000)
+    with pytest.raises(StoreUnusableError, match="cannot be used: file is not a database"):
+        SqliteFunctionStore(tmp_path / "lambent.db", key)
 
 
 def test_a_step_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
