@@ -361,10 +361,10 @@ class HttpConnection(asyncio.Protocol):
         failure = await self._spool(item) if item.incoming is not None else None
         try:
             response = failure or await self._host.door.answer(item)
-            await self._send(item, response)
         finally:
             if item.spooled is not None:
                 await self._loop.run_in_executor(None, item.spooled.discard)
+        await self._send(item, response)
         return item.is_last or response.is_last
 
     async def _spool(self, request: HttpRequest) -> HttpResponse | None:
