@@ -38,6 +38,8 @@ ORDINARY_USER = 64_123
 UID_BASE = 3_200_000
 CANARY = "lambent-escape-canary"
 LOOPBACK_PORT, NEIGHBOUR_PORT = 7_008, 9_002
+# Opened to functions by network.host_ports; slirp4netns has no such thing.
+HOST_PORTS = () if "no-host-ports" in sys.argv else (world.OPENED_PORT,)
 TMP_MIB = 512
 MEMORY_MIB = 256
 ANSWER_SECONDS = 60.0
@@ -121,7 +123,9 @@ def main(level: str, part: str) -> None:
     world.with_internet()
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
     subprocess.run(["ip", "addr", "add", f"{world.OTHER_HOST_ADDRESS}/32", "dev", "lo"], check=True)
-    world.serve_all(("0.0.0.0", world.PORT), ("::", world.PORT), ("127.0.0.1", LOOPBACK_PORT))
+    world.serve_all(
+        ("0.0.0.0", world.PORT), ("::", world.PORT), ("127.0.0.1", LOOPBACK_PORT), ("127.0.0.1", world.OPENED_PORT)
+    )
     host_canary = Path(tempfile.gettempdir()) / f"{CANARY}-{os.getpid()}"
     with tempfile.TemporaryDirectory(prefix="lambent-escape-") as directory:
         os.chmod(directory, 0o755)
@@ -173,7 +177,7 @@ async def play(data: Path, part: str, host_canary: Path) -> dict[str, Any]:
     """Start launcher and driver, play the part, stop both."""
     readable = (str(data / "client"), *(() if INTERPRETER_ROOT == "/usr" else (INTERPRETER_ROOT,)))
     before = host_health()
-    launcher = start_launcher(LauncherOptions(data, readable, uid_base=UID_BASE, egress="open"))
+    launcher = start_launcher(LauncherOptions(data, readable, uid_base=UID_BASE, egress="open", host_ports=HOST_PORTS))
     seen: dict[str, Any] = {"host before": before}
     try:
         driver = NamespaceDriver(launcher.socket)
@@ -301,7 +305,10 @@ async def make_context(stage: Stage, neighbour: Function, host_canary: Path) -> 
         "words": [str(stage.data)],
         "unix_sockets": [f"@{CANARY}-{os.getpid()}", str(stage.data / "run" / "socket")],
         "refused": refused,
-        "allowed": [("internet", world.INTERNET, world.PORT)],
+        "allowed": [
+            ("internet", world.INTERNET, world.PORT),
+            *[("a port of the host's that was opened", "host.lambent.internal", port) for port in HOST_PORTS],
+        ],
         "echo_port": world.PORT,
         "sink": world.INTERNET,
         "tmp_mib": TMP_MIB,

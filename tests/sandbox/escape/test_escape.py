@@ -63,11 +63,11 @@ def interpreter(level: str) -> str:
 
 
 @functools.cache
-def play(level: str, part: str, preparation: str = "true") -> dict[str, Any]:
+def play(level: str, part: str, preparation: str = "true", *options: str) -> dict[str, Any]:
     reason = missing(level)
     if reason:
         pytest.skip(reason)
-    scene = f"{interpreter(level)} {Path(__file__).with_name('scene.py')} {level} {part}"
+    scene = f"{interpreter(level)} {Path(__file__).with_name('scene.py')} {' '.join((level, part, *options))}"
     if level == "L1" and os.geteuid() == 0:
         preparation = f"{OWN_TUN} && {preparation}"
     environment = {
@@ -135,6 +135,6 @@ def test_slirp4netns_refuses_the_host_as_well() -> None:
     if shutil.which("slirp4netns") is None or os.geteuid() != 0:
         pytest.skip("slirp4netns in place of pasta needs both installed, and root to hide one")
     preparation = NO_PASTA if shutil.which("pasta") else "true"
-    seen = play("L1", "quiet", preparation)
+    seen = play("L1", "quiet", preparation, "no-host-ports")
     for probe in ("probe_network.refused_streams", "probe_network.refused_datagrams", "probe_network.allowed"):
         assert seen["got"][probe]["got"] == []

@@ -43,6 +43,10 @@ def main(name: str) -> None:
     """Play one scene."""
     for program in ("ip link set lo up", f"ip addr add {OTHER_HOST_ADDRESS}/32 dev lo"):
         subprocess.run(program.split(), check=True)
+    # A new namespace begins with the machine's own values.
+    for path in ("/proc/sys/net/ipv4/ip_forward", "/proc/sys/net/ipv6/conf/all/forwarding"):
+        with open(path, "w") as file:
+            file.write("0")
     seen: dict[str, Any] = SCENES[name]()
     sys.stdout.write(json.dumps(seen))
 
@@ -168,6 +172,16 @@ def many_scene() -> dict[str, Any]:
         time.sleep(0.01)
     network.stop()
     return {"before": before, "after": after, "failure": failure, "addresses": addresses, "left": left_behind()}
+
+
+def obstacle_scene() -> dict[str, Any]:
+    """A host whose own firewall forwards nothing, as a container engine leaves it."""
+    with_internet()
+    network = started(NetworkPlan(INSTALLATION, firewall.parse_egress("open")))
+    seen: dict[str, Any] = {"before": network.obstacles()}
+    chain = "table ip filter {\n chain FORWARD {\n type filter hook forward priority filter; policy drop;\n }\n}\n"
+    firewall.load(chain)
+    return seen | {"after": network.obstacles()}
 
 
 def no_nft_scene() -> dict[str, Any]:
@@ -365,6 +379,7 @@ SCENES: dict[str, Callable[[], dict[str, Any]]] = {
     "killed": killed_scene,
     "many": many_scene,
     "no_nft": no_nft_scene,
+    "obstacle": obstacle_scene,
     "refresh": refresh_scene,
 }
 

@@ -151,3 +151,9 @@ def test_no_nft_means_no_network() -> None:
 
 def test_the_addresses_of_a_host_outside_are_refused_and_kept_fresh() -> None:
     assert play("refresh") == {"host": REFUSED, "before refresh": "203.0.113.2", "after refresh": REFUSED}
+
+
+def test_another_firewall_that_drops_forwarded_packets_is_named() -> None:
+    seen = play("obstacle")
+    assert seen["before"] == ""
+    assert "ip filter FORWARD" in seen["after"]

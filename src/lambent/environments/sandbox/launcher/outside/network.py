@@ -82,6 +82,16 @@ class HostNetwork:
         """The address that `host.lambent.internal` means."""
         return self._started().gateway_ipv4
 
+    def obstacles(self) -> str:
+        """Return why packets may not pass although the rules are loaded, for `doctor`; nothing when they may."""
+        chains = firewall.forward_blockers(self._plan.installation_id)
+        if not chains:
+            return ""
+        return (
+            f"the host's own firewall drops forwarded packets by default ({', '.join(chains)}): accept those that come "
+            f"from or go to interfaces {self.link_prefix}*"
+        )
+
     def start(self) -> None:
         """Sweep, reserve prefixes, switch forwarding on, load the rules.
 

@@ -59,7 +59,9 @@ class RootlessUplink:
             channel.close()
 
     def stop(self) -> None:
-        """End the carrier and wait for its end."""
+        """End the carrier, wait for its end, close the sockets. Idempotent."""
+        self.host_view.netlink.close()
+        self.host_view.watcher.close()
         if self._carrier_pid:
             # Reaped already, it may be somebody else's number by now: then it is no child and nothing is killed.
             with contextlib.suppress(ChildProcessError):
