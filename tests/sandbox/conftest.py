@@ -112,10 +112,6 @@ class Farm:
     functions: int = 0
     running: list[Running] = field(default_factory=list)
 
-    def living(self) -> list[str]:
-        """Process ids of everything that runs in a sandbox of this farm."""
-        return leftovers(self.data)["processes"]
-
     def kind(self, family: RuntimeFamily = RuntimeFamily.PYTHON, account: str = "000000000000") -> SandboxKind:
         """The kind of sandbox that a family needs."""
         client = str(self.client)
@@ -232,7 +228,7 @@ async def open_farm(
         shutil.rmtree(client, ignore_errors=True)
 
 
-def leftovers(data: Path) -> dict[str, list[str]]:
+def count_leftovers(data: Path) -> dict[str, list[str]]:
     """Everything that the sandboxes of one installation could leave behind on this machine, named."""
     processes = []
     for name in os.listdir("/proc"):
@@ -257,6 +253,12 @@ def leftovers(data: Path) -> dict[str, list[str]]:
 
 
 @pytest.fixture
+def leftovers() -> Callable[[Path], dict[str, list[str]]]:
+    """What the installation in a data directory has left on this machine."""
+    return count_leftovers
+
+
+@pytest.fixture
 def in_farm(tmp_path: Path) -> Callable[..., None]:
     """Run `scenario(farm)` with a real launcher; nothing may be left afterwards."""
     if os.geteuid() != 0:
@@ -267,8 +269,8 @@ def in_farm(tmp_path: Path) -> Callable[..., None]:
             async with open_farm(tmp_path, **options) as farm, asyncio.timeout(100):
                 await scenario(farm)
 
-        before = leftovers(tmp_path)
+        before = count_leftovers(tmp_path)
         asyncio.run(main())
-        assert leftovers(tmp_path) == before
+        assert count_leftovers(tmp_path) == before
 
     return run
