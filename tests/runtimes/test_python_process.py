@@ -244,3 +244,51 @@ def test_a_result_and_the_next_question_leave_together(tmp_path: Path) -> None:
         post, _, rest = data.partition(b"\r\n\r\n1")
         assert post.startswith(b"POST /2018-06-01/runtime/invocation/a/response ")
         assert rest.startswith(b"GET /2018-06-01/runtime/invocation/next ")
+
+
+@pytest.mark.slow
+def test_answers_in_any_pieces(tmp_path: Path) -> None:
+    """However the server's bytes are cut, chunked bodies and interim answers included, every event arrives once."""
+    directory = _task(tmp_path, {"index.py": "def handler(e, c): return e\n"})
+    count = 60
+    accepted = b"HTTP/1.1 202 Accepted\r\nContent-Length: 4\r\n\r\n{}\r\n"
+    listener = socket.create_server(("127.0.0.1", 0))
+    got: list[bytes] = []
+
+    def event(number: int) -> bytes:
+        head = b"HTTP/1.1 200 OK\r\nLambda-Runtime-Aws-Request-Id: r%d\r\n" % number
+        if number % 3 == 0:
+            return (
+                b"HTTP/1.1 100 Continue\r\n\r\n"
+                + head
+                + b"Transfer-Encoding: chunked\r\n\r\n1\r\n1\r\n1\r\n2\r\n0\r\n\r\n"
+            )
+        return head + b"Content-Length: 2\r\n\r\n12"
+
+    def serve() -> None:
+        connection, _ = listener.accept()
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        with connection:
+            got.append(connection.recv(65_536))
+            connection.sendall(event(0))
+            for number in range(1, count):
+                got.append(connection.recv(65_536))
+                whole = accepted + event(number)
+                connection.sendall(whole[: number * 3])
+                connection.sendall(whole[number * 3 :])
+            got.append(connection.recv(65_536))
+
+    server = threading.Thread(target=serve)
+    server.start()
+    variables = {
+        "_HANDLER": "index.handler",
+        "LAMBDA_TASK_ROOT": str(directory),
+        "AWS_LAMBDA_RUNTIME_API": f"127.0.0.1:{listener.getsockname()[1]}",
+    }
+    process = subprocess.Popen([sys.executable, str(_CLIENT / "lambent_runtime_main.py")], env=variables)
+    server.join(30)
+    process.kill()
+    process.wait()
+    listener.close()
+    assert [data.split(b"invocation/")[1].split(b"/")[0] for data in got[1:]] == [b"r%d" % n for n in range(count)]
+    assert all(b"\r\n\r\n12GET " in data for data in got[1:])

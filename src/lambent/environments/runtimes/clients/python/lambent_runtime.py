@@ -76,6 +76,7 @@ def main(variables):
     log = lambent_runtime_log.FunctionLog(variables, encoder.encode)
     api = lambent_runtime_http.RuntimeApi(variables["AWS_LAMBDA_RUNTIME_API"], _user_agent())
     log.install()
+    lambent_runtime_context.remember(variables)
     try:
         function = _load(variables.get("_HANDLER", ""))
     except Fault as fault:

@@ -8,6 +8,14 @@ import os
 import sys
 import time
 
+_variables = {}
+
+
+def remember(variables):
+    """Take the function's variables as they were at its start for every context: they are read five times a call."""
+    _variables.update(variables)
+
+
 _TRACE_FIELDS = ("traceparent", "tracestate", "baggage")
 
 
@@ -59,7 +67,7 @@ class LambdaContext:
     """One invocation as its handler sees it. `deadline_ms` is the Unix epoch's."""
 
     def __init__(self, request_id, client_context, identity, deadline_ms, invoked_function_arn=None, tenant_id=None):
-        variables = os.environ.get
+        variables = (_variables or os.environ).get
         self.aws_request_id = request_id
         self.log_group_name = variables("AWS_LAMBDA_LOG_GROUP_NAME")
         self.log_stream_name = variables("AWS_LAMBDA_LOG_STREAM_NAME")
