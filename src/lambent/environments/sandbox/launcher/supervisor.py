@@ -38,6 +38,7 @@ SANDBOXES_MAX = 65_000
 ZYGOTES_MAX = 256
 OUT_OF_MEMORY_SCORE = "500"
 REFRESH_SECONDS = 1.0
+TEAR_DOWN_SECONDS_MAX = 2.0
 ROOTLESS_MISSING = {
     "cgroup memory": "not root: memory is watched ten times a second instead of limited",
     "cgroup cpu": "not root: the CPU share is not applied",
@@ -226,7 +227,9 @@ class Supervisor:
                 cell_or_none = self._cell_by_pid.pop(pid, None)
                 if cell_or_none is not None:
                     self._cgroups.remove(cell_or_none.cgroup)
-        self._cgroups.remove_stale()
+        deadline = time.monotonic() + TEAR_DOWN_SECONDS_MAX
+        while not self._cgroups.remove_stale() and time.monotonic() < deadline:
+            time.sleep(0.005)
         self._cgroups.tear_down()
         self._images.close()
         if self._network is not None:
