@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Protocol
 
 from lambent.environments.lifecycle import EnvironmentState
 from lambent.environments.log_writer import LogWriter, iso_time
-from lambent.environments.outcomes import RuntimeFailure, exit_failure, oversize_failure, timeout_failure
+from lambent.environments.outcomes import (
+    RuntimeFailure,
+    exit_error_type,
+    exit_failure,
+    oversize_failure,
+    timeout_failure,
+)
 from lambent.environments.report import (
     write_init_report,
     write_init_start,
@@ -135,13 +141,15 @@ class ExecutionEnvironment:
             await endpoint.serve_listener(self._sandbox.endpoint_listener)
         loop.add_reader(self._sandbox.log_fd, self._log_readable)
 
-    def init_started(self, initialization_type: InitializationType, version_arn: str, notice: str | None) -> None:
+    def init_started(
+        self, initialization_type: InitializationType, version_arn: str | None, notice: str | None
+    ) -> None:
         """Write INIT_START; the runtime process is about to start."""
         self._started_ns = self._clock.monotonic_ns()
         self._around.sink.emit(
             InitStart(self.reference, self._clock.time_ms(), initialization_type, self._runtime_version)
         )
-        write_init_start(self._log, self.version, initialization_type, (self._runtime_version, version_arn))
+        write_init_start(self._log, self.version, initialization_type, (self._runtime_version, version_arn or ""))
         if notice is not None:
             self._log.platform(f"{notice}\n", "platform.notice", {"message": notice}, "WARN")
 
@@ -429,7 +437,7 @@ def _init_status(failed: Outcome | None) -> tuple[str, str | None]:
         case InitFailed(error_type=error_type):
             return "error", error_type or "Runtime.Unknown"
         case Exited(ended):
-            return "error", "Runtime.OutOfMemory" if ended.is_out_of_memory else "Runtime.ExitError"
+            return "error", exit_error_type(ended)
         case DeadlinePassed():
             return "timeout", None
         case _:

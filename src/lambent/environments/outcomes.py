@@ -9,9 +9,15 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from lambent.environments.runtimes.plan import ENTRY_POINT_DENIED, ENTRY_POINT_MISSING
+
 if TYPE_CHECKING:
     from lambent.environments.sandbox.sandbox import RuntimeExit
 
+_ENTRY_POINTS = {
+    ENTRY_POINT_MISSING: "Couldn't find valid bootstrap(s): [/var/task/bootstrap /opt/bootstrap]",
+    ENTRY_POINT_DENIED: "fork/exec /var/task/bootstrap: permission denied",
+}
 _SIGNAL_NAMES = {
     1: "hangup",
     2: "interrupt",
@@ -41,16 +47,25 @@ class RuntimeFailure:
 
 def exit_failure(request_id: str, ended: RuntimeExit) -> RuntimeFailure:
     """Return the failure of a runtime process that ended by itself or was killed."""
-    if ended.signal is not None:
+    error_type = exit_error_type(ended)
+    if error_type == "Runtime.InvalidEntrypoint":
+        reason = _ENTRY_POINTS[ended.code or 0]
+    elif ended.signal is not None:
         name = _SIGNAL_NAMES.get(ended.signal, f"signal {ended.signal}")
         reason = f"Runtime exited with error: signal: {name}"
     elif ended.code:
         reason = f"Runtime exited with error: exit status {ended.code}"
     else:
         reason = "Runtime exited without providing a reason"
-    error_type = "Runtime.OutOfMemory" if ended.is_out_of_memory else "Runtime.ExitError"
     message = f"RequestId: {request_id} Error: {reason}"
     return RuntimeFailure(error_type, _payload(error_type, message), f"{message}\n{error_type}\n", "error")
+
+
+def exit_error_type(ended: RuntimeExit) -> str:
+    """Return AWS's error type for the end of a runtime process."""
+    if ended.is_out_of_memory:
+        return "Runtime.OutOfMemory"
+    return "Runtime.InvalidEntrypoint" if ended.code in _ENTRY_POINTS else "Runtime.ExitError"
 
 
 def timeout_failure(request_id: str, timeout_seconds: int, at_text: str) -> RuntimeFailure:

@@ -7,6 +7,7 @@ import json
 import pytest
 
 from lambent.environments.outcomes import exit_failure, oversize_failure, timeout_failure
+from lambent.environments.runtimes.plan import ENTRY_POINT_DENIED, ENTRY_POINT_MISSING
 from lambent.environments.sandbox.sandbox import RuntimeExit
 
 
@@ -17,6 +18,16 @@ from lambent.environments.sandbox.sandbox import RuntimeExit
         (RuntimeExit(3, None), "Runtime.ExitError", "Runtime exited with error: exit status 3"),
         (RuntimeExit(None, 9), "Runtime.ExitError", "Runtime exited with error: signal: killed"),
         (RuntimeExit(None, 11), "Runtime.ExitError", "Runtime exited with error: signal: segmentation fault"),
+        (
+            RuntimeExit(ENTRY_POINT_MISSING, None),
+            "Runtime.InvalidEntrypoint",
+            "Couldn't find valid bootstrap(s): [/var/task/bootstrap /opt/bootstrap]",
+        ),
+        (
+            RuntimeExit(ENTRY_POINT_DENIED, None),
+            "Runtime.InvalidEntrypoint",
+            "fork/exec /var/task/bootstrap: permission denied",
+        ),
         (RuntimeExit(None, 9, True), "Runtime.OutOfMemory", "Runtime exited with error: signal: killed"),
     ],
 )

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from lambent.environments.runtimes.identifiers import IDENTIFIERS, Language, RuntimeIdentifier, layer_directories
-from lambent.environments.runtimes.plan import RuntimePlan, Unavailable
+from lambent.environments.runtimes.plan import ENTRY_POINT_DENIED, ENTRY_POINT_MISSING, RuntimePlan, Unavailable
 from lambent.environments.sandbox.sandbox import Interpreter, RuntimeFamily, SandboxKind
 
 if TYPE_CHECKING:
@@ -35,9 +35,10 @@ _START_VARIABLES = (
 )
 _START_PREFIXES = ("PYTHON", "LD_", "MALLOC_", "UV_")
 
+# The exit statuses are told apart from a program's own by outcomes.py.
 _FIND_BOOTSTRAP = (
-    'for f; do if [ -f "$f" ]; then exec "$f"; fi; done; '
-    'echo "Couldn\'t find valid bootstrap(s): [/var/task/bootstrap /opt/bootstrap]" >&2; exit 127'
+    'for f; do if [ -x "$f" ] && [ ! -d "$f" ]; then exec "$f"; fi; done; '
+    f'for f; do if [ -f "$f" ]; then exit {ENTRY_POINT_DENIED}; fi; done; exit {ENTRY_POINT_MISSING}'
 )
 
 _INSTALL = {
@@ -90,6 +91,11 @@ class RuntimeCatalogue:
                     f"{identifier.name} has no runtime here yet: this release runs Python, Node.js and custom "
                     "runtimes. Package the function with a bootstrap and use provided.al2023."
                 )
+
+    @staticmethod
+    def identifiers() -> tuple[str, ...]:
+        """Return every runtime identifier of the API, by family."""
+        return tuple(IDENTIFIERS)
 
     def resolve(self, identifier: RuntimeIdentifier) -> Interpreter | None:
         """Return the interpreter that serves an identifier: the exact version, or the nearest where that is allowed."""

@@ -10,6 +10,10 @@ if TYPE_CHECKING:
 
     from lambent.environments.sandbox.sandbox import SandboxKind
 
+# Exit statuses of the program that looks for a bootstrap: none is there, or it may not be executed.
+ENTRY_POINT_MISSING = 214
+ENTRY_POINT_DENIED = 213
+
 
 @dataclass(frozen=True, slots=True)
 class RuntimePlan:
