@@ -127,7 +127,6 @@ class AccessKeys:
         self._known: dict[str, Credentials] = {}
         self._state: tuple[int, int, int] | None = None
         self._looked_ns: int | None = None
-        self._issued: dict[tuple[str, str], tuple[int, Credentials]] = {}
 
     def create(self, account_id: str) -> Credentials:
         """Return new access keys for an account (12 digits); they are on disk when this returns.
@@ -176,21 +175,18 @@ class AccessKeys:
         return self._known.get(access_key_id)
 
     def issue_for_role(self, account_id: str, role_arn: str) -> Credentials:
-        """Return credentials for an execution role, valid for 12 hours and kept nowhere.
+        """Return credentials for an execution role, valid for 12 hours and kept nowhere; each time others.
 
-        The same ones are handed out for an hour, so that environments started together share them.
+        Source: recorded (test_lambda_different_iam_keys_environment: every environment has keys of its own).
         """
-        now_seconds = self._clock.time_ms() // 1000
-        cached = self._issued.get((account_id, role_arn))
-        if cached is not None and 0 <= now_seconds - cached[0] < 3600:
-            return cached[1]
-        members = {"account": account_id, "role": role_arn, "expires": now_seconds + _SESSION_SECONDS}
+        members = {
+            "account": account_id,
+            "role": role_arn,
+            "expires": self._clock.time_ms() // 1000 + _SESSION_SECONDS,
+            "session": secrets.token_hex(8),
+        }
         payload = _to_base64(json.dumps(members, separators=(",", ":")).encode())
-        credentials = self._derive(payload, account_id, role_arn)
-        if len(self._issued) >= 10_000:
-            self._issued.clear()
-        self._issued[account_id, role_arn] = (now_seconds, credentials)
-        return credentials
+        return self._derive(payload, account_id, role_arn)
 
     def _of_session(self, access_key_id: str, session_token: str) -> Credentials | None:
         payload, dot, signature = session_token.rpartition(".")

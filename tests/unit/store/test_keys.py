@@ -112,12 +112,15 @@ def test_an_account_has_twelve_digits(access_keys: AccessKeys, account_id: str) 
 
 def test_role_credentials_are_derived(tmp_path: Path, access_keys: AccessKeys, clock: JumpingClock) -> None:
     issued = access_keys.issue_for_role("111111111111", ROLE)
-    assert access_keys.issue_for_role("111111111111", ROLE) is issued
+    another = access_keys.issue_for_role("111111111111", ROLE)
+    assert another.access_key_id != issued.access_key_id
+    assert another.secret_access_key != issued.secret_access_key
+    assert another.session_token != issued.session_token
+    assert access_keys.find(another.access_key_id, another.session_token) == another
     after_restart = AccessKeys(tmp_path / "keys", InstallationKey.open(tmp_path / "keys"), clock)
     assert after_restart.find(issued.access_key_id, issued.session_token) == issued
     assert issued.principal_arn == ROLE
     clock.now_ms += 2 * 3600 * 1000
-    assert access_keys.issue_for_role("111111111111", ROLE) != issued
     assert access_keys.find(issued.access_key_id, issued.session_token) == issued
     clock.now_ms += 10 * 3600 * 1000
     with pytest.raises(LambdaError, match="expired") as expired:
