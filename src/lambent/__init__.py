@@ -2,6 +2,7 @@
 
 cli            client: the command `lambent`; speaks the public API, starts the server
 app            assembly: builds every object once and starts the loops; the only file that knows everybody
+workers        assembly: processes for CPU work
 startup        assembly: what must be done before the event loop and before rights are dropped
 api            door: HTTP, signatures, routes, errors in AWS's form
 functions      control plane: one method for each operation

@@ -7,15 +7,12 @@ import contextlib
 import importlib.metadata
 import json
 import logging
-import multiprocessing
 import os
 import ssl
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lambent.api import ApiOptions, ApiParts, HttpResponse, LocalRequest, LocalRoute, build_server
-from lambent.api.messages import FileBody
+from lambent.api import ApiOptions, ApiParts, FileBody, HttpResponse, LocalRequest, LocalRoute, build_server
 from lambent.clock import SystemClock
 from lambent.environments import (
     EnvironmentFactory,
@@ -27,22 +24,21 @@ from lambent.environments import (
     PrewarmedSandboxes,
 )
 from lambent.environments.runtimes import CatalogueOptions, RuntimeCatalogue
-from lambent.environments.sandbox import NamespaceDriver
-from lambent.environments.sandbox.process import ProcessDriver
+from lambent.environments.sandbox import NamespaceDriver, ProcessDriver
 from lambent.environments.sandbox.sandbox import RuntimeFamily, SandboxError
 from lambent.functions import ControlPlane, ControlPlaneParts, ControlPlaneRules, S3Packages, S3Place
 from lambent.invocation import Admission, Catalog, ConcurrencyLimiter, Invoker
 from lambent.model.environment import IsolationLevel
 from lambent.observability import FunctionMetrics, LogStore, ObservabilityRoutes, Recorder
-from lambent.startup import architecture, end_with_parent
-from lambent.store import AccessKeys, CodeStore, InstallationKey, SqliteFunctionStore
+from lambent.startup import StartError, architecture
+from lambent.store import AccessKeys, CodeStore, InstallationKey, SqliteFunctionStore, StoreUnusableError
 from lambent.wire.sigv4 import SigningCredentials
+from lambent.workers import Workers
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import Awaitable, Callable, Coroutine, Mapping
 
-    from lambent.api import ApiServer
     from lambent.environments.sandbox.sandbox import SandboxDriver
     from lambent.model.caller import Caller, Credentials, UploadedBlob
     from lambent.model.function import FunctionVersion
@@ -53,10 +49,6 @@ _log = logging.getLogger(__name__)
 
 _LEVELS = tuple(IsolationLevel)
 _WORKERS = 2
-
-
-class StartError(Exception):
-    """The server refuses to start; the message is a sentence for the person who started it."""
 
 
 class Application:
@@ -80,7 +72,10 @@ class Application:
         """
         async with contextlib.AsyncExitStack() as stack:
             self.driver = await self._start_driver(stack)
-            self._build()
+            try:
+                self._build()
+            except StoreUnusableError as error:
+                raise StartError(str(error)) from error
             stack.push_async_callback(self._close_state)
             await self._serve(on_ready)
 
@@ -91,9 +86,7 @@ class Application:
     def _build(self) -> None:
         process, settings, clock = self.process, self.settings, self.clock
         directory = process.data_directory
-        self.workers = ProcessPoolExecutor(
-            _WORKERS, mp_context=multiprocessing.get_context("spawn"), initializer=end_with_parent
-        )
+        self.workers = Workers(_WORKERS)
         key = InstallationKey.open(directory / "keys")
         self.keys = AccessKeys(directory / "keys", key, clock)
         self.store = SqliteFunctionStore(directory / "lambent.db", key)
@@ -124,7 +117,7 @@ class Application:
         self.catalog = Catalog()
         self._build_data_plane()
         self._build_control_plane(key)
-        self.server = self._build_door()
+        self._build_door()
 
     def _build_data_plane(self) -> None:
         settings, clock = self.settings, self.clock
@@ -180,9 +173,9 @@ class Application:
         place = S3Place(settings.s3.endpoint, settings.account.region, spool, credentials)
         return S3Packages(place, self.clock).download
 
-    def _build_door(self) -> ApiServer:
+    def _build_door(self) -> None:
         settings = self.settings
-        return build_server(
+        self.server = build_server(
             ApiOptions(
                 auth_mode=settings.auth.mode,
                 default_account_id=settings.account.default_id,

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import multiprocessing
 import os
 import platform
 import resource
-import signal
 import sys
 import tempfile
-import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,29 +17,36 @@ from lambent.environments.runtimes import (
     CatalogueOptions,
     InterpreterSearch,
     RuntimeCatalogue,
+    SdkDirectories,
     SearchPlaces,
-    installed_sdks,
     wheel_node,
 )
-from lambent.environments.runtimes.catalogue import CLIENT_ROOT
-from lambent.environments.runtimes.identifiers import IDENTIFIERS
 from lambent.environments.runtimes.plan import Unavailable
-from lambent.environments.sandbox import Launcher, LauncherOptions, NamespaceDriver, drop_rights, start_launcher
-from lambent.environments.sandbox.process import ProcessDriver
+from lambent.environments.sandbox import (
+    Launcher,
+    LauncherOptions,
+    NamespaceDriver,
+    ProcessDriver,
+    drop_rights,
+    start_launcher,
+)
 from lambent.environments.sandbox.sandbox import Interpreter, RuntimeFamily, SandboxError
 from lambent.model.environment import IsolationLevel
 from lambent.model.function import CodeReference, FunctionVersion
-from lambent.store import DataDirectoryLock
+from lambent.store import DataDirectoryLock, StoreUnusableError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from lambent.environments.runtimes.sdk import SdkDirectories
     from lambent.settings import Settings
 
 # What the daemon's account writes; the launcher makes its own directories, which stay root's.
 _DAEMON_DIRECTORIES = ("keys", "zips", "code", "layers", "spool", "logs", "run")
 _MEMORY_SHARE = 0.8
+
+
+class StartError(Exception):
+    """The server refuses to start; the message is a sentence for the person who started it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +65,11 @@ class PreparedProcess:
 def prepare_process(settings: Settings) -> PreparedProcess:
     """Take the data directory, start the launcher with the rights this process has, then give them up.
 
-    Blocks; to be called once, before any thread or event loop. Raises OSError, and LockedError when another daemon
-    holds the data directory.
+    Blocks; to be called once, before any thread or event loop.
+
+    Raises:
+        StartError: another daemon holds the data directory.
+        OSError: the directory, the launcher or the rights cannot be had.
     """
     os.umask(0o022)
     _raise_descriptor_limit()
@@ -70,10 +77,15 @@ def prepare_process(settings: Settings) -> PreparedProcess:
     data_directory.mkdir(mode=0o755, parents=True, exist_ok=True)
     data_directory = data_directory.resolve()
     uid = settings.sandbox.daemon_uid
-    lock = DataDirectoryLock(data_directory)
+    try:
+        lock = DataDirectoryLock(data_directory)
+    except StoreUnusableError as error:
+        raise StartError(str(error)) from error
     _make_directories(data_directory, uid)
     interpreters = find_interpreters(settings, data_directory / "run" / "interpreters.json")
-    sdks = installed_sdks(sdk_root()) if settings.runtimes.sdk else installed_sdks(data_directory / "no-sdk")
+    sdks = (
+        SdkDirectories.below(sdk_root()) if settings.runtimes.sdk else SdkDirectories.below(data_directory / "no-sdk")
+    )
     readable = _readable(interpreters, sdks)
     launcher = None
     if settings.isolation.level != IsolationLevel.L0 and sys.platform == "linux":
@@ -118,7 +130,7 @@ def diagnose(settings: Settings) -> Diagnosis:
     with tempfile.TemporaryDirectory(prefix="lambent-doctor-") as directory:
         level, missing = asyncio.run(_probe_isolation(settings, Path(directory)))
     interpreters = find_interpreters(settings, None)
-    sdks = installed_sdks(sdk_root())
+    sdks = SdkDirectories.below(sdk_root())
     catalogue = RuntimeCatalogue(interpreters, CatalogueOptions(nearest=settings.runtimes.nearest, sdk=sdks))
     if not sdks.python:
         missing["python sdk"] = "boto3 is not provided to functions: run ./scripts/setup"
@@ -128,7 +140,7 @@ def diagnose(settings: Settings) -> Diagnosis:
     return Diagnosis(
         isolation_level=level,
         missing=missing,
-        runtimes=tuple(_finding(name, catalogue) for name in IDENTIFIERS),
+        runtimes=tuple(_finding(name, catalogue) for name in catalogue.identifiers()),
         limits={
             "host_memory_mib_max": settings.host.memory_mib_max or int(_available_mib() * _MEMORY_SHARE),
             "concurrent_executions": settings.quotas.concurrent_executions,
@@ -215,19 +227,6 @@ def sdk_root() -> Path:
     return Path(sys.prefix) / "share" / "lambent" / "sdk"
 
 
-def end_with_parent() -> None:
-    """Let a worker process end when the daemon does, however that happens; runs first in each worker."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-
-    def watch() -> None:
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
-
-
 def architecture() -> str:
     """Return this machine's architecture by AWS's name."""
     return "arm64" if platform.machine() in ("aarch64", "arm64") else "x86_64"
@@ -259,7 +258,7 @@ def _give(entry: Path, uid: int) -> None:
 
 def _readable(interpreters: tuple[Interpreter, ...], sdks: SdkDirectories) -> tuple[str, ...]:
     roots = {root for interpreter in interpreters for root in interpreter.roots}
-    return tuple(sorted({*roots, CLIENT_ROOT, *sdks.python.values(), *sdks.nodejs.values()}))
+    return tuple(sorted({*roots, CatalogueOptions().client_root, *sdks.python.values(), *sdks.nodejs.values()}))
 
 
 def _raise_descriptor_limit() -> None:

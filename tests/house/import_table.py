@@ -43,10 +43,11 @@ TABLE: Mapping[str, frozenset[str]] = {
         "cli.keys": "clock settings store",
         "app": (
             "clock settings model wire store environments invocation functions events durable observability api "
-            "gateways neighbours triggers cluster startup"
+            "gateways neighbours triggers cluster startup workers"
         ),
         # What app.py must do before the event loop and before rights are dropped.
         "startup": "clock settings model store environments",
+        "workers": "",
         "__main__": "cli",
     }.items()
 }

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lambent.environments.runtimes.sdk import installed_sdks
+from lambent.environments.runtimes.sdk import SdkDirectories
 from lambent.startup import sdk_root
 from tests.running import make_zip_bytes
 
@@ -47,7 +47,7 @@ _BOTO3 = (
 @pytest.mark.parametrize("runtime", ["python3.8", "python3.9", "python3.11", "python3.13"])
 def test_boto3_is_importable_and_speaks_to_this_server(lambda_client: Any, runtime: str) -> None:
     """Without being shipped, with the execution role's credentials, at AWS_ENDPOINT_URL."""
-    if not installed_sdks(sdk_root()).python:
+    if not SdkDirectories.below(sdk_root()).python:
         pytest.skip("the AWS SDKs are not installed")
     said = _call(lambda_client, {"index.py": _BOTO3}, Runtime=runtime)
     assert said[:2] == [True, "sdk"], said
@@ -78,7 +78,7 @@ def test_a_boto3_in_the_package_wins(lambda_client: Any) -> None:
 )  # fmt: skip
 def test_the_javascript_sdk_is_importable(lambda_client: Any, runtime: str, file: str, code: str) -> None:
     """v3 by require and import, v2 under old identifiers."""
-    if not installed_sdks(sdk_root()).nodejs:
+    if not SdkDirectories.below(sdk_root()).nodejs:
         pytest.skip("the AWS SDKs are not installed")
     said = _call(lambda_client, {file: code}, Runtime=runtime)
     assert isinstance(said, str), said

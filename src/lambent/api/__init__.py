@@ -7,7 +7,6 @@ Start reading at door.py; operations.py is the index of all operations.
 
 from lambent.api.building import ApiOptions, ApiParts, build_server
 from lambent.api.local_routes import LocalRequest, LocalRoute
-from lambent.api.messages import HttpResponse
-from lambent.api.server import ApiServer
+from lambent.api.messages import FileBody, HttpResponse
 
-__all__ = ["ApiOptions", "ApiParts", "ApiServer", "HttpResponse", "LocalRequest", "LocalRoute", "build_server"]
+__all__ = ["ApiOptions", "ApiParts", "FileBody", "HttpResponse", "LocalRequest", "LocalRoute", "build_server"]

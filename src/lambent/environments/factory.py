@@ -77,7 +77,7 @@ class EnvironmentFactory:
             environment = ExecutionEnvironment(sandbox, reference, plan.runtime_version, around)
             try:
                 await environment.open_door(self._parts.endpoint)
-                environment.init_started(InitializationType.ON_DEMAND, _runtime_version_arn(version), plan.notice)
+                environment.init_started(InitializationType.ON_DEMAND, version.runtime_version_arn, plan.notice)
                 await sandbox.specialise(self._specialisation(version, plan, sandbox, reference))
             except SandboxError as error:
                 failure = error
@@ -111,7 +111,3 @@ class EnvironmentFactory:
         environment_id = self._parts.random_bytes(16).hex()
         day = iso_time(self._clock.time_ms())[:10].replace("-", "/")
         return EnvironmentReference(environment_id, version, f"{day}/[{version.version}]{environment_id}")
-
-
-def _runtime_version_arn(version: FunctionVersion) -> str:
-    return f"arn:aws:lambda:{version.region}::runtime:{version.runtime or 'image'}"

@@ -10,7 +10,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-HEAD_BYTES_MAX = 65_536
+# awslambdaric sends the cause of an error as a header of up to 1 MiB.
+HEAD_BYTES_MAX = 1_179_648
 _DIGITS = re.compile(rb"[0-9]{1,19}")
 _HEX = re.compile(rb"[0-9A-Fa-f]{1,15}")
 _METHODS = frozenset({b"GET", b"POST", b"PUT", b"DELETE", b"HEAD"})
@@ -62,7 +63,7 @@ class RequestParser:
         """Return the requests completed by `data`.
 
         Raises:
-            BadRequestError: malformed, or a head over 64 KiB.
+            BadRequestError: malformed, or a head over HEAD_BYTES_MAX.
         """
         self._buffer += data
         requests: list[InsideRequest] = []

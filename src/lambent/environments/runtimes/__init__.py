@@ -7,14 +7,14 @@ customer's interpreter. Never: starts a sandbox, reads this process's environmen
 from lambent.environments.runtimes.catalogue import CatalogueOptions, RuntimeCatalogue
 from lambent.environments.runtimes.identifiers import find_identifier
 from lambent.environments.runtimes.interpreters import InterpreterSearch, SearchPlaces, wheel_node
-from lambent.environments.runtimes.sdk import installed_sdks
+from lambent.environments.runtimes.sdk import SdkDirectories
 
 __all__ = [
     "CatalogueOptions",
     "InterpreterSearch",
     "RuntimeCatalogue",
+    "SdkDirectories",
     "SearchPlaces",
     "find_identifier",
-    "installed_sdks",
     "wheel_node",
 ]

@@ -41,17 +41,17 @@ class SdkDirectories:
         names = {name.split(".", 1)[0] for name in top_level_names}
         return not names & (SDK_NAMES | sys.stdlib_module_names)
 
-
-def installed_sdks(root: Path) -> SdkDirectories:
-    """Return the SDKs that `sdk_install` has put below `root`."""
-    python: dict[tuple[int, int], str] = {}
-    nodejs: dict[int, str] = {}
-    for path in sorted(root.glob("python-*")):
-        major, _, minor = path.name.removeprefix("python-").partition(".")
-        if major.isdigit() and minor.isdigit() and (path / "boto3").is_dir():
-            python[int(major), int(minor)] = str(path)
-    for path in sorted(root.glob("nodejs-v*")):
-        number = path.name.removeprefix("nodejs-v")
-        if number.isdigit() and (path / "node_modules").is_dir():
-            nodejs[int(number)] = str(path)
-    return SdkDirectories(python, nodejs)
+    @classmethod
+    def below(cls, root: Path) -> SdkDirectories:
+        """Return the SDKs that `sdk_install` has put below `root`."""
+        python: dict[tuple[int, int], str] = {}
+        nodejs: dict[int, str] = {}
+        for path in sorted(root.glob("python-*")):
+            major, _, minor = path.name.removeprefix("python-").partition(".")
+            if major.isdigit() and minor.isdigit() and (path / "boto3").is_dir():
+                python[int(major), int(minor)] = str(path)
+        for path in sorted(root.glob("nodejs-v*")):
+            number = path.name.removeprefix("nodejs-v")
+            if number.isdigit() and (path / "node_modules").is_dir():
+                nodejs[int(number)] = str(path)
+        return cls(python, nodejs)

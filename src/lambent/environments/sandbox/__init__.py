@@ -6,6 +6,7 @@ Never: knows a function's configuration, speaks HTTP, or reads what passes throu
 
 from lambent.environments.sandbox.launch import Launcher, LauncherOptions, start_launcher
 from lambent.environments.sandbox.namespaces import NamespaceDriver
+from lambent.environments.sandbox.process import ProcessDriver
 from lambent.environments.sandbox.rights import drop_rights
 
-__all__ = ["Launcher", "LauncherOptions", "NamespaceDriver", "drop_rights", "start_launcher"]
+__all__ = ["Launcher", "LauncherOptions", "NamespaceDriver", "ProcessDriver", "drop_rights", "start_launcher"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lambent.environments.runtimes.sdk import SdkDirectories, installed_sdks
+from lambent.environments.runtimes.sdk import SdkDirectories
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -15,10 +15,10 @@ def test_installed_sdks_are_read_from_their_directory(tmp_path: Path) -> None:
     for name in ("python-3.8/boto3", "python-3.10/boto3", "python-3.9/other", "nodejs-v3/node_modules", "nodejs-v2/x"):
         (tmp_path / name).mkdir(parents=True)
     (tmp_path / ".python-3.12-partial" / "boto3").mkdir(parents=True)
-    sdks = installed_sdks(tmp_path)
+    sdks = SdkDirectories.below(tmp_path)
     assert sdks.python == {(3, 8): str(tmp_path / "python-3.8"), (3, 10): str(tmp_path / "python-3.10")}
     assert sdks.nodejs == {3: str(tmp_path / "nodejs-v3")}
-    assert installed_sdks(tmp_path / "nowhere") == SdkDirectories()
+    assert SdkDirectories.below(tmp_path / "nowhere") == SdkDirectories()
 
 
 def test_the_newest_sdk_that_supports_the_version() -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lambent.environments.runtimes import sdk_install
-from lambent.environments.runtimes.sdk import installed_sdks
+from lambent.environments.runtimes.sdk import SdkDirectories
 from lambent.environments.sandbox.sandbox import Interpreter, RuntimeFamily
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def test_our_own_boto3_is_copied_and_the_rest_gives_its_reason(tmp_path: Path, m
     assert outcomes["python-3.10"].is_installed
     assert outcomes["python-3.8"].text == "no Python 3.8 on this machine"
     assert "npm was not found" in outcomes["nodejs-v3"].text
-    assert set(installed_sdks(tmp_path / "sdk").python) == {(3, 10)}
+    assert set(SdkDirectories.below(tmp_path / "sdk").python) == {(3, 10)}
     directory = tmp_path / "sdk" / "python-3.10"
     code = f"import sys; sys.path = sys.path[:3] + [{str(directory)!r}]; import boto3; print(boto3.__file__)"
     said = subprocess.run([sys.executable, "-I", "-S", "-B", "-c", code], capture_output=True, text=True, check=False)
