@@ -211,6 +211,7 @@ class NamespaceSandbox:
         """Level 1: end what has outgrown its memory or its /tmp."""
         if self.watched is not None and (self.watched.is_memory_outgrown or self.watched.is_tmp_outgrown):
             self._is_outgrown = self.watched.is_memory_outgrown
+            self.watched.kill_seen()
             self._command({"signal_all": int(signal.SIGKILL)})
 
     # News from the supervisor and from inside.

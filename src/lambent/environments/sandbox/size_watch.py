@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 from typing import TYPE_CHECKING
 
 from lambent.environments.sandbox.memory_gauge import number_after
@@ -26,20 +27,31 @@ class SizeWatch:
         self._memory_bytes_max = memory_mib << 20
         self._tmp_bytes_max = tmp_mib << 20
         self._looks = 0
+        self._pids: list[int] = []
         self.memory_peak_bytes = 0
         self.is_memory_outgrown = False
         self.is_tmp_outgrown = False
 
     def look(self) -> None:
         """Measure, and note what is too large."""
-        pids = _descendants(self._init_pid)
+        pids = self._pids = _descendants(self._init_pid)
+        # First what is quickly asked: the sizes of many processes take long, and buffers fill meanwhile.
+        if descriptors_in_use(pids) > DESCRIPTORS_MAX:
+            self.is_memory_outgrown = True
+            return
         memory_bytes = _memory_bytes(pids)
         self.memory_peak_bytes = max(self.memory_peak_bytes, min(memory_bytes, self._memory_bytes_max))
-        is_holding_too_many = descriptors_in_use(pids) > DESCRIPTORS_MAX
-        self.is_memory_outgrown = memory_bytes > self._memory_bytes_max or is_holding_too_many
+        self.is_memory_outgrown = memory_bytes > self._memory_bytes_max
         if self._looks % TMP_EVERY == 0:
             self.is_tmp_outgrown = directory_bytes(self._tmp_directory) > self._tmp_bytes_max
         self._looks += 1
+
+    def kill_seen(self) -> None:
+        """Kill what the last look saw: an ordinary user's daemon may, and init, asked to, competes with it for CPU."""
+        for pid in self._pids:
+            with contextlib.suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
+        self._pids = []
 
 
 def memory_in_use_bytes(init_pid: int) -> int:
