@@ -36,6 +36,15 @@ exec 3<>/dev/tcp/127.0.0.1/9001
 echo next >&3
 while read -r line <&3; do printf '{"shell": "%s", "pid": %d}\\nnext\\n' "$GREETING" $$ >&3; done
 """
+OWNERS = """
+import grp, pathlib, pwd
+def handler(event):
+    found = {}
+    for name in ("/", "/usr", "/opt", "/tmp", "/var/task", "/var/task/app.py", "/var/runtime"):
+        state = pathlib.Path(name).stat()
+        found[name] = [pwd.getpwuid(state.st_uid).pw_name, grp.getgrgid(state.st_gid).gr_name]
+    return found
+"""
 NODE = "exports.handler = async (event) => ({ event, uid: process.getuid(), pid: process.pid });\n"
 
 
@@ -66,6 +75,16 @@ def test_fresh_interpreter_answers(in_farm: Callable[..., None]) -> None:
         await running.close()
 
     in_farm(scenario, is_fresh=True)
+
+
+def test_every_file_has_an_owner_with_a_name(in_farm: Callable[..., None]) -> None:
+    async def scenario(farm: Farm) -> None:
+        running = await farm.run(OWNERS)
+        names = {name for pair in (await running.ask()).values() for name in pair}
+        assert names <= {"root", "nobody", "sbx_user1051"}
+        await running.close()
+
+    in_farm(scenario)
 
 
 def test_any_program_answers(in_farm: Callable[..., None]) -> None:

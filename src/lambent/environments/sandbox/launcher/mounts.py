@@ -25,8 +25,10 @@ _COPIED = (
 )
 _WRITTEN = {
     "/etc/passwd": "root:x:0:0:root:/root:/sbin/nologin\n"
-    f"{USER_NAME}:x:{USER_ID}:{GROUP_ID}::/home/{USER_NAME}:/sbin/nologin\n",
-    "/etc/group": f"root:x:0:\n{USER_NAME}:x:{GROUP_ID}:\n",
+    f"{USER_NAME}:x:{USER_ID}:{GROUP_ID}::/home/{USER_NAME}:/sbin/nologin\n"
+    # Whose id is not mapped in here: the owners of the machine's files, so of code, layers and interpreters.
+    "nobody:x:65534:65534:Kernel Overflow User:/:/sbin/nologin\n",
+    "/etc/group": f"root:x:0:\n{USER_NAME}:x:{GROUP_ID}:\nnobody:x:65534:\n",
     "/etc/resolv.conf": "nameserver 127.0.0.1\noptions timeout:2 attempts:2\n",
     "/etc/nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\nservices: files\nprotocols: files\n",
 }
