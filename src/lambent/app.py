@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import importlib.metadata
 import json
 import logging
 import os
@@ -352,6 +351,9 @@ class _Endpoint:
 
 def lambent_version() -> str:
     """Return the installed version."""
+    # Imported when asked: it costs a tenth of a start.
+    import importlib.metadata
+
     return importlib.metadata.version("lambent")
 
 
