@@ -181,6 +181,16 @@ def test_init_errors_equal_those_of_the_official_runtime(tmp_path: Path, name: s
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(("version", "has_it"), [("3.8", False), ("3.9", True)])
+def test_errors_of_old_runtimes_have_no_request_id(tmp_path: Path, version: str, has_it: bool) -> None:
+    """Recorded on AWS; the official client of today has it in all versions."""
+    (tmp_path / "index.py").write_text("def handler(event, context):\n    raise ValueError('no')\n")
+    variables = _variables(AWS_EXECUTION_ENV=f"AWS_Lambda_python{version}")
+    _, ours = _both(tmp_path, "index.handler", variables, [Event(b"{}", "request-0", {})])
+    assert ("requestId" in json.loads(ours.posted[0].body)) is has_it
+
+
+@pytest.mark.slow
 def test_exit_in_a_handler_ends_the_process_as_it_does_there(tmp_path: Path) -> None:
     """sys.exit answers nothing; the platform sees the exit code."""
     directory = tmp_path / "task"

@@ -116,7 +116,7 @@ def _serve(api, log, encoder, function):
             invocation = api.respond_and_next(request_id, body, content_type)
             body = None
         else:
-            data = encoder.encode(error).encode("utf-8", "replace")
+            data = encoder.encode_error(error).encode("utf-8", "replace")
             invocation = api.fail_and_next(request_id, data, error["errorType"], encoder.encode(cause))
 
 
@@ -173,7 +173,7 @@ def _fail_init(api, log, encoder, error):
     logging.warning(_UNHANDLED_TEXT)
     log.report(error)
     sys.stdout.flush()
-    api.fail_init(encoder.encode(error).encode("utf-8", "replace"), error["errorType"])
+    api.fail_init(encoder.encode_error(error).encode("utf-8", "replace"), error["errorType"])
     sys.exit(1)
 
 
