@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-_TICK_SECONDS = 0.005
+_TICK_SECONDS = 0.01
 _REAP_SECONDS = 1.0
-_FREEZE_AFTER_NS = 2_000_000
+_FREEZE_AFTER_NS = 20_000_000
 # What a new environment is charged until its own use was measured once, MiB.
 _FIRST_CHARGE_MIB = 24
 _MEMORY_WAIT_SECONDS = 1.0
@@ -202,7 +202,7 @@ class EnvironmentPool:
                 del self._idle[configuration_id]
 
     def _freeze_idle(self) -> None:
-        # Freezing at once would cost a thaw on every call of a busy function; 2 ms later only real pauses pay.
+        # Freezing at once would cost a thaw on every call of a busy function; 20 ms later only real pauses pay.
         if not self._unfrozen:
             return
         now_ns = self._clock.monotonic_ns()
