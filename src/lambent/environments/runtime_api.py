@@ -7,7 +7,7 @@ Source: AWS Lambda developer guide, "Using the Lambda runtime API"; error texts 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from lambent.environments.http_requests import BadRequestError, InsideRequest, RequestParser
 from lambent.environments.lifecycle import EnvironmentState, IllegalTransitionError
@@ -56,8 +56,8 @@ class RuntimeConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Remember the transport."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        # Other loops' transports do not inherit from asyncio's.
+        self._transport = cast("asyncio.Transport", transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget a waiting GET next."""
