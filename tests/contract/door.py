@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 from botocore.config import Config
 
-from lambent.api import ApiOptions, ApiParts, ApiServer, build_server
+from lambent.api import ApiOptions, ApiParts, build_server
 from lambent.model.caller import Credentials
 from lambent.model.errors import LambdaError
 from lambent.model.invocation import InvocationResult
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from lambent.api import LocalRoute
+    from lambent.api.server import ApiServer
     from lambent.model.caller import Caller
     from lambent.model.invocation import InvokeRequest
 
@@ -188,13 +189,14 @@ class Door:
 
     def __enter__(self) -> Door:
         ready = threading.Event()
+        self._is_stopped = False
         self._thread = threading.Thread(target=lambda: asyncio.run(self._main(ready)), daemon=True)
         self._thread.start()
         assert ready.wait(10)
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        if self._thread.is_alive():
+        if not self._is_stopped:
             self.stop()
         self._thread.join(10)
         assert not self._thread.is_alive()
@@ -219,7 +221,12 @@ class Door:
 
     def stop(self, grace_seconds: float = 5.0) -> None:
         """Stop the server and wait for `stop` (not for `run`)."""
-        asyncio.run_coroutine_threadsafe(self.server.stop(grace_seconds), self.loop).result(30)
+        self.begin_stop(grace_seconds).result(30)
+
+    def begin_stop(self, grace_seconds: float) -> Future[None]:
+        """Let the server begin to stop."""
+        self._is_stopped = True
+        return asyncio.run_coroutine_threadsafe(self.server.stop(grace_seconds), self.loop)
 
     def call(self, function: Callable[[], None]) -> None:
         """Run a function on the door's loop."""

@@ -6,7 +6,10 @@ import asyncio
 import contextlib
 import json
 import socket
+import struct
+import threading
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -353,10 +356,12 @@ def test_a_client_that_goes_away_changes_nothing_inside(door: Door) -> None:
         with door.connect() as connection:
             connection.sendall(request(b"[]") + request(b"[]"))
             assert door.invoker.started.wait(5)
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         count = len(door.invoker.requests)
         deadline = time.monotonic() + 5
         while door.server.connection_count and time.monotonic() < deadline:
             time.sleep(0.01)
+        assert door.server.connection_count == 0
         assert not door.invoker.ended.is_set()
     finally:
         door.call(door.invoker.gate.set)
@@ -395,7 +400,7 @@ def test_stop_lets_requests_under_way_end(tmp_path_factory: pytest.TempPathFacto
         with stopping.connect() as idle, stopping.connect() as busy:
             busy.sendall(request(b"[7]"))
             assert stopping.invoker.started.wait(5)
-            ending = asyncio.run_coroutine_threadsafe(stopping.server.stop(5), stopping.loop)
+            ending = stopping.begin_stop(5)
             assert read_all(idle) == b""
             with pytest.raises(ConnectionRefusedError):
                 stopping.connect()
@@ -437,3 +442,71 @@ def test_listeners_made_elsewhere(door: Door) -> None:
             return
         time.sleep(0.01)
     pytest.fail("the listener is still there")
+
+
+class Silent:
+    """A stream that has nothing to say, which knows when it was closed."""
+
+    def __init__(self) -> None:
+        self.closed = threading.Event()
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        await asyncio.Event().wait()
+        return b""
+
+    async def aclose(self) -> None:
+        self.closed.set()
+
+
+@pytest.mark.parametrize("ending", ["client", "server"])
+def test_a_silent_stream_ends_with_its_reader_or_the_server(
+    tmp_path_factory: pytest.TempPathFactory, workers: Executor, ending: str
+) -> None:
+    silent = Silent()
+
+    async def follow(request: LocalRequest) -> HttpResponse:
+        return HttpResponse(200, (), silent)
+
+    made = options(tmp_path_factory.mktemp("spool"), auth_mode="accept")
+    with Door(made, workers, (LocalRoute("GET", "/_lambent/v1/follow", follow, is_public=True),)) as served:
+        with served.connect() as connection:
+            connection.sendall(b"GET /_lambent/v1/follow HTTP/1.1\r\n" + HOST + b"\r\n")
+            assert connection.recv(1_000).startswith(b"HTTP/1.1 200")
+            if ending == "server":
+                served.stop(grace_seconds=5)
+                assert silent.closed.wait(1)
+        assert silent.closed.wait(5)
+
+
+def test_head_of_a_stream_has_no_body(door: Door) -> None:
+    head = b"HEAD /_lambent/v1/stream HTTP/1.1\r\n" + HOST
+    answer = door.exchange(head + b"\r\n" + head + b"Connection: close\r\n\r\n")
+    assert statuses(answer) == [200, 200]
+    assert answer.count(b"\r\n\r\n") == 2
+    assert answer.endswith(b"\r\n\r\n")
+
+
+def test_bodies_of_all_connections_together_are_bounded(
+    tmp_path_factory: pytest.TempPathFactory, workers: Executor
+) -> None:
+    with Door(options(tmp_path_factory.mktemp("spool"), auth_mode="accept"), workers) as served:
+        served.server.limits = replace(served.server.limits, body_memory_bytes_max=3_000_000)
+        half = INVOKE + b"Content-Length: 2000000\r\n\r\n" + b" " * 1_500_000
+        with served.connect() as first, served.connect() as second:
+            first.sendall(half)
+            second.sendall(half)
+            deadline = time.monotonic() + 5
+            while served.server.held_bytes < 3_000_000 and time.monotonic() < deadline:
+                time.sleep(0.01)
+            assert statuses(served.exchange(request(b"[]"))) == [503]
+            first.sendall(b" " * 499_998 + b"[]")
+            assert statuses(first.recv(65_536)) == [503]
+        deadline = time.monotonic() + 5
+        while served.server.held_bytes and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert served.server.held_bytes == 0
+        assert statuses(served.exchange(request(b"[]", b"Connection: close"))) == [200]
+        assert served.server.held_bytes == 0

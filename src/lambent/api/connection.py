@@ -14,25 +14,23 @@ from typing import TYPE_CHECKING, Protocol, cast
 
 import httptools
 
-from lambent.api.messages import BodyPlan, FileBody, HttpRequest, HttpResponse, Peer, encode_head
-from lambent.api.request_head import SINGLE_HEADERS, check_head
-from lambent.api.spool import BodyFailure, IncomingBody, SpooledBody
+from lambent.api.messages import HttpRequest, HttpResponse, Peer
+from lambent.api.transport.answer_writer import AnswerWriter
+from lambent.api.transport.request_head import SINGLE_HEADERS, check_head
+from lambent.api.transport.spool import BodyFailure, IncomingBody, SpooledBody
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import AsyncIterator
 
     from lambent.api.messages import Answers, HttpLimits
 
-_JOINED_BYTES_MAX = 65_536
+_FRAMING_BYTES_MAX = 131_072
 _QUEUED_BYTES_MAX = 1_048_576
 _SPOOL_PENDING_BYTES_MAX = 1_048_576
-_FILE_PART_BYTES = 262_144
 _DISCARD_BYTES_MAX = 256 * 1_048_576
 _DISCARD_SECONDS = 10.0
 # A body arriving more slowly than this on the whole is a client holding a place, not a slow line.
 _BODY_BYTES_PER_SECOND_MIN = 1_024
-_NO_BODY = BodyPlan(0, 0)
 
 
 class Reading(Enum):
@@ -64,6 +62,12 @@ class ConnectionHost(Protocol):
     def closed(self, connection: HttpConnection) -> None:
         """Forget a connection."""
 
+    def hold(self, size_bytes: int) -> bool:
+        """Count memory taken by a body; False when that is too much for all connections together."""
+
+    def release(self, size_bytes: int) -> None:
+        """Count memory given back."""
+
     def header_name(self, name: bytes) -> str:
         """Return a header name in lower case, and keep it in `header_names`."""
 
@@ -78,34 +82,34 @@ class HttpConnection(asyncio.Protocol):
         self._names = host.header_names
         self._loop = host.loop
         self._parser = httptools.HttpRequestParser(self)
-        self._transport: asyncio.Transport = cast("asyncio.Transport", None)
+        self._transport: asyncio.Transport
+        self._writer: AnswerWriter
         self._peer = Peer(scheme, "", 0)
         self._queue: deque[HttpRequest | HttpResponse] = deque()
         self._queued_bytes = 0
         self._waiter: asyncio.Future[None] | None = None
-        self._drain_waiter: asyncio.Future[None] | None = None
         self._is_lost = False
         self._is_ended_by_client = False
         self._is_busy = False
         self._is_reading_paused = False
-        self._is_write_paused = False
         self._is_continue_wanted = False
         self._refusal: tuple[int, str] | None = None
         self._reading = Reading.IDLE
         self._since = self._loop.time()
         self._progress_at = self._since
         self._paused_at = self._since
-        self._write_left_bytes = 0
         self._request: HttpRequest | None = None
         self._headers: dict[str, str] = {}
         self._parts: list[bytes] = []
         self._body_bytes = 0
+        self._held_bytes = 0
         self._start_message()
 
     # --- the transport's side
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
+        self._writer = AnswerWriter(self._transport, self._loop)
         name = transport.get_extra_info("sockname")
         if isinstance(name, tuple):
             self._peer = Peer(self._scheme, str(name[0]), int(name[1]))
@@ -115,11 +119,14 @@ class HttpConnection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._is_lost = True
+        self._writer.lose()
         if self._request is not None and self._request.incoming is not None:
             self._request.incoming.fail(BodyFailure.LOST)
+        self._drop_parts()
+        self._host.release(self._queued_bytes)
+        self._queued_bytes = 0
         self._queue.clear()
         self._wake()
-        self._wake_drain()
         self._host.closed(self)
 
     def eof_received(self) -> bool:
@@ -127,17 +134,16 @@ class HttpConnection(asyncio.Protocol):
         if self._request is not None and self._request.incoming is not None:
             self._request.incoming.fail(BodyFailure.LOST)
         self._wake()
-        # A client may close its sending side and still wait for its answers (TLS has no such half-close).
-        return self._scheme == "http" and (self._is_busy or bool(self._queue))
+        # A client may close its sending side and still wait for its answers (TLS has no such half-close). One that
+        # follows a stream has gone: nothing else would ever end a silent stream.
+        is_waiting = self._is_busy or bool(self._queue)
+        return self._scheme == "http" and is_waiting and not self._writer.is_streaming
 
     def pause_writing(self) -> None:
-        self._is_write_paused = True
-        self._progress_at = self._loop.time()
-        self._write_left_bytes = self._transport.get_write_buffer_size()
+        self._writer.pause()
 
     def resume_writing(self) -> None:
-        self._is_write_paused = False
-        self._wake_drain()
+        self._writer.resume()
 
     def data_received(self, data: bytes) -> None:
         if self._reading is Reading.DISCARD:
@@ -227,9 +233,12 @@ class HttpConnection(asyncio.Protocol):
                 self._pause_reading()
             return
         self._parts.append(part)
+        self._held_bytes += len(part)
+        if not self._host.hold(len(part)):
+            self._leave(503, "Too many large requests at one time")
         if self._body_bytes > request.plan.memory_bytes_max:
             request.incoming = IncomingBody(self._loop, self._parts)
-            self._parts = []
+            self._drop_parts()
             self._put(request)
 
     def on_message_complete(self) -> None:
@@ -246,16 +255,23 @@ class HttpConnection(asyncio.Protocol):
         if parts:
             request.body = parts[0] if len(parts) == 1 else b"".join(parts)
             self._queued_bytes += len(request.body)
+            self._held_bytes = 0  # The request holds them now, until it is answered.
         self._put(request)
 
     def _start_message(self) -> None:
         self._target = b""
         self._headers = {}
         self._repeated_headers = 0
-        self._parts = []
+        self._drop_parts()
         self._body_bytes = 0
         self._body_bytes_max = 0
         self._raw_bytes = 0
+
+    def _drop_parts(self) -> None:
+        self._parts = []
+        if self._held_bytes:
+            self._host.release(self._held_bytes)
+            self._held_bytes = 0
 
     def _leave(self, status: int, reason: str) -> None:
         self._refusal = (status, reason)
@@ -265,7 +281,7 @@ class HttpConnection(asyncio.Protocol):
         request.is_oversize = True
         request.is_last = True
         if request.incoming is None:
-            self._parts = []
+            self._drop_parts()
             self._put(request)
         else:
             request.incoming.fail(BodyFailure.OVERSIZE)
@@ -292,6 +308,7 @@ class HttpConnection(asyncio.Protocol):
 
     def _start_discarding(self) -> None:
         self._reading = Reading.DISCARD
+        self._drop_parts()
         self._since = self._loop.time()
         self._body_bytes = 0
         self._is_continue_wanted = False
@@ -313,7 +330,7 @@ class HttpConnection(asyncio.Protocol):
             limits = self._limits
             if self._raw_bytes > limits.headers_bytes_max + limits.request_line_bytes_max:
                 self._refuse_with(431, "Too many or too large headers")
-        elif self._reading is Reading.BODY and self._raw_bytes > 16 * self._body_bytes + 2 * _JOINED_BYTES_MAX:
+        elif self._reading is Reading.BODY and self._raw_bytes > 16 * self._body_bytes + _FRAMING_BYTES_MAX:
             self._refuse_with(400, "More framing than body")
 
     def _continue_if_idle(self) -> None:
@@ -356,15 +373,17 @@ class HttpConnection(asyncio.Protocol):
     async def _answer(self, item: HttpRequest | HttpResponse) -> bool:
         """Answer one request; return whether it was the connection's last."""
         if isinstance(item, HttpResponse):
-            await self._send(None, item)
+            await self._writer.send(None, item)
             return True
         failure = await self._spool(item) if item.incoming is not None else None
         try:
             response = failure or await self._host.door.answer(item)
         finally:
+            if item.body:
+                self._host.release(len(item.body))
             if item.spooled is not None:
                 await self._loop.run_in_executor(None, item.spooled.discard)
-        await self._send(item, response)
+        await self._writer.send(item, response)
         return item.is_last or response.is_last
 
     async def _spool(self, request: HttpRequest) -> HttpResponse | None:
@@ -395,86 +414,6 @@ class HttpConnection(asyncio.Protocol):
         status = 408 if incoming.failure is BodyFailure.TIMED_OUT else 400
         return self._host.door.refusal(status, f"The request's body is not complete: {incoming.failure}")
 
-    async def _send(self, request: HttpRequest | None, response: HttpResponse) -> None:
-        body = response.body
-        headers = response.headers
-        if request is None or request.is_last or response.is_last:
-            headers = (*headers, ("Connection", "close"))
-        elif request.is_http_10:
-            headers = (*headers, ("Connection", "keep-alive"))
-        is_silent = response.status in (204, 304) or (request is not None and request.method == "HEAD")
-        if isinstance(body, bytes):
-            framing = "" if response.status in (204, 304) else f"Content-Length: {len(body)}\r\n"
-            head = encode_head(response.status, headers, framing)
-            if self._is_lost:
-                return
-            if is_silent or not body:
-                self._transport.write(head)
-            elif len(body) <= _JOINED_BYTES_MAX:
-                self._transport.write(head + body)
-            else:
-                self._transport.write(head)
-                self._transport.write(body)
-            if self._is_write_paused:
-                await self._drained()
-        elif isinstance(body, FileBody):
-            self._write(encode_head(response.status, headers, f"Content-Length: {body.size_bytes}\r\n"))
-            if not is_silent:
-                await self._send_file(body)
-        else:
-            await self._send_stream(request, response.status, headers, body)
-
-    async def _send_file(self, body: FileBody) -> None:
-        left = body.size_bytes
-        file = await self._loop.run_in_executor(None, body.path.open, "rb")
-        try:
-            while left and not self._is_lost:
-                part = await self._loop.run_in_executor(None, file.read, min(left, _FILE_PART_BYTES))
-                if not part:
-                    self._transport.abort()  # The file is shorter than was promised.
-                    return
-                left -= len(part)
-                self._write(part)
-                if self._is_write_paused:
-                    await self._drained()
-        finally:
-            await self._loop.run_in_executor(None, file.close)
-
-    async def _send_stream(
-        self, request: HttpRequest | None, status: int, headers: tuple[tuple[str, str], ...], body: AsyncIterator[bytes]
-    ) -> None:
-        is_chunked = request is not None and not request.is_http_10
-        if request is not None and not is_chunked:
-            request.is_last = True
-        is_whole = False
-        try:
-            self._write(encode_head(status, headers, "Transfer-Encoding: chunked\r\n" if is_chunked else ""))
-            async for part in body:
-                if self._is_lost:
-                    return
-                if part:
-                    self._write(b"%x\r\n%b\r\n" % (len(part), part) if is_chunked else part)
-                if self._is_write_paused:
-                    await self._drained()
-            is_whole = True
-            if is_chunked:
-                self._write(b"0\r\n\r\n")
-        finally:
-            if not is_whole and not self._is_lost:
-                self._transport.abort()
-            close = getattr(body, "aclose", None)
-            if close is not None:
-                await close()
-
-    async def _drained(self) -> None:
-        while self._is_write_paused and not self._is_lost:
-            self._drain_waiter = self._loop.create_future()
-            await self._drain_waiter
-
-    def _write(self, data: bytes) -> None:
-        if not self._is_lost:
-            self._transport.write(data)
-
     def _put(self, item: HttpRequest | HttpResponse) -> None:
         self._queue.append(item)
         if self._is_full():
@@ -486,11 +425,6 @@ class HttpConnection(asyncio.Protocol):
 
     def _wake(self) -> None:
         waiter, self._waiter = self._waiter, None
-        if waiter is not None and not waiter.done():
-            waiter.set_result(None)
-
-    def _wake_drain(self) -> None:
-        waiter, self._drain_waiter = self._drain_waiter, None
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
 
@@ -527,7 +461,8 @@ class HttpConnection(asyncio.Protocol):
         return not self._is_busy and not self._queue and self._reading in (Reading.IDLE, Reading.DISCARD)
 
     def stop_when_idle(self) -> None:
-        """The server is stopping: end now if idle, else after the answers under way."""
+        """The server is stopping: end now if idle or sending a stream, else after the answers under way."""
+        self._writer.cut_stream()
         self._wake()
 
     def abort(self) -> None:
@@ -538,13 +473,9 @@ class HttpConnection(asyncio.Protocol):
     def check_time(self, now: float) -> None:
         """End what takes too long; called by the server from time to time."""
         slow = self._limits.slow_client_seconds
-        if self._is_write_paused:
-            left = self._transport.get_write_buffer_size()
-            if left < self._write_left_bytes:
-                self._progress_at = now
-            elif now - self._progress_at > slow:
+        if self._writer.is_paused(now):
+            if self._writer.stalled_seconds(now) > slow:
                 self._transport.abort()
-            self._write_left_bytes = left
         elif self._reading is Reading.DISCARD:
             if not self._is_busy and not self._queue and now - self._since > min(slow, _DISCARD_SECONDS):
                 self._transport.abort()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from email.utils import formatdate
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs
 
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
 # Bodies of our own operations and of requests that mean nothing here.
 _SMALL = BodyPlan(262_144, 262_144)
+# strftime's names follow the locale; HTTP's do not.
+_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _OURS = frozenset({"", "lambda", "lambent"})
 
 
@@ -162,5 +165,7 @@ class ApiDoor:
         second = self._clock.time_ms() // 1000
         if second != self._second:
             self._second = second
-            self._date = formatdate(second, usegmt=True)
+            moment = datetime.fromtimestamp(second, UTC)
+            day, month = _DAYS[moment.weekday()], _MONTHS[moment.month - 1]
+            self._date = f"{day}, {moment.day:02} {month} {moment:%Y %H:%M:%S} GMT"
         return self._date

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING
-from xml.sax.saxutils import escape
 
 from lambent.api.messages import HttpResponse
 from lambent.model.errors import LambdaError, NotImplementedHereError
@@ -69,6 +68,7 @@ class ErrorAnswers:
             # The JSON protocols name the error in the body, not in a header.
             document = json.dumps({"__type": code, "message": message})
             return HttpResponse(501, (("Content-Type", "application/x-amz-json-1.1"), headers), document.encode())
-        error = f"<Error><Code>{escape(code)}</Code><Message>{escape(message)}</Message></Error>"
+        text = message.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+        error = f"<Error><Code>{code}</Code><Message>{text}</Message></Error>"
         body = error if service == "s3" else f"<ErrorResponse>{error}</ErrorResponse>"
         return HttpResponse(501, (("Content-Type", "text/xml"), headers), body.encode())

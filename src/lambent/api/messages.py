@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
     from pathlib import Path
 
-    from lambent.api.spool import IncomingBody, SpooledBody
+    from lambent.api.transport.spool import IncomingBody, SpooledBody
 
 Headers = tuple[tuple[str, str], ...]
 
@@ -19,7 +19,10 @@ _REASONS = {status.value: status.phrase for status in HTTPStatus}
 
 @dataclass(frozen=True, slots=True)
 class HttpLimits:
-    """Bounds of one connection. Times in seconds."""
+    """Bounds of one connection, and of all together: how many, and the memory that their bodies take.
+
+    Times in seconds.
+    """
 
     request_line_bytes_max: int = 8_192
     header_count_max: int = 100
@@ -27,6 +30,7 @@ class HttpLimits:
     slow_client_seconds: float = 30.0
     idle_seconds: float = 300.0
     pipelined_max: int = 16
+    body_memory_bytes_max: int = 1_073_741_824
     connections_max: int = 10_000
 
 

@@ -32,6 +32,7 @@ class ApiServer:
         self.limits = limits or HttpLimits()
         self.is_stopping = False
         self.loop: asyncio.AbstractEventLoop
+        self._held_bytes = 0
         self._connections: set[HttpConnection] = set()
         self._listeners: dict[object, asyncio.Server] = {}
         self.header_names: dict[bytes, str] = {}
@@ -109,6 +110,11 @@ class ApiServer:
         """How many connections are open."""
         return len(self._connections)
 
+    @property
+    def held_bytes(self) -> int:
+        """Memory that bodies take, of requests under way."""
+        return self._held_bytes
+
     # --- what a connection needs: ConnectionHost
 
     def opened(self, connection: HttpConnection) -> bool:
@@ -124,6 +130,16 @@ class ApiServer:
         self._connections.discard(connection)
         if not self._connections:
             self._emptied.set()
+
+    def hold(self, size_bytes: int) -> bool:
+        """Count memory taken by a body; False when that is too much for all connections together."""
+        self._held_bytes += size_bytes
+        return self._held_bytes <= self.limits.body_memory_bytes_max
+
+    def release(self, size_bytes: int) -> None:
+        """Count memory given back."""
+        self._held_bytes -= size_bytes
+        assert self._held_bytes >= 0
 
     def header_name(self, name: bytes) -> str:
         """Return a header name in lower case; the few that clients send are kept."""

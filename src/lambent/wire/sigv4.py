@@ -12,7 +12,6 @@ import hmac
 import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote, unquote
 
@@ -343,6 +342,9 @@ def _incomplete(message: str) -> SignatureError:
 def _from_http_date(value: str | None) -> str:
     if value is None:
         raise _incomplete("Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header.")
+    # Clients that sign an HTTP date are rare, and the module that reads one is large.
+    from email.utils import parsedate_to_datetime
+
     try:
         return _stamp(int(parsedate_to_datetime(value).timestamp()))
     except (ValueError, OverflowError):

@@ -167,6 +167,14 @@ def test_no_text_breaks_the_reader(authorization: str, query: str) -> None:
             AuthorizationReader().read(request)
 
 
+def test_the_date_header_will_do() -> None:
+    scope = "Credential=a/20260101/r/s/aws4_request, SignedHeaders=date;host, Signature=0"
+    headers = {"authorization": f"AWS4-HMAC-SHA256 {scope}", "date": "Thu, 01 Jan 2026 12:00:00 GMT"}
+    assert read(SignedRequest("GET", "/", "", headers)).time == "20260101T120000Z"
+    headers["date"] = "20260101T120000Z"
+    assert read(SignedRequest("GET", "/", "", headers)).time == "20260101T120000Z"
+
+
 def test_no_signature() -> None:
     assert AuthorizationReader().read(SignedRequest("GET", "/", "", {"host": "h"})) is None
 

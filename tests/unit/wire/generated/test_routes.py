@@ -15,7 +15,7 @@ from lambent.model import quotas
 from lambent.wire import validation
 from lambent.wire.api_description import ApiDescription
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 
 
 @pytest.mark.slow
