@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 
 _READ_BYTES = 65_536
 _READS_PER_TURN = 16
+# A record of a runtime client: "[ERROR] …", "[INFO]\t…" or "2026-01-31T23:59:59.123Z\t…".
+_RECORD = re.compile(rb"^(?:\[[A-Z]+\][ \t]|\d{4}-\d\d-\d\dT[\d:.]+Z\t)[^\n]*", re.MULTILINE)
+_LINE_END_INSIDE = re.compile(rb"\r(?!\n|$)")
 _SYSTEM_LEVELS = {"DEBUG": 0, "INFO": 1, "WARN": 2}
 
 
@@ -113,7 +117,7 @@ class LogWriter:
         self._left_bytes -= len(data)
         end = data.rfind(b"\n") + 1
         if end:
-            self._emit(self._partial + data[:end])
+            self._emit(_unfolded(self._partial + data[:end]))
             self._partial = data[end:]
         else:
             self._partial += data
@@ -123,7 +127,7 @@ class LogWriter:
     def _flush_partial(self) -> None:
         if self._partial:
             partial, self._partial = self._partial, b""
-            self._emit(partial + b"\n")
+            self._emit(_unfolded(partial) + b"\n")
 
     def _emit(self, lines: bytes) -> None:
         self._sink.emit(LogLines(self._reference, self._clock.time_ms(), lines))
@@ -131,3 +135,11 @@ class LogWriter:
             self._tail += lines
             if len(self._tail) > 65_536:
                 del self._tail[:-4_096]
+
+
+def _unfolded(lines: bytes) -> bytes:
+    # Runtime clients, AWS's own too, write a record of several lines as one line with carriage returns inside; what
+    # AWS keeps has real line ends. Other programs' carriage returns (progress bars) stay.
+    if b"\r" not in lines:
+        return lines
+    return _RECORD.sub(lambda record: _LINE_END_INSIDE.sub(b"\n", record[0]), lines)

@@ -118,3 +118,12 @@ def test_system_levels_of_json(level: str, is_written: bool) -> None:
         }
     else:
         assert lines.text == b""
+
+
+def test_a_record_of_several_lines_has_real_line_ends() -> None:
+    lines = Lines()
+    log = writer(lines)
+    drained(log, b"[ERROR] ValueError: no\rTraceback (most recent call last):\r  File x\n", b"50%\r100%\nwindows\r\n")
+    assert lines.text == (
+        b"[ERROR] ValueError: no\nTraceback (most recent call last):\n  File x\n50%\r100%\nwindows\r\n"
+    )
