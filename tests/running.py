@@ -34,7 +34,10 @@ _ACCOUNT = "000000000000"
 
 
 class LambentServer:
-    """One running server. `settings` are `--set` flags; `data_dir` is made (and removed) when none is given."""
+    """One running server. `settings` are `--set` flags; `data_dir` is made (and removed) when none is given.
+
+    `executable` is the command to start, the one beside the tests' interpreter unless a test brings another.
+    """
 
     def __init__(
         self, settings: Mapping[str, str] | None = None, data_dir: Path | None = None, arguments: Iterable[str] = ()
@@ -45,6 +48,7 @@ class LambentServer:
         self.port = free_port()
         self.scheme = "http"
         self._arguments = tuple(arguments)
+        self.executable = _EXECUTABLE
         self._output = self.data_dir.parent / f"{self.data_dir.name}.output"
         self._is_unswept = False
         self.process: subprocess.Popen[bytes] | None = None
@@ -53,12 +57,12 @@ class LambentServer:
         """Start the process and return when /_lambent/health says 200."""
         assert self.process is None
         flags = {"server.port": str(self.port), "data_dir": str(self.data_dir), **self.settings}
-        command = [str(_EXECUTABLE), "serve", *self._arguments]
+        command = [str(self.executable), "serve", *self._arguments]
         for name, value in flags.items():
             command += ["--set", f"{name}={value}"]
         with self._output.open("ab") as output:
             self.process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=clean_environment()
+                command, cwd="/", stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=clean_environment()
             )
         self._wait_healthy()
         return self

@@ -60,6 +60,16 @@ def test_every_setting_quota_and_error_is_documented() -> None:
     assert [name for name in names if f"`{name}`" not in kinds] == []
 
 
+def test_every_setting_has_an_effect(source_tree: SourceTree) -> None:
+    others = "\n".join(file.text for file in source_tree.files if file.room != "settings" and not file.is_generated)
+    idle = []
+    for row in table():
+        section, _, name = row.name.rpartition(".")
+        pattern = rf"\b{section}\.{name}\b|\bsettings\.{name}\b"
+        idle += [] if re.search(pattern, others) else [row.name]
+    assert idle == []
+
+
 def _commands(top: argparse.ArgumentParser, words: str) -> Iterator[tuple[str, list[str]]]:
     options = []
     for action in top._actions:
