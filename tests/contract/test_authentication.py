@@ -129,6 +129,16 @@ def test_a_changed_large_body(door: Door) -> None:
     assert refused.value.response["Error"]["Code"] == "InvalidSignatureException"
 
 
+@pytest.mark.parametrize("path", ["/2015-03-31/functions", "/2015-03-31/functions/f/invocations"])
+@pytest.mark.parametrize("framing", ["Content-Length: 60000000", "Transfer-Encoding: chunked"])
+def test_a_stranger_s_large_body_is_not_taken(door: Door, path: str, framing: str) -> None:
+    with door.connect() as connection:
+        connection.sendall(f"POST {path} HTTP/1.1\r\nHost: localhost\r\n{framing}\r\n\r\n1\r\n[\r\n".encode())
+        answer = connection.recv(65_536)
+    assert answer.startswith(b"HTTP/1.1 403 ")
+    assert b"MissingAuthenticationTokenException" in answer
+
+
 def send(door: Door, method: str, path: str, headers: dict[str, str] | None = None, body: bytes = b"") -> Any:
     request = AWSRequest(method=method, url=f"{door.url}{path}", data=body, headers=headers or {})
     return URLLib3Session(verify=False).send(request.prepare())

@@ -13,6 +13,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from lambent.api import HttpResponse, LocalRequest, LocalRoute
 from tests.contract.door import Door, options, read_all
@@ -135,6 +137,23 @@ def test_a_request_byte_by_byte(door: Door) -> None:
         assert read_all(connection).endswith(b'\r\n\r\n{"a": 1}')
 
 
+@settings(suppress_health_check=list(HealthCheck), max_examples=25, deadline=None)
+@given(cuts=st.lists(st.integers(1, 400), max_size=12))
+def test_where_packets_end_does_not_matter(door: Door, cuts: list[int]) -> None:
+    chunked = INVOKE + b"Transfer-Encoding: chunked\r\n\r\n2\r\n[1\r\n1\r\n]\r\n0\r\n\r\n"
+    wanted = request(b"[0]") + chunked + request(b"[2]", b"Connection: close")
+    received = b""
+    with door.connect() as connection:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        start = 0
+        for cut in cuts:
+            connection.sendall(wanted[start : start + cut])
+            start += cut
+        connection.sendall(wanted[start:])
+        received = read_all(connection)
+    assert [part.rpartition(b"\r\n\r\n")[2] for part in received.split(b"HTTP/1.1 ")[1:]] == [b"[0]", b"[1]", b"[2]"]
+
+
 def test_chunked_with_extensions_and_trailers(door: Door) -> None:
     head = INVOKE + b"Transfer-Encoding: Chunked\r\nConnection: close\r\n\r\n"
     answer = door.exchange(head + b'4;name=value\r\n{"a"\r\n04\r\n: 1}\r\n0\r\nX-Trailer: 1\r\n\r\n')
@@ -163,6 +182,24 @@ def test_a_body_too_large_is_refused_before_it_is_sent(door: Door) -> None:
         answer = connection.recv(65_536)
         assert statuses(answer) == [413]
         assert b"Connection: close" in answer
+
+
+def test_a_chunked_body_that_grows_too_large(door: Door) -> None:
+    for path, text in (
+        (b"/2015-03-31/functions/f/invocations", b"Request must be smaller than 6291456 bytes for the InvokeFunction"),
+        (b"/2015-03-31/functions", b"Request must be smaller than 70167211 bytes for the CreateFunction operation"),
+        (b"/2017-03-31/tags/x", b"Request must be smaller than 6291456 bytes for the TagResource operation"),
+        (b"/nowhere", b"Request must be smaller than 262144 bytes"),
+    ):
+        with door.connect() as connection:
+            connection.sendall(b"POST " + path + b" HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\n\r\n")
+            part = b"100000\r\n" + b" " * 1_048_576 + b"\r\n"
+            for _ in range(68):
+                connection.sendall(part)
+            connection.sendall(b"0\r\n\r\n")
+            answer = connection.recv(65_536)
+        assert statuses(answer) == [413]
+        assert text in answer
 
 
 def test_a_stream_is_chunked(door: Door) -> None:

@@ -220,6 +220,12 @@ def test_bodies_that_cannot_be_read(door: Door, body: bytes) -> None:
     assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == 400
 
 
+def test_the_control_plane_judges_runtimes(door: Door) -> None:
+    # Recorded: the answer is InvalidParameterValueException with a text of its own, not ValidationException.
+    door.client().create_function(FunctionName="f", Role=ROLE, Code={"ZipFile": b""}, Runtime="PYTHON3.9")
+    assert door.control_plane.calls[-1][1].runtime == "PYTHON3.9"
+
+
 def test_an_unknown_operation(door: Door) -> None:
     client = door.client()
 

@@ -74,21 +74,39 @@ class Authenticator:
         signed = sigv4.SignedRequest(request.method, path, query, request.headers)
         if self._options.mode is AuthenticationMode.ACCEPT:
             return self._believe(signed)
+        return self._verify(signed, self._read(signed), request)
+
+    def screen(self, request: HttpRequest) -> None:
+        """Refuse a request whose head alone shows that `identify` will; for bodies too large to take from anybody.
+
+        Raises:
+            sigv4.SignatureError: in mode verify, with AWS's codes (403).
+        """
+        if self._options.mode is AuthenticationMode.VERIFY:
+            path, _, query = request.target.partition("?")
+            signed = sigv4.SignedRequest(request.method, path, query, request.headers)
+            self._credentials(self._read(signed))
+
+    def _read(self, signed: sigv4.SignedRequest) -> sigv4.Authorization:
         authorization = self._reader.read(signed)
         if authorization is None:
             raise sigv4.SignatureError("MissingAuthenticationTokenException", "Missing Authentication Token")
-        return self._verify(signed, authorization, request)
+        return authorization
 
-    def _verify(
-        self, signed: sigv4.SignedRequest, authorization: sigv4.Authorization, request: HttpRequest
-    ) -> Identity:
-        scope = authorization.scope
-        credentials = self._find(scope.access_key_id, authorization.security_token)
+    def _credentials(self, authorization: sigv4.Authorization) -> Credentials:
+        credentials = self._find(authorization.scope.access_key_id, authorization.security_token)
         if credentials is None:
             raise sigv4.SignatureError(
                 "UnrecognizedClientException", "The security token included in the request is invalid."
             )
         sigv4.check_time(authorization, self._clock.time_ms(), self._options.clock_skew_seconds)
+        return credentials
+
+    def _verify(
+        self, signed: sigv4.SignedRequest, authorization: sigv4.Authorization, request: HttpRequest
+    ) -> Identity:
+        scope = authorization.scope
+        credentials = self._credentials(authorization)
         body_sha256 = request.spooled.sha256 if request.spooled else hashlib.sha256(request.body).hexdigest()
         sigv4.verify(signed, authorization, body_sha256, credentials.secret_access_key, self._keys)
         principal = credentials.principal_arn or _root(credentials.account_id)

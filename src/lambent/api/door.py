@@ -12,8 +12,9 @@ from lambent.api.invoke import is_invoke
 from lambent.api.local_routes import PREFIX as LOCAL_PREFIX
 from lambent.api.local_routes import LocalRequest
 from lambent.api.messages import BodyPlan, HttpResponse
-from lambent.model.errors import RequestEntityTooLargeError
+from lambent.model.errors import LambdaError, RequestEntityTooLargeError
 from lambent.wire.rest_json import RequestError
+from lambent.wire.sigv4 import SignatureError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,11 +27,13 @@ if TYPE_CHECKING:
     from lambent.api.local_routes import LocalRoutes
     from lambent.api.messages import HttpRequest
     from lambent.clock import Clock
-    from lambent.model.errors import LambdaError
     from lambent.wire.api_description import ApiDescription
 
 # Bodies of our own operations and of requests that mean nothing here.
 _SMALL = BodyPlan(262_144, 262_144)
+# Nothing large is taken from somebody unknown: bodies of more than five digits of bytes, or of unsaid length.
+_SMALL_DIGITS = 5
+_NOTHING = BodyPlan(0, 0)
 # strftime's names follow the locale; HTTP's do not.
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -63,6 +66,9 @@ class ApiDoor:
     def plan_body(self, request: HttpRequest) -> BodyPlan:
         """Say how the body of a request whose head has arrived shall be taken."""
         parts = self._parts
+        length = request.headers.get("content-length")
+        if (length is None or len(length) > _SMALL_DIGITS) and self._is_stranger(request):
+            return _NOTHING
         if is_invoke(request.method, request.target):
             return parts.invoke.plan
         matched = parts.description.match(request.method, request.target)
@@ -97,6 +103,7 @@ class ApiDoor:
             return await self._answer_local(request, request_id)
         if request.is_oversize:
             # What was not kept cannot be verified; nothing is done for such a request but to say so.
+            parts.authenticator.screen(request)
             raise self._too_large(request)
         preflight = parts.entrance.preflight(request)
         if preflight is not None:
@@ -140,6 +147,13 @@ class ApiDoor:
                 caller=caller,
             )
         )
+
+    def _is_stranger(self, request: HttpRequest) -> bool:
+        try:
+            self._parts.authenticator.screen(request)
+        except (LambdaError, SignatureError):
+            return True
+        return False
 
     def _too_large(self, request: HttpRequest) -> LambdaError:
         parts = self._parts
