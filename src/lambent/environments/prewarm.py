@@ -20,6 +20,8 @@ _log = logging.getLogger(__name__)
 # A kind nobody asked for in this time keeps no sandboxes (execution-environment.md, section 3).
 _UNUSED_NS_MAX = 30 * 60 * 1_000_000_000
 _FAILURES_PAUSE_SECONDS = 1.0
+# Making the next sandbox costs CPU and the supervisor's time that the cold start which took the last one needs now.
+_AFTER_TAKE_NS = 15_000_000
 
 
 class PrewarmedSandboxes:
@@ -36,6 +38,7 @@ class PrewarmedSandboxes:
         self._asked_ns: dict[SandboxKind, int] = {}
         self._changed = asyncio.Event()
         self._is_closed = False
+        self._taken_ns = 0
 
     def want(self, kind: SandboxKind) -> None:
         """Say that sandboxes of this kind will be needed; they are made in the background."""
@@ -46,6 +49,7 @@ class PrewarmedSandboxes:
         """Return a waiting sandbox, or make one. Raises SandboxError."""
         self.want(kind)
         waiting = self._waiting.get(kind)
+        self._taken_ns = self._clock.monotonic_ns()
         if waiting:
             return waiting.popleft()
         return await self._driver.create(kind)
@@ -65,6 +69,10 @@ class PrewarmedSandboxes:
             kind = self._most_needed()
             if kind is None:
                 await self._changed.wait()
+                continue
+            rest_ns = self._taken_ns + _AFTER_TAKE_NS - self._clock.monotonic_ns()
+            if rest_ns > 0 and self._waiting.get(kind):
+                await asyncio.sleep(rest_ns / 1e9)
                 continue
             try:
                 sandbox = await self._driver.create(kind)
