@@ -222,8 +222,9 @@ class Application:
                 await self._stop.wait()
                 self.is_ready = False
             await self.server.stop(settings.drain_seconds if self._refusal is None else 0)
-            await serving
+            # Environments first: an invocation that outlived the drain ends with its environment.
             await self.pool.close()
+            await serving
             for task in reversed(background):
                 task.cancel()
         if self._refusal is not None:

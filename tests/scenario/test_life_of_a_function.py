@@ -44,7 +44,7 @@ def test_create_invoke_reuse_update_delete(lambda_client: Any) -> None:
     with pytest.raises(lambda_client.exceptions.ResourceNotFoundException) as missing:
         lambda_client.invoke(FunctionName="life")
     assert missing.value.response["Error"]["Message"] == (
-        "Function not found: arn:aws:lambda:us-east-1:000000000000:function:life"
+        "Function not found: arn:aws:lambda:us-east-1:000000000000:function:life:$LATEST"
     )
 
 

@@ -39,7 +39,7 @@ class Catalog:
         versions = self._versions.get((function.account_id, function.region, function.name))
         version = versions.get(function.qualifier or LATEST) if versions is not None else None
         if version is None:
-            raise ResourceNotFoundError(f"Function not found: {function}")
+            raise ResourceNotFoundError(f"Function not found: {function.qualified(function.qualifier or LATEST)}")
         return version
 
     def function_count(self) -> int:

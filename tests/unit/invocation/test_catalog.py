@@ -35,7 +35,7 @@ def test_put_resolve_remove() -> None:
     catalog.remove(VERSION.arn, "$LATEST")
     with pytest.raises(ResourceNotFoundError) as missing:
         catalog.resolve(VERSION.arn)
-    assert missing.value.message == "Function not found: arn:aws:lambda:us-east-1:000000000000:function:f"
+    assert missing.value.message == "Function not found: arn:aws:lambda:us-east-1:000000000000:function:f:$LATEST"
 
 
 @pytest.mark.parametrize(
