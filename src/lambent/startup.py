@@ -87,6 +87,7 @@ def prepare_process(settings: Settings) -> PreparedProcess:
         SdkDirectories.below(sdk_root()) if settings.runtimes.sdk else SdkDirectories.below(data_directory / "no-sdk")
     )
     readable = _readable(interpreters, sdks)
+    memory_mib_max = settings.host.memory_mib_max or int(_available_mib() * _MEMORY_SHARE)
     launcher = None
     if settings.isolation.level != IsolationLevel.L0 and sys.platform == "linux":
         launcher = start_launcher(
@@ -96,9 +97,9 @@ def prepare_process(settings: Settings) -> PreparedProcess:
                 uid_base=settings.sandbox.uid_base,
                 egress=settings.network.egress,
                 host_ports=settings.network.host_ports,
+                memory_mib_max=memory_mib_max,
             )
         )
-    memory_mib_max = settings.host.memory_mib_max or int(_available_mib() * _MEMORY_SHARE)
     drop_rights(uid, reachable=[data_directory, *(Path(path) for path in readable)])
     return PreparedProcess(settings, data_directory, lock, interpreters, sdks, launcher, memory_mib_max)
 

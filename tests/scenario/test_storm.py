@@ -39,6 +39,16 @@ def below(pid: int) -> list[int]:
     return found
 
 
+def all_sandboxes(data_dir: Path) -> list[Path]:
+    """Return the files that hold the highest memory use of all sandboxes together; none without a memory cgroup."""
+    installation = f"lambent-{(data_dir / 'launcher' / 'installation-id').read_text().strip()}"
+    root = Path("/sys/fs/cgroup")
+    return [
+        root / "memory" / installation / "memory.max_usage_in_bytes",
+        root / installation / "memory.peak",
+    ]
+
+
 def test_random_kills(lambent_server_factory: ServerFactory) -> None:
     server = lambent_server_factory({"quotas.concurrent_executions": "1000"})
     client = server.client()
@@ -100,6 +110,8 @@ def test_parallel_memory_bombs(lambent_server_factory: ServerFactory) -> None:
         answers = list(threads.map(explode, range(24)))
     assert len(answers) == 24
     assert set(answers) <= {"Unhandled", "TooManyRequestsException", "ServiceException"}
+    peaks = [int(file.read_text()) for file in all_sandboxes(server.data_dir) if file.exists()]
+    assert all(peak <= 1024 * 1024 * 1024 for peak in peaks), "the host's bound holds over all of them"
     deadline = time.monotonic() + 20
     while True:
         try:

@@ -15,7 +15,8 @@ from pathlib import Path
 class LauncherOptions:
     """What root decides once. `readable` are absolute directories that sandboxes may show beside /usr (interpreter
     roots, runtime clients, SDKs): the daemon can ask for nothing else. Environment n has host ids `uid_base` + n.
-    `egress` and `host_ports` are the settings network.egress and network.host_ports.
+    `egress` and `host_ports` are the settings network.egress and network.host_ports. `memory_mib_max` bounds all
+    sandboxes together (0: no bound), where there is a memory cgroup.
     """
 
     data_directory: Path
@@ -23,6 +24,7 @@ class LauncherOptions:
     uid_base: int = 2_000_000
     egress: str = "open"
     host_ports: tuple[int, ...] = ()
+    memory_mib_max: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,7 @@ def start_launcher(options: LauncherOptions) -> Launcher:
             "uid_base": options.uid_base,
             "egress": options.egress,
             "host_ports": list(options.host_ports),
+            "memory_mib_max": options.memory_mib_max,
             "is_rootless": os.geteuid() != 0,
         }
     )

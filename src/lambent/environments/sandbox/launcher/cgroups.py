@@ -122,6 +122,17 @@ class Cgroups:
             files["memory_stat"] = _open(cgroup.path("memory", "memory.stat"), os.O_RDONLY)
         return files
 
+    def limit_all_memory(self, memory_mib: int) -> None:
+        """Bound all sandboxes together, so that many at once cannot take the host's memory; 0: no bound."""
+        memory = self.by_controller.get("memory")
+        if memory is None or not memory_mib:
+            return
+        file = "memory.max" if memory.is_v2 else "memory.limit_in_bytes"
+        try:
+            _write(f"{memory.directory}/{file}", str(memory_mib << 20))
+        except OSError as error:
+            self.missing["memory of all together"] = f"{memory.directory}/{file}: {error.strerror}"
+
     def limit_memory(self, cgroup: SandboxCgroup, memory_mib: int) -> None:
         """Set the hard limit, swap included."""
         memory = self.by_controller.get("memory")

@@ -58,6 +58,7 @@ class SupervisorOptions:
     readable: tuple[str, ...]
     egress: str
     host_ports: tuple[int, ...]
+    memory_mib_max: int
     is_rootless: bool
 
 
@@ -153,6 +154,7 @@ class Supervisor:
         else:
             self._cgroups.set_up()
             self._cgroups.sweep()
+            self._cgroups.limit_all_memory(self._options.memory_mib_max)
             self._images.sweep()
             self._missing |= {f"cgroup {name}": reason for name, reason in self._cgroups.missing.items()}
             self._starter.is_memory_limited = "cgroup memory" not in self._missing
