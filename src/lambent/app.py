@@ -167,7 +167,8 @@ class Application:
         if not settings.s3.endpoint:
             return None
         # An access key of twelve digits names its account at every service of a development installation.
-        credentials = SigningCredentials(settings.account.default_id, "lambent")
+        access_key_id = settings.s3.access_key_id or settings.account.default_id
+        credentials = SigningCredentials(access_key_id, settings.s3.secret_access_key or "lambent")
         spool = str(self.process.data_directory / "spool")
         place = S3Place(settings.s3.endpoint, settings.account.region, spool, credentials)
         return S3Packages(place, self.clock).download

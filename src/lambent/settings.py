@@ -271,6 +271,10 @@ class S3Settings:
         "", "S3 endpoint to read packages from; empty refuses such packages.", "URL",
         Bounds(check=_check_url, text="an http or https URL"),
     )  # fmt: skip
+    access_key_id: str = _setting(
+        "", "Access key for s3.endpoint; empty: account.default_id, as development stacks take."
+    )
+    secret_access_key: str = _setting("", "Its secret; better in LAMBENT_S3_SECRET_ACCESS_KEY than in a file.")
 
 
 @dataclass(frozen=True, slots=True)
