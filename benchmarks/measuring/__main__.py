@@ -47,7 +47,8 @@ def main() -> int:
         outcome = report.Outcome(machine.facts(), machine.load())
         for name in groups:
             print(f"… {name}", file=sys.stderr, flush=True)
-            outcome.add(name, _measure(name, context))
+            load_before = machine.load()["load_1m"]
+            outcome.add(name, _measure(name, context), load_before)
         outcome.end = machine.load()
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -24,10 +24,12 @@ class Outcome:
     start: dict[str, float]
     end: dict[str, float] = field(default_factory=dict)
     groups: dict[str, list[Row]] = field(default_factory=dict)
+    loads: dict[str, float] = field(default_factory=dict)
 
-    def add(self, name: str, rows: list[Row]) -> None:
-        """Keep a group's rows."""
+    def add(self, name: str, rows: list[Row], load_before: float) -> None:
+        """Keep a group's rows and the load average of the minute before them."""
         self.groups[name] = rows
+        self.loads[name] = load_before
 
     def rows(self) -> list[Row]:
         """Return all rows."""
@@ -45,7 +47,19 @@ class Outcome:
 
     def text(self) -> str:
         """Return all tables in Markdown."""
-        parts = [self.machine_line(), "", *_table(self.rows()), "", *self._ratios(), "", *_cpu_table(self.rows())]
+        loads = ", ".join(f"{name} {load:.1f}" for name, load in self.loads.items())
+        quiet = "Load average before each group (what ran before it included): " + loads + "."
+        parts = [
+            self.machine_line(),
+            "",
+            quiet,
+            "",
+            *_table(self.rows()),
+            "",
+            *self._ratios(),
+            "",
+            *_cpu_table(self.rows()),
+        ]
         notes = [f"- {row.what}: {row.note}" for row in self.rows() if row.note]
         return "\n".join([*parts, "", *(["Notes:", "", *notes] if notes else [])])
 
@@ -56,7 +70,13 @@ class Outcome:
         groups = {
             name: [asdict(row) | {"verdict": row.verdict()} for row in rows] for name, rows in self.groups.items()
         }
-        content = {"machine": self.facts, "load_start": self.start, "load_end": self.end, "groups": groups}
+        content = {
+            "machine": self.facts,
+            "load_start": self.start,
+            "load_end": self.end,
+            "load_before_group": self.loads,
+            "groups": groups,
+        }
         file.write_text(json.dumps(content, indent=1) + "\n")
         return file
 
@@ -84,8 +104,8 @@ class Outcome:
                 for key, row in found.items()
                 if key.startswith("peer ") and key.endswith(clients) and "cold" not in key
             ]
-            # moto answers without running anything: it is listed, and is no peer of one that does.
-            real = [row for row in peers if "canned" not in row.key]
+            # A canned answer, or the answer to another call, is listed but is no peer.
+            real = [row for row in peers if "canned" not in row.key and not row.note]
             if ours not in found or not real:
                 continue
             best = (max if found[ours].is_high_good else min)(real, key=lambda row: row.value or 0.0)
