@@ -7,7 +7,6 @@ import contextlib
 import json
 import logging
 import os
-import ssl
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -212,8 +211,7 @@ class Application:
             background = [services.create_task(run()) for run in loops]
             serving = services.create_task(self.server.run())
             try:
-                tls = _tls_context(settings.tls_cert, settings.tls_key)
-                self.address = await self.server.listen(settings.host, settings.port, tls)
+                self.address = await self.server.listen(settings.host, settings.port, self.process.tls)
             except OSError as error:
                 self._refusal = f"Cannot listen on {settings.host}:{settings.port}: {error.strerror or error}"
             else:
@@ -222,6 +220,7 @@ class Application:
                     on_ready()
                 await self._stop.wait()
                 self.is_ready = False
+            self.recorder.end_followers()
             await self.server.stop(settings.drain_seconds if self._refusal is None else 0)
             # Environments first: an invocation that outlived the drain ends with its environment.
             await self.pool.close()
@@ -368,12 +367,3 @@ def _route(
         return HttpResponse(answer.status, tuple(answer.headers.items()), answer.body)
 
     return respond
-
-
-def _tls_context(certificate: str, key: str) -> ssl.SSLContext | None:
-    if not certificate:
-        return None
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.load_cert_chain(certificate, key)
-    return context

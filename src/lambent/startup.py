@@ -7,6 +7,7 @@ import contextlib
 import os
 import platform
 import resource
+import ssl
 import sys
 import tempfile
 from dataclasses import dataclass
@@ -60,6 +61,7 @@ class PreparedProcess:
     sdks: SdkDirectories
     launcher: Launcher | None
     memory_mib_max: int
+    tls: ssl.SSLContext | None = None
 
 
 def prepare_process(settings: Settings) -> PreparedProcess:
@@ -68,7 +70,7 @@ def prepare_process(settings: Settings) -> PreparedProcess:
     Blocks; to be called once, before any thread or event loop.
 
     Raises:
-        StartError: another daemon holds the data directory.
+        StartError: another daemon holds the data directory, or certificate and key are not usable.
         OSError: the directory, the launcher or the rights cannot be had.
     """
     os.umask(0o022)
@@ -88,6 +90,7 @@ def prepare_process(settings: Settings) -> PreparedProcess:
     )
     readable = _readable(interpreters, sdks)
     memory_mib_max = settings.host.memory_mib_max or int(_available_mib() * _MEMORY_SHARE)
+    tls = _tls_context(settings.server.tls_cert, settings.server.tls_key)
     launcher = None
     if settings.isolation.level != IsolationLevel.L0 and sys.platform == "linux":
         launcher = start_launcher(
@@ -101,7 +104,7 @@ def prepare_process(settings: Settings) -> PreparedProcess:
             )
         )
     drop_rights(uid, reachable=[data_directory, *(Path(path) for path in readable)])
-    return PreparedProcess(settings, data_directory, lock, interpreters, sdks, launcher, memory_mib_max)
+    return PreparedProcess(settings, data_directory, lock, interpreters, sdks, launcher, memory_mib_max, tls)
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,6 +263,21 @@ def _give(entry: Path, uid: int) -> None:
 def _readable(interpreters: tuple[Interpreter, ...], sdks: SdkDirectories) -> tuple[str, ...]:
     roots = {root for interpreter in interpreters for root in interpreter.roots}
     return tuple(sorted({*roots, CatalogueOptions().client_root, *sdks.python.values(), *sdks.nodejs.values()}))
+
+
+def _tls_context(certificate: str, key: str) -> ssl.SSLContext | None:
+    # Here and not at listening: the key is usually root's alone.
+    if not certificate:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        context.load_cert_chain(certificate, key or None)
+    except (OSError, ssl.SSLError) as error:
+        raise StartError(
+            f"The certificate {certificate} with key {key or certificate} is not usable: {error}"
+        ) from error
+    return context
 
 
 def _raise_descriptor_limit() -> None:

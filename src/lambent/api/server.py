@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 _SWEEP_SECONDS_MAX = 1.0
 _HEADER_NAMES_MAX = 1_024
 _BACKLOG = 4_096
+_TLS_GOODBYE_SECONDS = 2.0
 
 
 class ApiServer:
@@ -64,6 +65,8 @@ class ApiServer:
             port,
             ssl=tls,
             ssl_handshake_timeout=None if tls is None else self.limits.slow_client_seconds,
+            # A client that does not answer our goodbye shall not hold up the stop.
+            ssl_shutdown_timeout=None if tls is None else _TLS_GOODBYE_SECONDS,
             backlog=_BACKLOG,
         )
         listener = server.sockets[0]
