@@ -47,6 +47,8 @@ _log = logging.getLogger(__name__)
 
 _LEVELS = tuple(IsolationLevel)
 _WORKERS = 2
+# The next upload pays half a second for a new process; an idle server keeps none of their memory.
+_WORKERS_IDLE_SECONDS = 120.0
 
 
 class Application:
@@ -207,6 +209,7 @@ class Application:
                 self.control_plane.run,
                 self._feed_catalog,
                 self._learn_packages,
+                self._end_idle_workers,
             )
             background = [services.create_task(run()) for run in loops]
             serving = services.create_task(self.server.run())
@@ -290,6 +293,12 @@ class Application:
             version = await self._unlearned.get()
             await asyncio.to_thread(self.packages.learn, version)
             self.factory.unavailable_reason(version)
+
+    async def _end_idle_workers(self) -> None:
+        seen = -1
+        while True:
+            await asyncio.sleep(_WORKERS_IDLE_SECONDS)
+            seen = await asyncio.to_thread(self.workers.end_idle, seen)
 
     async def _prepare(self, version: FunctionVersion) -> str | None:
         await asyncio.to_thread(self.packages.learn, version)

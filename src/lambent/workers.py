@@ -19,7 +19,9 @@ T = TypeVar("T")
 
 
 class Workers(Executor):
-    """A pool of processes that is made anew when one of them was killed. Scope: node. After a crash: they end too.
+    """A pool of processes, there while it has work. Scope: node. After a crash of the daemon: they end too.
+
+    It is made at the first work, ended when idle (each process costs some 15 MiB), and made anew when one was killed.
 
     Work that a dead pool had taken fails with BrokenProcessPool; what is submitted afterwards runs.
     """
@@ -27,22 +29,46 @@ class Workers(Executor):
     def __init__(self, count: int) -> None:
         self._count = count
         self._lock = threading.Lock()
-        self._pool = self._new_pool()
+        self._pool: ProcessPoolExecutor | None = None
+        self._working = 0
+        self._submitted = 0
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Run `fn` in a process. See concurrent.futures.Executor."""
         with self._lock:
+            pool = self._pool = self._pool or self._new_pool()
             try:
-                return self._pool.submit(fn, *args, **kwargs)
+                future = pool.submit(fn, *args, **kwargs)
             except BrokenProcessPool:
-                self._pool.shutdown(wait=False, cancel_futures=True)
-                self._pool = self._new_pool()
-                return self._pool.submit(fn, *args, **kwargs)
+                pool.shutdown(wait=False, cancel_futures=True)
+                pool = self._pool = self._new_pool()
+                future = pool.submit(fn, *args, **kwargs)
+            self._working += 1
+            self._submitted += 1
+        future.add_done_callback(self._done)
+        return future
+
+    def end_idle(self, seen: int) -> int:
+        """End the processes if nothing was submitted since `seen`; return the count to pass next time. May block."""
+        with self._lock:
+            pool = None
+            if seen == self._submitted and not self._working:
+                pool, self._pool = self._pool, None
+            seen = self._submitted
+        if pool is not None:
+            pool.shutdown()
+        return seen
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """End the processes."""
         with self._lock:
-            self._pool.shutdown(wait, cancel_futures=cancel_futures)
+            pool, self._pool = self._pool, None
+        if pool is not None:
+            pool.shutdown(wait, cancel_futures=cancel_futures)
+
+    def _done(self, future: Future[T]) -> None:
+        with self._lock:
+            self._working -= 1
 
     def _new_pool(self) -> ProcessPoolExecutor:
         context = multiprocessing.get_context("spawn")

@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from lambent.model.platform_event import EnvironmentReference, TelemetrySink
 
 _MEMORY_SAMPLE_NS = 100_000_000
+_TAIL_SECONDS = 0.1
 
 
 class EndpointDoor(Protocol):
@@ -196,6 +197,9 @@ class ExecutionEnvironment:
             await self._close()
             raise
         duration_ms = (self._clock.monotonic_ns() - begun_ns) / 1e6
+        if invocation.wants_log_tail and self.state is EnvironmentState.SETTLING:
+            # What the runtime says after its answer belongs to this invocation's log, and a tail was asked for.
+            await self._session.wait_settled(_TAIL_SECONDS)
         self._read_log()
         if isinstance(outcome, Lost):
             self._end(outcome.reason)

@@ -111,6 +111,12 @@ class RuntimeSession:
             self._ready = asyncio.get_running_loop().create_future()
         return await self._ready
 
+    async def wait_settled(self, seconds_max: float) -> None:
+        """Return when the runtime that has answered asks for the next invocation, or fails, or time is over."""
+        if self._ready is None:
+            self._ready = asyncio.get_running_loop().create_future()
+        await asyncio.wait([self._ready], timeout=seconds_max)
+
     def restarted(self) -> None:
         """The runtime process was started again after a failure."""
         self.state = next_state(self.state, EnvironmentEvent.RESTARTED)

@@ -175,6 +175,13 @@ async def test_the_log_in_order_and_the_tail(node: Node) -> None:
     assert node.events.log().startswith("INIT_START Runtime Version: provided.v1\t")
 
 
+async def test_what_is_said_after_the_answer_is_in_the_tail(node: Node) -> None:
+    node.put()
+    result = await node.invoke(tail=True, do="say-after")
+    assert result.log_tail is not None
+    assert b"after the answer\nEND RequestId: req-1" in result.log_tail
+
+
 async def test_json_format(node: Node) -> None:
     version = node.put()
     node.put(version=replace(version, logging=LoggingConfig(LogFormat.JSON), configuration_id="json"))
