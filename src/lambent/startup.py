@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import platform
 import resource
 import ssl
 import sys
@@ -233,7 +232,7 @@ def sdk_root() -> Path:
 
 def architecture() -> str:
     """Return this machine's architecture by AWS's name."""
-    return "arm64" if platform.machine() in ("aarch64", "arm64") else "x86_64"
+    return "arm64" if os.uname().machine in ("aarch64", "arm64") else "x86_64"
 
 
 def _make_directories(data_directory: Path, uid: int) -> None:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
 import threading
-from concurrent.futures import Executor, Future
-from concurrent.futures.process import BrokenProcessPool, ProcessPoolExecutor
+from concurrent.futures import BrokenExecutor, Executor, Future
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from concurrent.futures.process import ProcessPoolExecutor
 
 
 P = ParamSpec("P")
@@ -39,7 +38,7 @@ class Workers(Executor):
             pool = self._pool = self._pool or self._new_pool()
             try:
                 future = pool.submit(fn, *args, **kwargs)
-            except BrokenProcessPool:
+            except BrokenExecutor:
                 pool.shutdown(wait=False, cancel_futures=True)
                 pool = self._pool = self._new_pool()
                 future = pool.submit(fn, *args, **kwargs)
@@ -71,6 +70,10 @@ class Workers(Executor):
             self._working -= 1
 
     def _new_pool(self) -> ProcessPoolExecutor:
+        # Imported with the first work: a tenth of a start, and many servers are started only to be looked at.
+        import multiprocessing
+        from concurrent.futures.process import ProcessPoolExecutor
+
         context = multiprocessing.get_context("spawn")
         return ProcessPoolExecutor(self._count, mp_context=context, initializer=_end_with_parent)
 
@@ -78,6 +81,8 @@ class Workers(Executor):
 def _end_with_parent() -> None:
     # A pipe's end would not tell: siblings hold it too. However the daemon ends, its workers do.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    import multiprocessing
+
     parent = multiprocessing.parent_process()
     assert parent is not None
 

@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lambent.model.errors import ServiceError
-from lambent.store.package import PackageJob, PreparedPackage, is_ready, prepare_package
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
     from concurrent.futures import Executor
 
     from lambent.model.function import CodeReference
+    from lambent.store.package import PreparedPackage
 
 
 class CodeStore:
@@ -72,6 +72,8 @@ class CodeStore:
 
     async def warm_up(self) -> None:
         """Have a worker ready: to start one takes longer than to unpack most packages."""
+        from lambent.store.package import is_ready
+
         await asyncio.get_running_loop().run_in_executor(self._executor, is_ready)
 
     def directory(self, sha256: str) -> str:
@@ -108,6 +110,9 @@ class CodeStore:
         return self._root / "code"
 
     async def _prepare(self, source: bytes | str) -> PreparedPackage:
+        # Here, not above: only who unpacks pays for the zip library at start.
+        from lambent.store.package import PackageJob, prepare_package
+
         job = PackageJob(source, str(self._zips), str(self._code))
         future = asyncio.get_running_loop().run_in_executor(self._executor, prepare_package, job)
         try:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import html
 import re
 import tempfile
 from dataclasses import dataclass
@@ -126,4 +125,8 @@ def _phrase(status: int) -> str:
 def _element(document: str, name: str) -> str | None:
     # A pattern and no XML parser: the answer is another machine's, and entities are work without end.
     match = re.search(rf"<{name}>([^<]*)</{name}>", document)
-    return None if match is None else html.unescape(match[1])
+    if match is None:
+        return None
+    import html
+
+    return html.unescape(match[1])
