@@ -8,6 +8,7 @@ import sys
 import pytest
 
 IMPORT_MS_MAX = 250
+TRIES_MAX = 20
 _PROGRAM = """
 import sys, time
 begin = time.process_time()
@@ -20,5 +21,7 @@ print((time.process_time() - begin) * 1000)
 def test_importing_the_app_is_cheap() -> None:
     # Processor time of the best of several: what else the machine does can only add to it.
     run = [sys.executable, "-c", _PROGRAM]
-    times = [float(subprocess.run(run, check=True, capture_output=True, text=True).stdout) for _ in range(5)]
-    assert min(times) <= IMPORT_MS_MAX, times
+    times: list[float] = []
+    while len(times) < TRIES_MAX and (not times or times[-1] > IMPORT_MS_MAX):
+        times.append(float(subprocess.run(run, check=True, capture_output=True, text=True).stdout))
+    assert times[-1] <= IMPORT_MS_MAX, times
