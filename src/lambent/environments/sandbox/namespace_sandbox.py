@@ -185,7 +185,7 @@ class NamespaceSandbox:
     def memory_peak_mib(self) -> int:
         """Highest memory use so far without page cache, in MiB, rounded up."""
         if self.watched is not None:
-            return -(-self.watched.memory_peak_bytes >> 20) if self.watched.memory_peak_bytes else 1
+            return self.watched.peak_mib()
         return self._gauge.peak_mib() if self._gauge is not None else 0
 
     async def close(self) -> None:

@@ -46,6 +46,13 @@ class SizeWatch:
             self.is_tmp_outgrown = directory_bytes(self._tmp_directory) > self._tmp_bytes_max
         self._looks += 1
 
+    def peak_mib(self) -> int:
+        """Return the highest use of memory so far, in MiB, rounded up; measured now if no look has been taken yet."""
+        if not self.memory_peak_bytes:
+            measured = memory_in_use_bytes(self._init_pid)
+            self.memory_peak_bytes = max(self.memory_peak_bytes, min(measured, self._memory_bytes_max))
+        return -(-self.memory_peak_bytes >> 20)
+
     def kill_seen(self) -> None:
         """Kill what the last look saw: an ordinary user's daemon may, and init, asked to, competes with it for CPU."""
         for pid in self._pids:
