@@ -228,6 +228,11 @@ async def open_farm(
         shutil.rmtree(client, ignore_errors=True)
 
 
+def is_inside(process: Path, data: Path) -> bool:
+    """Say whether a process lives in a sandbox of an installation."""
+    return f"/{data.parent.name}/{data.name}/" in (process / "mountinfo").read_text()
+
+
 def count_leftovers(data: Path) -> dict[str, list[str]]:
     """Everything that the sandboxes of one installation could leave behind on this machine, named."""
     processes = []
@@ -236,6 +241,9 @@ def count_leftovers(data: Path) -> dict[str, list[str]]:
             is_ours = name.isdigit() and UID_BASE <= os.stat(f"/proc/{name}").st_uid < UID_BASE + UIDS
             # A zombie is dead; when the launcher itself was killed, the machine's init buries it in its own time.
             if is_ours and ") Z " not in Path(f"/proc/{name}/stat").read_text():
+                processes.append(name)
+            # At level 1 they have the user's own account: they are known by what of this directory they have mounted.
+            if name.isdigit() and os.geteuid() != 0 and is_inside(Path(f"/proc/{name}"), data):
                 processes.append(name)
     loops = []
     for name in os.listdir("/sys/block"):
@@ -259,10 +267,15 @@ def leftovers() -> Callable[[Path], dict[str, list[str]]]:
 
 
 @pytest.fixture
-def in_farm(tmp_path: Path) -> Callable[..., None]:
-    """Run `scenario(farm)` with a real launcher; nothing may be left afterwards."""
+def needs_root() -> None:
+    """Skip what only levels 2 and 3 promise, or what only root can prepare."""
     if os.geteuid() != 0:
         pytest.skip("levels L2 and L3 need root")
+
+
+@pytest.fixture
+def in_farm(tmp_path: Path) -> Callable[..., None]:
+    """Run `scenario(farm)` with a real launcher, at level 1 for an ordinary user; nothing may be left afterwards."""
 
     def run(scenario: Callable[[Farm], Any], **options: Any) -> None:
         async def main() -> None:

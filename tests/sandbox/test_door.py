@@ -153,6 +153,7 @@ def _hostile(generator: random.Random, living: int) -> bytes:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("needs_root")
 def test_what_the_daemon_can_write_is_never_run_as_root(in_farm: Callable[..., None], tmp_path: Path) -> None:
     planted = tmp_path / "planted"
     planted.mkdir()

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from tests.sandbox.conftest import Farm
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("needs_root")]
 
 MEMORY = """
 import time

@@ -50,7 +50,7 @@ NODE = "exports.handler = async (event) => ({ event, uid: process.getuid(), pid:
 
 def test_python_answers(in_farm: Callable[..., None]) -> None:
     async def scenario(farm: Farm) -> None:
-        assert farm.driver.level is IsolationLevel.L2
+        assert farm.driver.level is (IsolationLevel.L2 if os.geteuid() == 0 else IsolationLevel.L1)
         running = await farm.run(LOOK, variables={"COLOUR": "red"})
         seen = await running.ask({"x": 1})
         assert (seen["uid"], seen["gid"], seen["groups"], seen["pid"]) == (993, 990, [], 2)
@@ -69,7 +69,7 @@ def test_python_answers(in_farm: Callable[..., None]) -> None:
 
 def test_fresh_interpreter_answers(in_farm: Callable[..., None]) -> None:
     async def scenario(farm: Farm) -> None:
-        assert farm.driver.level is IsolationLevel.L3
+        assert farm.driver.level is (IsolationLevel.L3 if os.geteuid() == 0 else IsolationLevel.L1)
         running = await farm.run(LOOK)
         assert (await running.ask())["pid"] == 2
         await running.close()

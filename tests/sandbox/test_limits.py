@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from tests.sandbox.conftest import Farm, Running
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("needs_root")]
 
 MEMORY = """
 import mmap
