@@ -168,6 +168,7 @@ async def _probe_isolation(settings: Settings, directory: Path) -> tuple[Isolati
             running = tasks.create_task(_quietly(driver))
             try:
                 await driver.wait_ready()
+                await driver.prove()
                 return driver.level, dict(driver.missing_features)
             except SandboxError as error:
                 missing = dict(ProcessDriver(directory, directory).missing_features)

@@ -51,12 +51,6 @@ class InvalidRequestContentError(LambdaError):
     code = "InvalidRequestContentException"
 
 
-class InvalidZipFileError(LambdaError):
-    """The package is not a readable zip (502 on Invoke, 400 as InvalidParameterValueException on Create)."""
-
-    code = "InvalidZipFileException"
-
-
 class RequestTooLargeError(LambdaError):
     """The request's payload is over the quota (413)."""
 
@@ -103,12 +97,6 @@ class AccessDeniedError(LambdaError):
     """The caller may not do this (403)."""
 
     code = "AccessDeniedException"
-
-
-class ResourceNotReadyError(LambdaError):
-    """The function is inactive and being restored (502)."""
-
-    code = "ResourceNotReadyException"
 
 
 class NotImplementedHereError(LambdaError):
