@@ -376,11 +376,16 @@ class NamespaceSandbox:
         if self._is_closed or self.is_ended:
             return
         if "freeze_v2" in self._files:
-            os.pwrite(self._files["freeze_v2"], b"1" if is_frozen else b"0", 0)
+            self._write_state("freeze_v2", b"1" if is_frozen else b"0")
         elif "freeze_v1" in self._files:
-            os.pwrite(self._files["freeze_v1"], b"FROZEN" if is_frozen else b"THAWED", 0)
+            self._write_state("freeze_v1", b"FROZEN" if is_frozen else b"THAWED")
         else:
             self._command({"signal_all": int(signal.SIGSTOP if is_frozen else signal.SIGCONT)})
+
+    def _write_state(self, name: str, value: bytes) -> None:
+        # The cgroup of a sandbox that a dead supervisor's successor swept is gone before we hear of its end (ENODEV).
+        with contextlib.suppress(OSError):
+            os.pwrite(self._files[name], value, 0)
 
     def _drop_socket(self, name: str) -> None:
         if name in self._sockets:
