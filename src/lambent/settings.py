@@ -183,7 +183,10 @@ class SandboxSettings:
     """Accounts of processes."""
 
     uid_base: int = _setting(
-        2_000_000, "First of the user ids given to environments, one each.", "uid", Bounds(65_536, 4_000_000_000)
+        2_000_000,
+        "User id that owns root's files inside sandboxes; environments take the ids after it, one each.",
+        "uid",
+        Bounds(65_536, 4_000_000_000),
     )
     daemon_uid: int = _setting(
         64_990, "User and group id that the daemon takes when started as root.", "uid", Bounds(1, 4_294_967_294)

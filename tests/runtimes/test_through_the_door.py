@@ -123,9 +123,7 @@ def test_a_package_without_bootstrap(lambda_client: Any) -> None:
     assert said["errorType"] in ("Runtime.InvalidEntrypoint", "Runtime.ExitError"), said
 
 
-@pytest.mark.parametrize(
-    ("runtime", "text"), [("java21", "java21 has no runtime here yet"), ("python2.7", "Python 2.7")]
-)
+@pytest.mark.parametrize(("runtime", "text"), [("java21", "java21 has no runtime here yet")])
 def test_what_cannot_run_fails_with_a_reason(lambda_client: Any, runtime: str, text: str) -> None:
     """CreateFunction succeeds; the state says what is missing."""
     name = f"runtimes-{uuid.uuid4().hex[:12]}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -184,7 +183,8 @@ def following(client_variables: dict[str, str]) -> Iterator[subprocess.Popen[str
         text=True,
     )
     yield process
-    process.send_signal(signal.SIGINT)
+    # Not SIGINT, which a shell's background jobs ignore, and with them what they start.
+    process.terminate()
     process.communicate(timeout=30)
 
 

@@ -20,6 +20,9 @@ DEPRECATED = frozenset(
     )
 )  # fmt: skip
 
+# Nothing on a machine of today runs them: another language than the version after.
+GONE = frozenset(("python2.7",))
+
 # In the service description and younger than the recorded text.
 NEWER = frozenset(
     (
@@ -34,7 +37,7 @@ SNAP_START = frozenset(
 
 
 def check_runtime(runtime: str, *, refuse_deprecated: bool) -> None:
-    """Refuse an identifier that is none, and, if asked, one that AWS accepts no more.
+    """Refuse an identifier that is none, or is gone, and, if asked, every one that AWS accepts no more.
 
     Raises:
         InvalidParameterValueError: in AWS's words (400).
@@ -47,7 +50,7 @@ def check_runtime(runtime: str, *, refuse_deprecated: bool) -> None:
             f"Value {runtime} at 'runtime' failed to satisfy constraint: Member must satisfy enum value set: "
             f"[{', '.join(SUPPORTED)}] or be a valid ARN"
         )
-    if refuse_deprecated:
+    if refuse_deprecated or runtime in GONE:
         raise InvalidParameterValueError(
             f"The runtime parameter of {runtime} is no longer supported for creating or updating AWS Lambda functions. "
             "We recommend you use a supported runtime while creating or updating functions."

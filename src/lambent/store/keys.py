@@ -172,6 +172,10 @@ class AccessKeys:
         if session_token is not None:
             return self._of_session(access_key_id, session_token)
         self._look_again()
+        if access_key_id not in self._known:
+            # A key made a moment ago is valid at once; only a revoked one may live out the look's second.
+            self._looked_ns = None
+            self._look_again()
         return self._known.get(access_key_id)
 
     def issue_for_role(self, account_id: str, role_arn: str) -> Credentials:

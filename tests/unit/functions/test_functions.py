@@ -426,6 +426,11 @@ async def test_deprecated_runtimes_by_default(scene: Scene) -> None:
     assert (await scene.create(Runtime="nodejs14.x"))["Runtime"] == "nodejs14.x"
 
 
+async def test_a_runtime_that_nothing_runs_is_always_refused(scene: Scene) -> None:
+    code, text = await scene.refused_creation(Runtime="python2.7")
+    assert (code, text[:45]) == ("InvalidParameterValueException", "The runtime parameter of python2.7 is no long")
+
+
 @pytest.mark.parametrize("rules", [ControlPlaneRules(code_storage_bytes=200)])
 async def test_code_storage_is_a_quota(scene: Scene) -> None:
     await scene.create_settled("first")

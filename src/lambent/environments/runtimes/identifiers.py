@@ -27,33 +27,18 @@ class Language(StrEnum):
 class RuntimeIdentifier:
     """One identifier. `version` as (major, minor) or (major,); empty for custom ones.
 
-    `deprecated` is the day (YYYY-MM-DD) of AWS's deprecation, None when there is none yet. `is_refused`: AWS refuses
-    CreateFunction and UpdateFunctionCode with it.
+    `deprecated` is the day (YYYY-MM-DD) of AWS's deprecation, None when there is none yet.
     """
 
     name: str
     language: Language
     version: tuple[int, ...] = ()
     deprecated: str | None = None
-    is_refused: bool = False
 
     @property
     def execution_environment(self) -> str | None:
         """Value of AWS_EXECUTION_ENV; None for runtimes without one (OS-only runtimes)."""
         return None if self.language is Language.CUSTOM else f"AWS_Lambda_{self.name}"
-
-    @property
-    def refusal(self) -> str | None:
-        """AWS's answer (InvalidParameterValueException) to creating or updating such a function, or None.
-
-        Source: recorded answers, test_create_deprecated_function_runtime_with_validation_enabled.
-        """
-        if not self.is_refused:
-            return None
-        return (
-            f"The runtime parameter of {self.name} is no longer supported for creating or updating AWS Lambda "
-            "functions. We recommend you use a supported runtime while creating or updating functions."
-        )
 
 
 def layer_directories(identifier: RuntimeIdentifier) -> tuple[str, ...]:
@@ -81,9 +66,9 @@ def find_identifier(name: str) -> RuntimeIdentifier | None:
     return IDENTIFIERS.get(name)
 
 
-def _row(name: str, deprecated: str | None = None, *, is_refused: bool = False) -> RuntimeIdentifier:
+def _row(name: str, deprecated: str | None = None) -> RuntimeIdentifier:
     language, version = _parse(name)
-    return RuntimeIdentifier(name, language, version, deprecated, is_refused)
+    return RuntimeIdentifier(name, language, version, deprecated)
 
 
 def _parse(name: str) -> tuple[Language, tuple[int, ...]]:
@@ -110,23 +95,23 @@ def _parse(name: str) -> tuple[Language, tuple[int, ...]]:
 IDENTIFIERS: dict[str, RuntimeIdentifier] = {
     row.name: row
     for row in (
-        _row("nodejs", "2016-10-31", is_refused=True),
-        _row("nodejs4.3", "2020-03-05", is_refused=True),
-        _row("nodejs4.3-edge", "2020-03-05", is_refused=True),
-        _row("nodejs6.10", "2019-08-12", is_refused=True),
-        _row("nodejs8.10", "2020-03-06", is_refused=True),
-        _row("nodejs10.x", "2021-07-30", is_refused=True),
-        _row("nodejs12.x", "2023-03-31", is_refused=True),
-        _row("nodejs14.x", "2023-12-04", is_refused=True),
+        _row("nodejs", "2016-10-31"),
+        _row("nodejs4.3", "2020-03-05"),
+        _row("nodejs4.3-edge", "2020-03-05"),
+        _row("nodejs6.10", "2019-08-12"),
+        _row("nodejs8.10", "2020-03-06"),
+        _row("nodejs10.x", "2021-07-30"),
+        _row("nodejs12.x", "2023-03-31"),
+        _row("nodejs14.x", "2023-12-04"),
         _row("nodejs16.x", "2024-06-12"),
         _row("nodejs18.x", "2025-09-01"),
         _row("nodejs20.x", "2026-04-30"),
         _row("nodejs22.x"),
         _row("nodejs24.x"),
         _row("nodejs26.x"),
-        _row("python2.7", "2021-07-15", is_refused=True),
-        _row("python3.6", "2022-07-18", is_refused=True),
-        _row("python3.7", "2023-12-04", is_refused=True),
+        _row("python2.7", "2021-07-15"),
+        _row("python3.6", "2022-07-18"),
+        _row("python3.7", "2023-12-04"),
         _row("python3.8", "2024-10-14"),
         _row("python3.9", "2025-12-15"),
         _row("python3.10", "2026-10-31"),
@@ -135,7 +120,7 @@ IDENTIFIERS: dict[str, RuntimeIdentifier] = {
         _row("python3.13"),
         _row("python3.14"),
         _row("python3.15"),
-        _row("java8", "2024-01-08", is_refused=True),
+        _row("java8", "2024-01-08"),
         _row("java8.al2"),
         _row("java8.al2023"),
         _row("java11"),
@@ -144,21 +129,21 @@ IDENTIFIERS: dict[str, RuntimeIdentifier] = {
         _row("java17.al2023"),
         _row("java21"),
         _row("java25"),
-        _row("dotnetcore1.0", "2019-06-27", is_refused=True),
-        _row("dotnetcore2.0", "2019-05-30", is_refused=True),
-        _row("dotnetcore2.1", "2022-01-05", is_refused=True),
-        _row("dotnetcore3.1", "2023-04-03", is_refused=True),
+        _row("dotnetcore1.0", "2019-06-27"),
+        _row("dotnetcore2.0", "2019-05-30"),
+        _row("dotnetcore2.1", "2022-01-05"),
+        _row("dotnetcore3.1", "2023-04-03"),
         _row("dotnet6", "2024-12-20"),
         _row("dotnet8"),
         _row("dotnet10"),
-        _row("ruby2.5", "2021-07-30", is_refused=True),
-        _row("ruby2.7", "2023-12-07", is_refused=True),
+        _row("ruby2.5", "2021-07-30"),
+        _row("ruby2.7", "2023-12-07"),
         _row("ruby3.2", "2026-03-31"),
         _row("ruby3.3"),
         _row("ruby3.4"),
         _row("ruby4.0"),
-        _row("go1.x", "2024-01-08", is_refused=True),
-        _row("provided", "2024-01-08", is_refused=True),
+        _row("go1.x", "2024-01-08"),
+        _row("provided", "2024-01-08"),
         _row("provided.al2", "2026-07-31"),
         _row("provided.al2023"),
         _row("custom"),

@@ -44,18 +44,6 @@ def test_execution_environment() -> None:
     assert IDENTIFIERS["provided.al2"].execution_environment is None
 
 
-def test_refusals_are_those_recorded() -> None:
-    """AWS's sentence for what it refuses, None for the rest."""
-    text = (
-        "The runtime parameter of java8 is no longer supported for creating or updating AWS Lambda functions. "
-        "We recommend you use a supported runtime while creating or updating functions."
-    )
-    assert IDENTIFIERS["java8"].refusal == text
-    refused = {"java8", "go1.x", "provided", "ruby2.7", "nodejs14.x", "python3.7", "dotnetcore3.1", "nodejs12.x"}
-    assert all(IDENTIFIERS[name].refusal for name in refused)
-    assert IDENTIFIERS["python3.13"].refusal is None
-
-
 def test_layer_directories_follow_the_declared_identifier() -> None:
     """Source: developer guide, "Packaging your layer content"."""
     assert layer_directories(IDENTIFIERS["python3.7"]) == ("/opt/python/lib/python3.7/site-packages", "/opt/python")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from dataclasses import dataclass
 
 from . import syscalls
@@ -32,6 +33,9 @@ _WRITTEN = {
     "/etc/resolv.conf": "nameserver 127.0.0.1\noptions timeout:2 attempts:2\n",
     "/etc/nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\nservices: files\nprotocols: files\n",
 }
+# On AWS it is there, root's and executable. Here the launcher starts the runtime; called by hand it runs its arguments.
+_ENTRY_POINT = "/lambda-entrypoint.sh"
+_EXECUTABLES = {_ENTRY_POINT: '#!/bin/sh\nexec "$@"\n'}
 _LINKS = {"/dev/fd": "/proc/self/fd", "/dev/stdin": "fd/0", "/dev/stdout": "fd/1", "/dev/stderr": "fd/2"}
 
 
@@ -43,8 +47,30 @@ class RootPlan:
     hosts: str = "127.0.0.1 localhost\n::1 localhost\n"
 
 
+def owner_namespace(stored_id: int, shown_id: int) -> int:
+    """Return a user namespace for mounts: what `stored_id` owns on disk belongs to host id `shown_id` there.
+
+    Raises OSError.
+    """
+    pid = syscalls.raw_clone(syscalls.CLONE_NEWUSER | signal.SIGCHLD)
+    if pid == 0:
+        while True:
+            signal.pause()
+    try:
+        for name in ("uid_map", "gid_map"):
+            with open(f"/proc/{pid}/{name}", "w") as file:
+                file.write(f"{stored_id} {shown_id} 1")
+        return os.open(f"/proc/{pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+
+
 def code_mount(data_directory_fd: int, path: str, userns_fd: int | None = None) -> int:
-    """Return a detached read-only mount of a directory strictly below the data directory. Raises OSError."""
+    """Return a detached read-only mount of a directory strictly below the data directory. Raises OSError.
+
+    With `userns_fd` (of `owner_namespace`) its files belong to root inside, as on AWS.
+    """
     fd = syscalls.open_beneath(data_directory_fd, path, os.O_PATH | os.O_DIRECTORY)
     try:
         tree = syscalls.open_tree_clone(fd)
@@ -60,8 +86,11 @@ def code_mount(data_directory_fd: int, path: str, userns_fd: int | None = None) 
     return tree
 
 
-def enter_minimal_root(plan: RootPlan, *, is_rootless: bool) -> None:
-    """Give this (freshly forked) process a mount namespace with nothing but what `plan` names."""
+def enter_minimal_root(plan: RootPlan, *, is_rootless: bool, root_id: int) -> None:
+    """Give this (freshly forked) process a mount namespace with nothing but what `plan` names.
+
+    `root_id`: the host id that sandboxes see as root. Rootless ones see no other id than their own.
+    """
     syscalls.unshare(syscalls.CLONE_NEWNS)
     syscalls.mount("none", "/", None, syscalls.MS_REC | syscalls.MS_PRIVATE)
     trees = [("/usr", _detach("/usr"), _READ_ONLY)]
@@ -78,8 +107,13 @@ def enter_minimal_root(plan: RootPlan, *, is_rootless: bool) -> None:
     for directory in ("proc", "tmp", "opt", "var/task", "var/runtime", "dev", "etc", "run"):
         os.makedirs(f"{_STAGING}/{directory}", 0o755, exist_ok=True)
     _fill(copies | {path: text.encode() for path, text in (_WRITTEN | {"/etc/hosts": plan.hosts}).items()})
+    _fill({path: text.encode() for path, text in _EXECUTABLES.items()}, 0o755)
     for path, target in (links | _LINKS).items():
         os.symlink(target, _STAGING + path)
+    for inside, tree, _ in trees:
+        _make_place(tree, _STAGING + inside)
+    if not is_rootless:
+        _give_all(_STAGING, root_id)
     for inside, tree, attributes in trees:
         _attach(tree, _STAGING + inside, attributes)
     if not is_rootless:
@@ -99,11 +133,21 @@ def _detach(path: str) -> int:
         os.close(fd)
 
 
-def _attach(tree: int, target: str, attributes: int) -> None:
+def _make_place(tree: int, target: str) -> None:
     if _is_directory(tree):
         os.makedirs(target, 0o755, exist_ok=True)
     else:
         os.close(os.open(target, os.O_CREAT | os.O_WRONLY, 0o644))
+
+
+def _give_all(directory: str, owner: int) -> None:
+    os.chown(directory, owner, owner)
+    for parent, directories, files in os.walk(directory):
+        for name in (*directories, *files):
+            os.chown(os.path.join(parent, name), owner, owner, follow_symlinks=False)
+
+
+def _attach(tree: int, target: str, attributes: int) -> None:
     syscalls.mount_setattr(tree, "", attributes, is_recursive=True)
     syscalls.move_mount(tree, target)
     os.close(tree)
@@ -117,11 +161,12 @@ def _is_real(path: str) -> bool:
     return os.path.isdir(path) and not os.path.islink(path)
 
 
-def _fill(files: dict[str, bytes]) -> None:
+def _fill(files: dict[str, bytes], mode: int = 0o644) -> None:
     for path, content in files.items():
         os.makedirs(os.path.dirname(_STAGING + path), 0o755, exist_ok=True)
         with open(_STAGING + path, "wb") as file:
             file.write(content)
+            os.fchmod(file.fileno(), mode)
 
 
 def _read(path: str) -> bytes:

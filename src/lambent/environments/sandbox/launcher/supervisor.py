@@ -7,6 +7,7 @@ of the socket closes; everything it made dies with it.
 from __future__ import annotations
 
 import contextlib
+import errno
 import heapq
 import os
 import select
@@ -20,7 +21,7 @@ from . import channel, syscalls
 from .cgroups import Cgroups, SandboxCgroup
 from .images import ImagePool
 from .messages import RefusedError, parse
-from .mounts import GROUP_ID, USER_ID, code_mount
+from .mounts import GROUP_ID, USER_ID, code_mount, owner_namespace
 from .outside.firewall import parse_egress
 from .outside.network import HostNetwork, NetworkPlan, NetworkUnavailableError
 from .rootless import TmpDirectories
@@ -92,7 +93,9 @@ class Supervisor:
         self._cgroups = Cgroups(options.installation_id)
         self._images = ImagePool(options.images_directory_fd, (USER_ID, GROUP_ID), f"lambent-{options.installation_id}")
         self._tmp_directories = TmpDirectories(options.images_directory_fd)
-        self._starter = ZygoteStarter(ReadableDirectories(options.readable), is_rootless=options.is_rootless)
+        readable = ReadableDirectories(options.readable)
+        self._starter = ZygoteStarter(readable, is_rootless=options.is_rootless, root_id=options.uid_base)
+        self._code_owner_fd: int | None = None
         self._zygotes: dict[int, Zygote] = {}
         self._cells: dict[int, Cell] = {}
         self._cell_by_pid: dict[int, Cell] = {}
@@ -147,14 +150,15 @@ class Supervisor:
         return left if patience < 0 else min(left, patience)
 
     def _set_up(self) -> None:
-        if self._options.is_rootless:
+        options = self._options
+        if options.is_rootless:
             self._tmp_directories.sweep()
             self._missing |= ROOTLESS_MISSING
             self._is_refill_wanted = False
         else:
             self._cgroups.set_up()
             self._cgroups.sweep()
-            self._cgroups.limit_all_memory(self._options.memory_mib_max)
+            self._cgroups.limit_all_memory(options.memory_mib_max)
             self._images.sweep()
             self._missing |= {f"cgroup {name}": reason for name, reason in self._cgroups.missing.items()}
             self._starter.is_memory_limited = "cgroup memory" not in self._missing
@@ -163,7 +167,7 @@ class Supervisor:
             except OSError as error:
                 self._missing["disk /tmp"] = str(error)
                 self._is_refill_wanted = False
-
+            self._code_owner_fd = owner_namespace(os.fstat(options.data_directory_fd).st_uid, options.uid_base)
         self._set_up_network()
 
     def _set_up_network(self) -> None:
@@ -328,7 +332,7 @@ class Supervisor:
                 if path is not None:
                     if not path.startswith(("code/", "layers/")) or os.path.normpath(path) != path:
                         raise RefusedError("neither code nor layers")
-                    trees.append(code_mount(self._options.data_directory_fd, path))
+                    trees.append(self._mount_code(path))
                     places.append(place)
             if self._options.is_rootless:
                 trees.append(self._tmp_directories.take(cell.slot))
@@ -343,6 +347,15 @@ class Supervisor:
         finally:
             channel.close_all(trees)
         cell.messages.close()
+
+    def _mount_code(self, path: str) -> int:
+        try:
+            return code_mount(self._options.data_directory_fd, path, self._code_owner_fd)
+        except OSError as error:
+            if self._code_owner_fd is None or error.errno not in (errno.EINVAL, errno.EPERM):
+                raise
+        # A file system without idmapped mounts: the files belong to nobody inside, and are read all the same.
+        return code_mount(self._options.data_directory_fd, path)
 
     def _take_image(self, cell: Cell, size_mib: int) -> int:
         image = self._images.take(size_mib)
@@ -408,8 +421,10 @@ class Supervisor:
         """Give the new pid 1 its ids and its link, wake it, and hand its sockets to the daemon."""
         process = f"/proc/{cell.pid}"
         host_id = 0 if self._options.is_rootless else self._options.uid_base + cell.slot
-        _write(f"{process}/uid_map", f"{USER_ID} {host_id} 1")
-        _write(f"{process}/gid_map", f"{GROUP_ID} {host_id} 1")
+        # Root inside owns files and runs nothing: no process can take an id, and every capability is given up.
+        root = "" if self._options.is_rootless else f"0 {self._options.uid_base} 1\n"
+        _write(f"{process}/uid_map", f"{root}{USER_ID} {host_id} 1")
+        _write(f"{process}/gid_map", f"{root}{GROUP_ID} {host_id} 1")
         _write(f"{process}/oom_score_adj", OUT_OF_MEMORY_SCORE)
         cell.userns_fd = os.open(f"{process}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
         if self._network is not None:

@@ -53,8 +53,9 @@ class ReadableDirectories:
 class ZygoteStarter:
     """Forks zygotes for the supervisor."""
 
-    def __init__(self, readable: ReadableDirectories, *, is_rootless: bool) -> None:
+    def __init__(self, readable: ReadableDirectories, *, is_rootless: bool, root_id: int) -> None:
         self._readable = readable
+        self._root_id = root_id
         self._is_rootless = is_rootless
         self.is_memory_limited = not is_rootless
 
@@ -109,7 +110,7 @@ class ZygoteStarter:
             signal.pthread_sigmask(signal.SIG_SETMASK, ())
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
                 signal.signal(number, signal.SIG_DFL)
-            enter_minimal_root(plan, is_rootless=self._is_rootless)
+            enter_minimal_root(plan, is_rootless=self._is_rootless, root_id=self._root_id)
             null = os.open("/dev/null", os.O_RDWR)
             os.dup2(null, 0)
             os.dup2(null, 1)
