@@ -14,8 +14,9 @@ from pathlib import Path
 @dataclass(frozen=True, slots=True)
 class LauncherOptions:
     """What root decides once. `readable` are absolute directories that sandboxes may show beside /usr (interpreter
-    roots, runtime clients, SDKs): the daemon can ask for nothing else. Environment n has host ids `uid_base` + n, n from 1;
-    `uid_base` itself is root inside, which owns files and runs nothing.
+    roots, runtime clients, SDKs): the daemon can ask for nothing else. Environment n has host ids `uid_base` + n
+    (n from 1); `uid_base` itself is root inside, which owns files and runs nothing.
+
     `egress` and `host_ports` are the settings network.egress and network.host_ports. `memory_mib_max` bounds all
     sandboxes together (0: no bound), where there is a memory cgroup.
     """
