@@ -26,10 +26,13 @@ from lambent.environments.sandbox import NamespaceDriver, ProcessDriver
 from lambent.environments.sandbox.sandbox import RuntimeFamily, SandboxError
 from lambent.functions import ControlPlane, ControlPlaneParts, ControlPlaneRules, S3Packages, S3Place
 from lambent.invocation import Admission, Catalog, ConcurrencyLimiter, Invoker
+from lambent.model.arn import FunctionArn
 from lambent.model.environment import IsolationLevel
+from lambent.model.function import FunctionVersion
 from lambent.observability import FunctionMetrics, LogStore, ObservabilityRoutes, Recorder
 from lambent.startup import StartError, architecture
-from lambent.store import AccessKeys, CodeStore, InstallationKey, SqliteFunctionStore, StoreUnusableError
+from lambent.store import AccessKeys, CodeStore, FunctionStore, InstallationKey, Resources, open_records
+from lambent.store.contracts import StoreUnusableError
 from lambent.wire.sigv4 import SigningCredentials
 from lambent.workers import Workers
 
@@ -39,9 +42,9 @@ if TYPE_CHECKING:
 
     from lambent.environments.sandbox.sandbox import SandboxDriver
     from lambent.model.caller import Caller, Credentials, UploadedBlob
-    from lambent.model.function import FunctionVersion
     from lambent.observability import Answer
     from lambent.startup import PreparedProcess
+    from lambent.store.contracts import ResourceChange
 
 _log = logging.getLogger(__name__)
 
@@ -63,6 +66,7 @@ class Application:
         self.namespace_refusal: str | None = None
         self._refusal: str | None = None
         self._stop = asyncio.Event()
+        self._is_catalog_filled = asyncio.Event()
 
     async def run(self, on_ready: Callable[[], None] | None = None) -> None:
         """Serve until `stop`, then drain and shut every environment down.
@@ -89,7 +93,9 @@ class Application:
         self.workers = Workers(_WORKERS)
         key = InstallationKey.open(directory / "keys")
         self.keys = AccessKeys(directory / "keys", key, clock)
-        self.store = SqliteFunctionStore(directory / "lambent.db", key)
+        self.records = open_records(directory)
+        self.resources = Resources(self.records, key)
+        self.store = FunctionStore(self.resources)
         self.code = CodeStore(directory, self.workers)
         logs = LogStore(directory / "logs", settings.logs.bytes_max)
         metrics = FunctionMetrics()
@@ -218,6 +224,7 @@ class Application:
             except OSError as error:
                 self._refusal = f"Cannot listen on {settings.host}:{settings.port}: {error.strerror or error}"
             else:
+                await self._is_catalog_filled.wait()
                 self.is_ready = True
                 if on_ready is not None:
                     on_ready()
@@ -281,14 +288,21 @@ class Application:
                 self.stop()
 
     async def _feed_catalog(self) -> None:
-        async for change in self.store.changes():
-            if change.value is None:
-                self.catalog.remove(change.arn, change.version)
+        async for batch in self.resources.changes():
+            for change in batch:
+                self._apply(change)
+            self._is_catalog_filled.set()
+
+    def _apply(self, change: ResourceChange) -> None:
+        key, value = change.key, change.value
+        if change.resource is FunctionVersion:
+            arn = FunctionArn(key.account_id, key.region, key.name)
+            if value is None:
+                self.catalog.remove(arn, key.qualifier)
             else:
-                self.catalog.put(change.value)
-                self._unlearned.put_nowait(change.value)
-            current = change.value.configuration_id if change.value is not None else None
-            self.pool.retire(change.arn, change.version, current)
+                self.catalog.put(value)
+                self._unlearned.put_nowait(value)
+            self.pool.retire(arn, key.qualifier, value.configuration_id if value is not None else None)
 
     async def _learn_packages(self) -> None:
         # What is found at start is prewarmed from here, off the feed: an invocation never waits for it.
@@ -344,7 +358,7 @@ class Application:
         return HttpResponse(200, headers, FileBody(Path(download.path), download.size_bytes))
 
     async def _close_state(self) -> None:
-        await self.store.close()
+        await self.records.close()
         await asyncio.to_thread(self.workers.shutdown, cancel_futures=True)
         self.process.lock.close()
 

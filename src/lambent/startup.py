@@ -33,7 +33,8 @@ from lambent.environments.sandbox import (
 from lambent.environments.sandbox.sandbox import Interpreter, RuntimeFamily, SandboxError
 from lambent.model.environment import IsolationLevel
 from lambent.model.function import CodeReference, FunctionVersion
-from lambent.store import DataDirectoryLock, StoreUnusableError
+from lambent.store import DataDirectoryLock
+from lambent.store.contracts import StoreUnusableError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping  # noqa: TC003 - the store reads the annotations of what it keeps
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING
 
 from lambent.model.arn import LATEST, FunctionArn
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 
 class PackageType(StrEnum):
@@ -144,3 +141,14 @@ class FunctionVersion:
     def log_group(self) -> str:
         """The log group its environments write to."""
         return self.logging.log_group or f"/aws/lambda/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionTags:
+    """The tags of a function: they belong to no version. One without tags has an empty set."""
+
+    account_id: str
+    region: str
+    name: str
+    tags: Mapping[str, str]
+    revision_id: str = "1"

@@ -1,62 +1,171 @@
-"""The contracts of the store. A driver (sqlite/ today) implements them; one suite of tests runs over each driver."""
+"""The contracts of the store. A driver (sqlite/, postgresql/) implements them; one suite of tests runs over each.
+
+Everything durable is a record: identity, revision, a document. What a document means is told in one place
+(`resources.py`), so a driver knows no resource of Lambda's and a new resource needs no new table.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+from lambent.model.errors import LambdaError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
-    from lambent.model.arn import FunctionArn
-    from lambent.model.function import FunctionVersion
+
+@dataclass(frozen=True, slots=True, order=True)
+class RecordKey:
+    """Whose record it is and which. Records of one kind are ordered by name, then qualifier (as bytes of UTF-8)."""
+
+    account_id: str
+    region: str
+    kind: str
+    name: str
+    qualifier: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class FunctionChange:
-    """One committed change: the new value of a function version, or None when it was deleted."""
+class Record:
+    """One row. `document` is JSON; `sealed` is what must not lie open on disk, encrypted, or None.
+
+    `revision_id` is new with every commit. `blob_sha256` (lower-case hex) names the package it needs in the code
+    store and `blob_bytes` what that counts against the account's code storage. `is_unsettled`: a crash now would leave
+    it between two states.
+    """
+
+    key: RecordKey
+    revision_id: str
+    document: bytes
+    sealed: bytes | None = None
+    is_unsettled: bool = False
+    blob_sha256: str | None = None
+    blob_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Put:
+    """Write a record over the one with that revision; None: there must be none; ANY_REVISION: over any or none."""
+
+    record: Record
+    expected_revision_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """Remove a record that must be there with that revision, or with ANY_REVISION."""
+
+    key: RecordKey
+    expected_revision_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteAll:
+    """Remove every record of these kinds with this name; none is no failure."""
+
+    account_id: str
+    region: str
+    kinds: tuple[str, ...]
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Require:
+    """Refuse the commit unless the record is there with that revision (ANY_REVISION: any; None: it is not there)."""
+
+    key: RecordKey
+    expected_revision_id: str | None
+
+
+class StoreUnusableError(Exception):
+    """The store cannot be used as it is; the text tells a person what to do. Raised at start only."""
+
+
+Write = Put | Delete | DeleteAll | Require
+ANY_REVISION = "*"
+
+
+class CommitRefusedError(LambdaError):
+    """A write's expectation did not hold; nothing of the commit happened. `found` is what is there, None if nothing.
+
+    The control plane answers in AWS's words for the case at hand; one that gets through is a 409.
+    """
+
+    def __init__(self, key: RecordKey, found: Record | None) -> None:
+        super().__init__(f"Another request changed {key.name} at the same time.", code="ResourceConflictException")
+        self.key = key
+        self.found = found
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One committed change: the new record, or None when it was removed."""
+
+    key: RecordKey
+    record: Record | None
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeBatch:
+    """What one commit (or, first of all, everything before) changed. `sequence` grows with every commit."""
 
     sequence: int
-    arn: FunctionArn
-    version: str
-    value: FunctionVersion | None
+    changes: Sequence[Change]
 
 
-class FunctionStore(Protocol):
-    """Functions and their tags. Scope: cluster. Only writer: the room `functions`. After a crash: as committed."""
+@dataclass(frozen=True, slots=True)
+class ResourceChange:
+    """A change in the words of `model`: the type of the resource, and its new value or None when it was deleted."""
 
-    async def insert(self, function: FunctionVersion, tags: dict[str, str]) -> None:
-        """Commit a new function. Raises ResourceConflictError when the name is taken in that account and region."""
+    resource: type
+    key: RecordKey
+    value: Any | None
 
-    async def update(self, function: FunctionVersion, *, expected_revision_id: str) -> None:
-        """Commit a new value of an existing version. Raises PreconditionFailedError if another writer was first,
-        ResourceNotFoundError if it is gone."""
 
-    async def get(self, arn: FunctionArn) -> FunctionVersion | None:
-        """Return the version that the qualifier names ($LATEST when None)."""
+class RecordStore(Protocol):
+    """All records. Scope: cluster. After a crash: as committed, whole commits only."""
 
-    async def list_functions(
-        self, account_id: str, region: str, *, after_name: str | None, limit: int
-    ) -> Sequence[FunctionVersion]:
-        """Return up to `limit` $LATEST versions with name > `after_name`, by name."""
+    async def commit(self, writes: Sequence[Write]) -> int:
+        """Do all writes or none, durably; return the sequence of the commit.
 
-    async def list_unsettled(self) -> Sequence[FunctionVersion]:
-        """Return the versions that are Pending or whose update is InProgress, of all accounts."""
+        Raises:
+            CommitRefusedError: an expectation did not hold.
+            ServiceError: the database could not be written; nothing was changed.
+        """
 
-    async def delete(self, arn: FunctionArn) -> bool:
-        """Remove the function and its tags; False when there was none."""
+    async def read(self, key: RecordKey) -> Record | None:
+        """Return a record."""
 
-    async def get_tags(self, arn: FunctionArn) -> dict[str, str] | None:
-        """Return the function's tags; None when there is no such function."""
+    async def read_page(
+        self,
+        account_id: str,
+        region: str,
+        kind: str,
+        *,
+        name: str | None = None,
+        after: tuple[str, str] | None = None,
+        limit: int,
+    ) -> Sequence[Record]:
+        """Return up to `limit` records of a kind (of one name, if given) after (name, qualifier), in order."""
 
-    async def put_tags(self, arn: FunctionArn, tags: dict[str, str]) -> None:
-        """Replace the function's tags. Raises ResourceNotFoundError when it is gone."""
+    async def read_named(self, account_id: str, region: str, kinds: Sequence[str], name: str) -> Sequence[Record]:
+        """Return every record of these kinds with this name, as one moment saw them, by kind and qualifier."""
 
-    async def usage(self, account_id: str, region: str) -> tuple[int, int]:
-        """Return (number of functions, bytes of code they hold)."""
+    async def read_unsettled(self) -> Sequence[Record]:
+        """Return the unsettled records of all accounts."""
 
-    async def code_in_use(self) -> frozenset[str]:
-        """Return the sha256 of every package some version refers to."""
+    async def count(self, account_id: str, region: str, kind: str) -> int:
+        """Return how many records of a kind there are, each name counted once."""
 
-    def changes(self) -> AsyncIterator[FunctionChange]:
-        """Yield the current content first, then every committed change, in order, without gaps."""
+    async def blob_bytes(self, account_id: str, region: str) -> int:
+        """Return the sum of `blob_bytes` over all records."""
+
+    async def blobs_in_use(self) -> frozenset[str]:
+        """Return every `blob_sha256` of all accounts."""
+
+    def changes(self) -> AsyncIterator[ChangeBatch]:
+        """Yield the whole content first, in one batch, then every commit, in order, without gaps."""
+
+    async def close(self) -> None:
+        """Commit what waits and close."""

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from lambent.model.caller import Credentials
 from lambent.model.errors import LambdaError, ServiceError
-from lambent.store.errors import StoreUnusableError
+from lambent.store.contracts import StoreUnusableError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

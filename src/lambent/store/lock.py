@@ -6,7 +6,7 @@ import fcntl
 import os
 from pathlib import Path
 
-from lambent.store.errors import StoreUnusableError
+from lambent.store.contracts import StoreUnusableError
 
 
 class DataDirectoryInUseError(StoreUnusableError):

@@ -19,7 +19,7 @@ import pytest
 from lambent.functions import ControlPlane, ControlPlaneParts, ControlPlaneRules
 from lambent.model.caller import Caller, UploadedBlob
 from lambent.model.errors import LambdaError
-from lambent.store import CodeStore, InstallationKey, SqliteFunctionStore
+from lambent.store import CodeStore, FunctionStore, InstallationKey, Resources, open_records
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -52,7 +52,7 @@ class Scene:
     """The control plane under test. `failure` is what `prepare` answers; `gate` holds it back while it is clear."""
 
     data_directory: Path
-    store: SqliteFunctionStore
+    store: FunctionStore
     code: CodeStore
     plane: ControlPlane
     clock: JumpingClock
@@ -138,7 +138,8 @@ def open_scene(
 ) -> tuple[Scene, Callable[[], Any]]:
     """Return a scene whose control plane does not run yet, and how to close its store."""
     key = InstallationKey.open(data_directory / "keys")
-    store = SqliteFunctionStore(data_directory / "lambent.db", key)
+    records = open_records(data_directory)
+    store = FunctionStore(Resources(records, key))
     code = CodeStore(data_directory, executor)
     clock = JumpingClock()
 
@@ -165,4 +166,4 @@ def open_scene(
     )
     made = Scene(data_directory, store, code, ControlPlane(parts), clock)
     made.gate.set()
-    return made, store.close
+    return made, records.close

@@ -8,9 +8,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from lambent.store.contracts import FunctionChange
+    from lambent.store.contracts import ChangeBatch
 
 # Far above what a reader that only fills a dictionary can fall behind by.
 _WAITING_MAX = 1_000_000
@@ -25,23 +23,23 @@ class Subscription:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._changes: deque[FunctionChange] = deque()
+        self._changes: deque[ChangeBatch] = deque()
         self._arrived = asyncio.Event()
         self._is_overflown = False
 
-    def offer(self, changes: Iterable[FunctionChange]) -> None:
-        """Hand changes to the reader; callable from any thread, in order."""
+    def offer(self, batch: ChangeBatch) -> None:
+        """Hand a commit to the reader; callable from any thread, in order."""
         with contextlib.suppress(RuntimeError):  # the loop has ended
-            self._loop.call_soon_threadsafe(self._add, tuple(changes))
+            self._loop.call_soon_threadsafe(self._add, batch)
 
     def __aiter__(self) -> Subscription:
         return self
 
-    async def __anext__(self) -> FunctionChange:
-        """Return the next change; waits for one.
+    async def __anext__(self) -> ChangeBatch:
+        """Return the next commit; waits for one.
 
         Raises:
-            FeedOverflowError: more than a million changes were waiting.
+            FeedOverflowError: more than a million commits were waiting.
         """
         while not self._changes:
             if self._is_overflown:
@@ -50,10 +48,10 @@ class Subscription:
             await self._arrived.wait()
         return self._changes.popleft()
 
-    def _add(self, changes: tuple[FunctionChange, ...]) -> None:
-        if len(self._changes) + len(changes) > _WAITING_MAX:
+    def _add(self, batch: ChangeBatch) -> None:
+        if len(self._changes) >= _WAITING_MAX:
             self._is_overflown = True
             self._changes.clear()
         elif not self._is_overflown:
-            self._changes.extend(changes)
+            self._changes.append(batch)
         self._arrived.set()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lambent.store.errors import StoreUnusableError
+from lambent.store.contracts import StoreUnusableError
 
 if TYPE_CHECKING:
     import sqlite3
@@ -38,6 +38,39 @@ MIGRATIONS: tuple[str, ...] = (
         PRIMARY KEY (account_id, region, name)
     ) WITHOUT ROWID;
     INSERT INTO function_tags SELECT DISTINCT account_id, region, name, '{}' FROM functions;
+    """,
+    # 3: everything durable is a record.
+    """
+    CREATE TABLE records (
+        account_id TEXT NOT NULL,
+        region TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        name TEXT NOT NULL,
+        qualifier TEXT NOT NULL,
+        revision_id TEXT NOT NULL,
+        is_unsettled INTEGER NOT NULL,
+        blob_sha256 TEXT,
+        blob_bytes INTEGER NOT NULL,
+        document BLOB NOT NULL,
+        sealed BLOB,
+        PRIMARY KEY (account_id, region, kind, name, qualifier)
+    ) WITHOUT ROWID;
+    CREATE INDEX records_unsettled ON records (is_unsettled) WHERE is_unsettled = 1;
+    CREATE INDEX records_blob ON records (blob_sha256) WHERE blob_sha256 IS NOT NULL;
+    CREATE INDEX records_blob_bytes ON records (account_id, region, blob_bytes) WHERE blob_bytes > 0;
+    INSERT INTO records
+    SELECT account_id, region, 'function', name, version, revision_id, is_unsettled, code_sha256, code_size_bytes,
+           CAST(json_set(json_remove(document, '$.unpacked_bytes'), '$.code', json_object(
+               'sha256', code_sha256, 'size_bytes', code_size_bytes,
+               'unpacked_bytes', json_extract(document, '$.unpacked_bytes'))) AS BLOB),
+           environment
+    FROM functions;
+    INSERT INTO records
+    SELECT account_id, region, 'function-tags', name, '', '1', 0, NULL, 0,
+           CAST(json_object('tags', json(tags)) AS BLOB), NULL
+    FROM function_tags;
+    DROP TABLE functions;
+    DROP TABLE function_tags;
     """,
 )
 

@@ -2,54 +2,64 @@
 
 from __future__ import annotations
 
-# One row per version of a function. `document` is JSON (see rows.py), `environment` is sealed (see keys.py) or NULL.
-INSERT_FUNCTION = """
-INSERT INTO functions (account_id, region, name, version, revision_id, is_unsettled, code_sha256, code_size_bytes,
-                       document, environment)
-VALUES (:account_id, :region, :name, :version, :revision_id, :is_unsettled, :code_sha256, :code_size_bytes,
-        :document, :environment)
+# One row per record; the writer has looked at the revision before (one thread writes, in one transaction).
+PUT = """
+INSERT INTO records (account_id, region, kind, name, qualifier, revision_id, is_unsettled, blob_sha256, blob_bytes,
+                     document, sealed)
+VALUES (:account_id, :region, :kind, :name, :qualifier, :revision_id, :is_unsettled, :blob_sha256, :blob_bytes,
+        :document, :sealed)
+ON CONFLICT (account_id, region, kind, name, qualifier) DO UPDATE
+SET revision_id = excluded.revision_id, is_unsettled = excluded.is_unsettled, blob_sha256 = excluded.blob_sha256,
+    blob_bytes = excluded.blob_bytes, document = excluded.document, sealed = excluded.sealed
 """
 
-# The revision in the condition is the whole of our optimistic locking: the second of two writers changes no row.
-UPDATE_FUNCTION = """
-UPDATE functions
-SET revision_id = :revision_id, is_unsettled = :is_unsettled, code_sha256 = :code_sha256,
-    code_size_bytes = :code_size_bytes, document = :document, environment = :environment
-WHERE account_id = :account_id AND region = :region AND name = :name AND version = :version
-  AND revision_id = :expected_revision_id
+READ = "SELECT * FROM records WHERE account_id = ? AND region = ? AND kind = ? AND name = ? AND qualifier = ?"
+
+REVISION = """
+SELECT revision_id FROM records WHERE account_id = ? AND region = ? AND kind = ? AND name = ? AND qualifier = ?
 """
 
-GET_FUNCTION = """
-SELECT * FROM functions WHERE account_id = ? AND region = ? AND name = ? AND version = ?
+DELETE = "DELETE FROM records WHERE account_id = ? AND region = ? AND kind = ? AND name = ? AND qualifier = ?"
+
+# Pages, in the primary key's order: a page costs what it holds, however many records there are.
+FIRST_PAGE = """
+SELECT * FROM records WHERE account_id = :account_id AND region = :region AND kind = :kind
+ORDER BY name, qualifier LIMIT :limit
 """
 
-# By name, from the primary key's order: a page costs what it holds, however many functions there are.
-LIST_FUNCTIONS = """
-SELECT * FROM functions
-WHERE account_id = ? AND region = ? AND version = '$LATEST' AND name > ?
-ORDER BY name LIMIT ?
+PAGE = """
+SELECT * FROM records WHERE account_id = :account_id AND region = :region AND kind = :kind
+  AND (name, qualifier) > (:after_name, :after_qualifier)
+ORDER BY name, qualifier LIMIT :limit
 """
+
+FIRST_PAGE_OF_NAME = """
+SELECT * FROM records WHERE account_id = :account_id AND region = :region AND kind = :kind AND name = :name
+ORDER BY qualifier LIMIT :limit
+"""
+
+PAGE_OF_NAME = """
+SELECT * FROM records WHERE account_id = :account_id AND region = :region AND kind = :kind AND name = :name
+  AND (name, qualifier) > (:after_name, :after_qualifier)
+ORDER BY qualifier LIMIT :limit
+"""
+
+# What goes with a function, by its name.
+NAMED = "SELECT * FROM records WHERE account_id = ? AND region = ? AND kind = ? AND name = ? ORDER BY qualifier"
+QUALIFIERS = "SELECT qualifier FROM records WHERE account_id = ? AND region = ? AND kind = ? AND name = ?"
+DELETE_NAMED = "DELETE FROM records WHERE account_id = ? AND region = ? AND kind = ? AND name = ?"
 
 # For the change feed's first part.
-ALL_FUNCTIONS = "SELECT * FROM functions ORDER BY account_id, region, name, version"
+ALL = "SELECT * FROM records ORDER BY account_id, region, kind, name, qualifier"
 
-# What a crash left between two states; a partial index keeps this independent of the number of functions.
-UNSETTLED_FUNCTIONS = "SELECT * FROM functions WHERE is_unsettled = 1 ORDER BY account_id, region, name, version"
+# What a crash left between two states; a partial index keeps this independent of the number of records.
+UNSETTLED = "SELECT * FROM records WHERE is_unsettled = 1 ORDER BY account_id, region, kind, name, qualifier"
 
-VERSIONS_OF_FUNCTION = "SELECT version FROM functions WHERE account_id = ? AND region = ? AND name = ?"
-
-DELETE_FUNCTION = "DELETE FROM functions WHERE account_id = ? AND region = ? AND name = ?"
+COUNT = "SELECT COUNT(DISTINCT name) FROM records WHERE account_id = ? AND region = ? AND kind = ?"
 
 # AWS counts every version's package, also when two are the same bytes.
-USAGE = """
-SELECT COUNT(*) FILTER (WHERE version = '$LATEST') AS functions, COALESCE(SUM(code_size_bytes), 0) AS code_bytes
-FROM functions WHERE account_id = ? AND region = ?
+BLOB_BYTES = """
+SELECT COALESCE(SUM(blob_bytes), 0) FROM records WHERE account_id = ? AND region = ? AND blob_bytes > 0
 """
 
-CODE_IN_USE = "SELECT DISTINCT code_sha256 FROM functions"
-
-# Tags belong to the function, not to a version. A function without tags has a row too: its absence is "no function".
-INSERT_TAGS = "INSERT INTO function_tags (account_id, region, name, tags) VALUES (?, ?, ?, ?)"
-GET_TAGS = "SELECT tags FROM function_tags WHERE account_id = ? AND region = ? AND name = ?"
-UPDATE_TAGS = "UPDATE function_tags SET tags = ? WHERE account_id = ? AND region = ? AND name = ?"
-DELETE_TAGS = "DELETE FROM function_tags WHERE account_id = ? AND region = ? AND name = ?"
+BLOBS_IN_USE = "SELECT DISTINCT blob_sha256 FROM records WHERE blob_sha256 IS NOT NULL"

@@ -1,0 +1,265 @@
+"""What is in the records: the one place that knows how Lambda's resources lie in the store.
+
+A resource is a frozen dataclass of `model` with `account_id`, `region`, `revision_id` and the members that identify it.
+A new one needs a row in KINDS, nothing else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import itertools
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import msgspec
+
+from lambent.model.function import FunctionState, FunctionTags, FunctionVersion, UpdateStatus
+from lambent.store.contracts import ANY_REVISION, Delete, DeleteAll, Put, Record, RecordKey, Require, ResourceChange
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from lambent.model.arn import FunctionArn
+    from lambent.store.contracts import Change, RecordStore, Write
+    from lambent.store.keys import InstallationKey
+
+T = TypeVar("T")
+
+_DIGITS = 10
+
+
+def _no(value: Any) -> bool:
+    return False
+
+
+def _no_blob(value: Any) -> tuple[str | None, int]:
+    return None, 0
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """How one type lies in the store.
+
+    `name` and `qualifier` are the members that identify it within account and region; an integer qualifier is kept in
+    order of its value. `sealed` is the member that lies encrypted. `is_of_function`: `name` is a function's, and the
+    resource goes with it. `blob` tells the package it needs and the bytes that it counts.
+    """
+
+    kind: str
+    name: str
+    qualifier: str | None = None
+    sealed: str | None = None
+    is_of_function: bool = False
+    is_unsettled: Callable[[Any], bool] = _no
+    blob: Callable[[Any], tuple[str | None, int]] = _no_blob
+
+
+def _function_blob(function: FunctionVersion) -> tuple[str | None, int]:
+    return (function.code.sha256, function.code.size_bytes) if function.code.sha256 else (None, 0)
+
+
+def is_unsettled(function: FunctionVersion) -> bool:
+    """Whether the function is between two states, as CreateFunction and the updates leave it."""
+    return function.state is FunctionState.PENDING or function.last_update_status is UpdateStatus.IN_PROGRESS
+
+
+KINDS: dict[type, Kind] = {
+    FunctionVersion: Kind(
+        "function",
+        "name",
+        "version",
+        sealed="environment",
+        is_of_function=True,
+        is_unsettled=is_unsettled,
+        blob=_function_blob,
+    ),
+    FunctionTags: Kind("function-tags", "name", is_of_function=True),
+}
+_TYPES = {kind.kind: resource for resource, kind in KINDS.items()}
+
+
+class Resources:
+    """The typed view of a RecordStore. Scope: cluster. Only writer: the control plane. After a crash: as committed.
+
+    A commit returns once the data plane of this process has taken it (see `changes`).
+    """
+
+    def __init__(self, records: RecordStore, key: InstallationKey) -> None:
+        self._records = records
+        self._key = key
+        self._applied = -1
+        self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
+        self._numbers = itertools.count()
+
+    async def get(
+        self, resource: type[T], account_id: str, region: str, name: str, qualifier: str | int = ""
+    ) -> T | None:
+        """Return a resource."""
+        record = await self._records.read(_key(resource, account_id, region, name, qualifier))
+        return None if record is None else self._value(resource, record)
+
+    async def page(
+        self,
+        resource: type[T],
+        account_id: str,
+        region: str,
+        *,
+        name: str | None = None,
+        after: tuple[str, str | int] | None = None,
+        limit: int,
+    ) -> list[T]:
+        """Return up to `limit` resources of a type (of one name, if given) after (name, qualifier), in order."""
+        place = None if after is None else (after[0], _qualifier_text(after[1]))
+        kind = KINDS[resource].kind
+        found = await self._records.read_page(account_id, region, kind, name=name, after=place, limit=limit)
+        return [self._value(resource, record) for record in found]
+
+    async def named(self, account_id: str, region: str, name: str, *resources: type) -> list[Any]:
+        """Return all resources of these types with this name, as one moment saw them."""
+        kinds = [KINDS[resource].kind for resource in resources]
+        found = await self._records.read_named(account_id, region, kinds, name)
+        return [self._value(_TYPES[record.key.kind], record) for record in found]
+
+    async def unsettled(self, resource: type[T]) -> list[T]:
+        """Return the unsettled resources of a type, of all accounts."""
+        kind = KINDS[resource].kind
+        found = await self._records.read_unsettled()
+        return [self._value(resource, record) for record in found if record.key.kind == kind]
+
+    async def count(self, resource: type, account_id: str, region: str) -> int:
+        """Return how many resources of a type there are, each name counted once."""
+        return await self._records.count(account_id, region, KINDS[resource].kind)
+
+    async def blob_bytes(self, account_id: str, region: str) -> int:
+        """Return the bytes of code storage that the account uses in the region."""
+        return await self._records.blob_bytes(account_id, region)
+
+    async def blobs_in_use(self) -> frozenset[str]:
+        """Return the sha256 of every package that some resource needs."""
+        return await self._records.blobs_in_use()
+
+    def put_new(self, value: Any) -> Put:
+        """Return the write of a resource that must not be there yet."""
+        return Put(self._record(value), None)
+
+    def put_over(self, value: Any, revision_id: str = ANY_REVISION) -> Put:
+        """Return the write of a resource over the one with that revision (ANY_REVISION: any or none)."""
+        return Put(self._record(value), revision_id)
+
+    @staticmethod
+    def delete(value: Any, *, is_any_revision: bool = False) -> Delete:
+        """Return the write that removes what was read, unless it changed since."""
+        return Delete(key_of(value), ANY_REVISION if is_any_revision else value.revision_id)
+
+    @staticmethod
+    def require(value: Any, *, is_any_revision: bool = False) -> Require:
+        """Return the condition that what was read is still there and, unless told otherwise, still the same."""
+        return Require(key_of(value), ANY_REVISION if is_any_revision else value.revision_id)
+
+    @staticmethod
+    def delete_function(arn: FunctionArn) -> list[Write]:
+        """Return the writes that remove a function and all that goes with it; it must be there."""
+        latest = _key(FunctionVersion, arn.account_id, arn.region, arn.name, "$LATEST")
+        kinds = tuple(kind.kind for kind in KINDS.values() if kind.is_of_function)
+        return [Require(latest, ANY_REVISION), DeleteAll(arn.account_id, arn.region, kinds, arn.name)]
+
+    async def commit(self, *writes: Write) -> None:
+        """Do all writes or none, durably.
+
+        Raises:
+            CommitRefusedError: an expectation did not hold; see RecordStore.commit.
+            ServiceError: the database could not be written; nothing was changed.
+        """
+        sequence = await self._records.commit(writes)
+        if self._applied < 0 or sequence <= self._applied:
+            return
+        waiter = asyncio.get_running_loop().create_future()
+        heapq.heappush(self._waiting, (sequence, next(self._numbers), waiter))
+        await waiter
+
+    async def changes(self) -> AsyncIterator[list[ResourceChange]]:
+        """Yield the whole content first, in one batch, then every commit, in order.
+
+        A reader that asks for the next batch has applied the one before: commits that wait for it return.
+        """
+        async for batch in self._records.changes():
+            yield [self._typed(change) for change in batch.changes]
+            self._applied = max(self._applied, batch.sequence)
+            while self._waiting and self._waiting[0][0] <= self._applied:
+                _, _, waiter = heapq.heappop(self._waiting)
+                if not waiter.done():
+                    waiter.set_result(None)
+
+    def _typed(self, change: Change) -> ResourceChange:
+        resource = _TYPES[change.key.kind]
+        value = None if change.record is None else self._value(resource, change.record)
+        return ResourceChange(resource, change.key, value)
+
+    def _record(self, value: Any) -> Record:
+        kind = KINDS[type(value)]
+        members: dict[str, Any] = msgspec.to_builtins(value)
+        for member in ("account_id", "region", "revision_id", kind.name, kind.qualifier):
+            if member is not None:
+                del members[member]
+        sealed = None
+        if kind.sealed is not None:
+            secret = members.pop(kind.sealed)
+            if secret:
+                sealed = self._key.seal(_secret_text(secret), _context(kind, value))
+        sha256, size_bytes = kind.blob(value)
+        return Record(
+            key_of(value),
+            value.revision_id,
+            msgspec.json.encode(members),
+            sealed,
+            kind.is_unsettled(value),
+            sha256,
+            size_bytes,
+        )
+
+    def _value(self, resource: type[T], record: Record) -> T:
+        kind = KINDS[resource]
+        members: dict[str, Any] = msgspec.json.decode(record.document)
+        key = record.key
+        members |= {"account_id": key.account_id, "region": key.region, "revision_id": record.revision_id}
+        members[kind.name] = key.name
+        if kind.qualifier is not None:
+            is_number = _is_number(resource, kind.qualifier)
+            members[kind.qualifier] = int(key.qualifier) if is_number else key.qualifier
+        if kind.sealed is not None and record.sealed is not None:
+            context = f"{kind.sealed}/{key.account_id}/{key.region}/{key.name}"
+            members[kind.sealed] = _secret(self._key.unseal(record.sealed, context))
+        return msgspec.convert(members, resource)
+
+
+def key_of(value: Any) -> RecordKey:
+    """Return the key of a resource's record."""
+    kind = KINDS[type(value)]
+    qualifier = getattr(value, kind.qualifier) if kind.qualifier is not None else ""
+    return _key(type(value), value.account_id, value.region, getattr(value, kind.name), qualifier)
+
+
+def _key(resource: type, account_id: str, region: str, name: str, qualifier: str | int) -> RecordKey:
+    return RecordKey(account_id, region, KINDS[resource].kind, name, _qualifier_text(qualifier))
+
+
+def _qualifier_text(qualifier: str | int) -> str:
+    return f"{qualifier:0{_DIGITS}d}" if isinstance(qualifier, int) else qualifier
+
+
+def _is_number(resource: type, member: str) -> bool:
+    return resource.__annotations__[member] in (int, "int")
+
+
+def _context(kind: Kind, value: Any) -> str:
+    """What a sealed member is bound to: copied to another resource's record it does not open."""
+    return f"{kind.sealed}/{value.account_id}/{value.region}/{getattr(value, kind.name)}"
+
+
+def _secret_text(secret: Any) -> bytes:
+    return msgspec.json.encode(secret)
+
+
+def _secret(text: bytes) -> Any:
+    return msgspec.json.decode(text)

@@ -1,0 +1,244 @@
+"""Records in SQLite: the contract of `store/contracts.py`."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from functools import partial
+from typing import TYPE_CHECKING
+from weakref import WeakSet
+
+from lambent.store.contracts import (
+    ANY_REVISION,
+    Change,
+    ChangeBatch,
+    CommitRefusedError,
+    Delete,
+    DeleteAll,
+    Put,
+    Record,
+    RecordKey,
+    Require,
+    StoreUnusableError,
+)
+from lambent.store.sqlite import queries
+from lambent.store.sqlite.connection import connect
+from lambent.store.sqlite.feed import Subscription
+from lambent.store.sqlite.migrations import migrate
+from lambent.store.sqlite.readers import Readers
+from lambent.store.sqlite.writer import Writer
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+    from pathlib import Path
+
+    from lambent.store.contracts import Write
+
+
+class SqliteRecordStore:
+    """A RecordStore in one SQLite file. Scope: node. After a crash: as committed."""
+
+    def __init__(self, path: str | Path) -> None:
+        """Open or create the database and bring it to today's form. Blocks; called while the daemon starts.
+
+        Raises:
+            StoreUnusableError: a newer Lambent wrote it, or the file cannot be opened or is no database.
+        """
+        try:
+            self._writer = Writer(_opened(str(path)))
+            self._readers = Readers(str(path), self._writer.commit_lock)
+        except sqlite3.Error as error:
+            raise StoreUnusableError(f"The database {path} cannot be used: {error}.") from error
+        self._subscriptions: WeakSet[Subscription] = WeakSet()
+        self._sequence = 0
+        self._writer.start()
+
+    async def commit(self, writes: Sequence[Write]) -> int:
+        """See RecordStore.commit."""
+        batch = await self._writer.write(partial(self._write, writes), after_commit=self._announce)
+        return batch.sequence
+
+    async def read(self, key: RecordKey) -> Record | None:
+        """See RecordStore.read."""
+        return await self._readers.read(partial(_find, key))
+
+    async def read_page(
+        self,
+        account_id: str,
+        region: str,
+        kind: str,
+        *,
+        name: str | None = None,
+        after: tuple[str, str] | None = None,
+        limit: int,
+    ) -> Sequence[Record]:
+        """See RecordStore.read_page."""
+        after_name, after_qualifier = after or ("", "")
+        if name is None:
+            query = queries.PAGE if after is not None else queries.FIRST_PAGE
+        else:
+            query = queries.PAGE_OF_NAME if after is not None else queries.FIRST_PAGE_OF_NAME
+        parameters = {
+            "account_id": account_id,
+            "region": region,
+            "kind": kind,
+            "name": name,
+            "after_name": after_name,
+            "after_qualifier": after_qualifier,
+            "limit": limit,
+        }
+        return await self._readers.read(lambda connection: _records(connection.execute(query, parameters)))
+
+    async def read_named(self, account_id: str, region: str, kinds: Sequence[str], name: str) -> Sequence[Record]:
+        """See RecordStore.read_named."""
+
+        def work(connection: sqlite3.Connection) -> list[Record]:
+            connection.execute("BEGIN")
+            try:
+                found: list[Record] = []
+                for kind in sorted(kinds):
+                    found += _records(connection.execute(queries.NAMED, (account_id, region, kind, name)))
+                return found
+            finally:
+                connection.execute("COMMIT")
+
+        return await self._readers.read(work)
+
+    async def read_unsettled(self) -> Sequence[Record]:
+        """See RecordStore.read_unsettled."""
+        return await self._readers.read(lambda connection: _records(connection.execute(queries.UNSETTLED)))
+
+    async def count(self, account_id: str, region: str, kind: str) -> int:
+        """See RecordStore.count."""
+        return await self._read_number(queries.COUNT, (account_id, region, kind))
+
+    async def blob_bytes(self, account_id: str, region: str) -> int:
+        """See RecordStore.blob_bytes."""
+        return await self._read_number(queries.BLOB_BYTES, (account_id, region))
+
+    async def blobs_in_use(self) -> frozenset[str]:
+        """See RecordStore.blobs_in_use."""
+        rows = await self._readers.read(lambda connection: connection.execute(queries.BLOBS_IN_USE).fetchall())
+        return frozenset(row["blob_sha256"] for row in rows)
+
+    async def changes(self) -> AsyncIterator[ChangeBatch]:
+        """See RecordStore.changes."""
+        subscription = Subscription(asyncio.get_running_loop())
+
+        def begin(content: list[Record]) -> None:
+            # In the writer's thread: nothing can be committed between the reading and this.
+            subscription.offer(ChangeBatch(self._sequence, [Change(record.key, record) for record in content]))
+            self._subscriptions.add(subscription)
+
+        await self._writer.write(lambda connection: _records(connection.execute(queries.ALL)), after_commit=begin)
+        async for batch in subscription:
+            yield batch
+
+    async def close(self) -> None:
+        """Commit what waits and close."""
+        await asyncio.to_thread(self._close)
+
+    async def _read_number(self, query: str, parameters: tuple[str, ...]) -> int:
+        row = await self._readers.read(lambda connection: connection.execute(query, parameters).fetchone())
+        number: int = row[0]
+        return number
+
+    def _write(self, writes: Sequence[Write], connection: sqlite3.Connection) -> ChangeBatch:
+        changes: list[Change] = []
+        for write in writes:
+            if isinstance(write, Put):
+                _put(connection, write)
+                changes.append(Change(write.record.key, write.record))
+            elif isinstance(write, Delete):
+                _expect(connection, write.key, write.expected_revision_id)
+                connection.execute(queries.DELETE, _identity(write.key))
+                changes.append(Change(write.key, None))
+            elif isinstance(write, DeleteAll):
+                changes += _delete_all(connection, write)
+            elif isinstance(write, Require):
+                _expect(connection, write.key, write.expected_revision_id)
+        # Only the writer's thread counts. A commit that is rolled back leaves a hole in the numbers, not in the feed.
+        self._sequence += 1
+        return ChangeBatch(self._sequence, changes)
+
+    def _announce(self, batch: ChangeBatch) -> None:
+        for subscription in list(self._subscriptions):
+            subscription.offer(batch)
+
+    def _close(self) -> None:
+        self._writer.close()
+        self._readers.close()
+
+
+def _delete_all(connection: sqlite3.Connection, write: DeleteAll) -> list[Change]:
+    gone: list[Change] = []
+    for kind in write.kinds:
+        identity = (write.account_id, write.region, kind, write.name)
+        rows = connection.execute(queries.QUALIFIERS, identity).fetchall()
+        connection.execute(queries.DELETE_NAMED, identity)
+        gone += [Change(RecordKey(*identity, row["qualifier"]), None) for row in rows]
+    return gone
+
+
+def _put(connection: sqlite3.Connection, write: Put) -> None:
+    record = write.record
+    if write.expected_revision_id != ANY_REVISION:
+        _expect(connection, record.key, write.expected_revision_id)
+    parameters = {
+        "account_id": record.key.account_id,
+        "region": record.key.region,
+        "kind": record.key.kind,
+        "name": record.key.name,
+        "qualifier": record.key.qualifier,
+        "revision_id": record.revision_id,
+        "is_unsettled": int(record.is_unsettled),
+        "blob_sha256": record.blob_sha256,
+        "blob_bytes": record.blob_bytes,
+        "document": record.document,
+        "sealed": record.sealed,
+    }
+    connection.execute(queries.PUT, parameters)
+
+
+def _expect(connection: sqlite3.Connection, key: RecordKey, expected_revision_id: str | None) -> None:
+    """Raise CommitRefusedError unless the record is as expected. The one writer makes check and write one step."""
+    row = connection.execute(queries.REVISION, _identity(key)).fetchone()
+    if row is None:
+        if expected_revision_id is not None:
+            raise CommitRefusedError(key, None)
+    elif expected_revision_id != row["revision_id"] and expected_revision_id != ANY_REVISION:
+        raise CommitRefusedError(key, _find(key, connection))
+
+
+def _find(key: RecordKey, connection: sqlite3.Connection) -> Record | None:
+    rows = _records(connection.execute(queries.READ, _identity(key)))
+    return rows[0] if rows else None
+
+
+def _records(rows: sqlite3.Cursor) -> list[Record]:
+    return [
+        Record(
+            RecordKey(row["account_id"], row["region"], row["kind"], row["name"], row["qualifier"]),
+            row["revision_id"],
+            row["document"],
+            row["sealed"],
+            bool(row["is_unsettled"]),
+            row["blob_sha256"],
+            row["blob_bytes"],
+        )
+        for row in rows
+    ]
+
+
+def _identity(key: RecordKey) -> tuple[str, str, str, str, str]:
+    return key.account_id, key.region, key.kind, key.name, key.qualifier
+
+
+def _opened(path: str) -> sqlite3.Connection:
+    connection = connect(path)
+    try:
+        migrate(connection)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
