@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from lambent.environments.sandbox.node_flags import node_flags
+from lambent.environments.sandbox.sandbox import Interpreter, RuntimeFamily
 from tests.runtimes.fake_runtime_api import INVOKED_ARN, Event, FakeRuntimeApi, Ran, run_runtime
 
 if TYPE_CHECKING:
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
 _FIXTURE = Path(__file__).parent / "fixtures" / "nodejs" / "table.js"
 _CLIENT = Path(__file__).parents[2] / "src/lambent/environments/runtimes/clients/nodejs/bootstrap.mjs"
 _NODE = shutil.which("node") or ""
+_VERSION = subprocess.run([_NODE, "--version"], capture_output=True, text=True, check=True).stdout if _NODE else "v20.0"
+_INTERPRETER = Interpreter(RuntimeFamily.NODEJS, _NODE, _VERSION.strip().removeprefix("v"))
+_START = (_NODE, *node_flags(_INTERPRETER, None, str(_CLIENT.parent)))
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 
 pytestmark = [
@@ -49,7 +54,7 @@ def _run(directory: Path, handler: str, events: list[Any], **more: str) -> Ran:
         each if isinstance(each, Event) else Event(json.dumps(each).encode(), f"request-{index}")
         for index, each in enumerate(events)
     ]
-    return run_runtime([_NODE, str(_CLIENT)], _variables(directory, handler, **more), directory, made)
+    return run_runtime([*_START, str(_CLIENT)], _variables(directory, handler, **more), directory, made)
 
 
 def _task(tmp_path: Path, files: Mapping[str, str]) -> Path:
@@ -435,7 +440,7 @@ def test_a_waiting_process_becomes_the_function(tmp_path: Path) -> None:
     ours, theirs = socket.socketpair()
     with FakeRuntimeApi([Event(b"{}", "a")]) as api, ours, theirs:
         process = subprocess.Popen(
-            ["/bin/sh", "-c", f"exec {_NODE} {_CLIENT} 3<&0 </dev/null"],
+            ["/bin/sh", "-c", f"exec {' '.join(_START)} {_CLIENT} 3<&0 </dev/null"],
             stdin=theirs.fileno(), env={"PATH": "/usr/bin", "LEFT": "over"}, stdout=subprocess.PIPE,
         )  # fmt: skip
         try:
@@ -469,7 +474,7 @@ def test_sigterm_reaches_the_functions_own_listener(tmp_path: Path) -> None:
     )
     with FakeRuntimeApi([Event(b"{}", "a")]) as api:
         variables = {**_variables(directory, "index.handler"), "AWS_LAMBDA_RUNTIME_API": api.address}
-        process = subprocess.Popen([_NODE, str(_CLIENT)], cwd=directory, env=variables, stdout=subprocess.PIPE)
+        process = subprocess.Popen([*_START, str(_CLIENT)], cwd=directory, env=variables, stdout=subprocess.PIPE)
         assert api.wait(lambda it: it.waits == 2)
         process.terminate()
         output = process.communicate(timeout=20)[0]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from lambent.environments.runtimes.identifiers import IDENTIFIERS, Language, RuntimeIdentifier, layer_directories
 from lambent.environments.runtimes.plan import ENTRY_POINT_DENIED, ENTRY_POINT_MISSING, RuntimePlan, Unavailable
+from lambent.environments.sandbox.node_flags import node_flags
 from lambent.environments.sandbox.sandbox import Interpreter, RuntimeFamily, SandboxKind
 
 if TYPE_CHECKING:
@@ -250,9 +251,7 @@ def _is_exact(identifier: RuntimeIdentifier, interpreter: Interpreter) -> bool:
 def _start(identifier: RuntimeIdentifier, version: FunctionVersion, interpreter: Interpreter) -> tuple[str, ...]:
     argv: tuple[str, ...] = (interpreter.executable,)
     if identifier.language is Language.NODEJS:
-        # The same heap for a process of its own as for a waiting one.
-        argv += (f"--max-old-space-size={version.memory_mib * 9 // 10}",)
-        argv += (f"--max-semi-space-size={max(1, version.memory_mib // 40)}",)
+        argv += node_flags(interpreter, version.memory_mib, RUNTIME_DIRECTORY)
     argv += (f"{RUNTIME_DIRECTORY}/{_ENTRIES[identifier.language]}",)
     wrapper = version.environment.get("AWS_LAMBDA_EXEC_WRAPPER")
     return (wrapper, *argv) if wrapper else argv

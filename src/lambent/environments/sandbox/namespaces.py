@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from lambent.environments.sandbox.dns import DnsForwarder
 from lambent.environments.sandbox.launcher import channel
 from lambent.environments.sandbox.namespace_sandbox import NamespaceSandbox
+from lambent.environments.sandbox.node_flags import node_flags
 from lambent.environments.sandbox.sandbox import RuntimeFamily, SandboxError, SandboxKind
 from lambent.model.environment import IsolationLevel
 
@@ -26,7 +27,7 @@ ZYGOTE_SECONDS_MAX = 30.0
 READY_SECONDS_MAX = 20.0
 WATCH_SECONDS = 0.1
 _RESOLV_CONF = Path("/etc/resolv.conf")
-_BOOTSTRAP = "/var/runtime/bootstrap.mjs"
+_CLIENT_DIRECTORY = "/var/runtime"
 
 
 @dataclass(slots=True)
@@ -302,11 +303,7 @@ def _look(sandboxes: list[NamespaceSandbox]) -> None:
 
 
 def _node_argv(kind: SandboxKind) -> list[str]:
-    """Return node's command line; heap flags as AWS's runtime sets them (observed: 90 % and 5 % of the memory)."""
     if kind.interpreter is None:
         raise SandboxError("a NODEJS sandbox needs an interpreter")
-    flags = ["--max-http-header-size=81920"]
-    if kind.memory_mib is not None:
-        flags.append(f"--max-semi-space-size={max(1, kind.memory_mib * 5 // 100)}")
-        flags.append(f"--max-old-space-size={kind.memory_mib * 90 // 100}")
-    return [kind.interpreter.executable, *flags, _BOOTSTRAP]
+    flags = node_flags(kind.interpreter, kind.memory_mib, _CLIENT_DIRECTORY)
+    return [kind.interpreter.executable, *flags, f"{_CLIENT_DIRECTORY}/bootstrap.mjs"]

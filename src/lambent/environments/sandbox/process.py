@@ -21,6 +21,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from lambent.environments.sandbox import process_table
+from lambent.environments.sandbox.node_flags import node_flags
 from lambent.environments.sandbox.sandbox import RuntimeExit, RuntimeFamily, SandboxError
 from lambent.model.environment import IsolationLevel
 
@@ -318,7 +319,9 @@ class ProcessSandbox:
         self._drop_control()
         self._control, inside = socket.socketpair()
         self._control.setblocking(False)
-        argv = (interpreter, *node_heap_flags(self._kind.memory_mib), f"{client}/bootstrap.mjs")
+        assert self._kind.interpreter is not None
+        flags = node_flags(self._kind.interpreter, self._kind.memory_mib, client)
+        argv = (interpreter, *flags, f"{client}/bootstrap.mjs")
         variables = {
             "AWS_LAMBDA_RUNTIME_API": self.runtime_api_address,
             "PATH": os.defpath,
@@ -443,13 +446,6 @@ class ProcessSandbox:
             if path == inside or path.startswith(inside + "/"):
                 return f"{directory}{path[len(inside) :]}"
         return path
-
-
-def node_heap_flags(memory_mib: int | None) -> tuple[str, ...]:
-    """Return node's heap flags for a memory size: nine tenths for old objects, a twentieth for new ones."""
-    if memory_mib is None:
-        return ()
-    return (f"--max-old-space-size={memory_mib * 9 // 10}", f"--max-semi-space-size={max(1, memory_mib // 40)}")
 
 
 def _listen(undo: contextlib.ExitStack) -> socket.socket:

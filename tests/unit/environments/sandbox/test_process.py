@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lambent.environments.sandbox import process_table
-from lambent.environments.sandbox.process import ProcessDriver, node_heap_flags
+from lambent.environments.sandbox.process import ProcessDriver
 from lambent.environments.sandbox.sandbox import (
     Interpreter,
     RuntimeExit,
@@ -367,8 +367,3 @@ def test_a_start_sweeps_what_a_killed_run_left(tmp_path: Path) -> None:
             assert driver.zygote_ids() == {}
 
     run(scenario())
-
-
-def test_heap_flags_grow_with_the_memory_size() -> None:
-    assert node_heap_flags(None) == ()
-    assert node_heap_flags(128) == ("--max-old-space-size=115", "--max-semi-space-size=3")

@@ -10,11 +10,20 @@ import { runFunction } from './runtime.mjs';
 
 const CONTROL_DESCRIPTOR = 3;
 
+// An older node needs a loader's flag, and --no-warnings not to talk of it: the function's own warnings come from here.
+if (process.execArgv.includes('--no-warnings')) process.on('warning', printWarning);
+
 if (hasControl()) {
   await exercise();
   takeVariables(await receiveVariables());
 }
 await runFunction(process.env);
+
+function printWarning(warning) {
+  if (process.env.NODE_NO_WARNINGS === '1') return;
+  const code = warning.code === undefined ? '' : `[${warning.code}] `;
+  process.stderr.write(`(node:${process.pid}) ${code}${warning.name}: ${warning.message}\n`);
+}
 
 function hasControl() {
   if (process.env._HANDLER !== undefined) return false;

@@ -1,9 +1,11 @@
 // Resolves bare imports of ES modules in the directories of NODE_PATH when node's own search found nothing.
-// A module for Module.register (its own thread) and for Module.registerHooks.
+// A module for Module.register (its own thread), for Module.registerHooks, and, before there was either (node older
+// than 18.19), for --experimental-loader, which gives it nothing: it takes NODE_PATH as it is when first needed.
 
+import { delimiter } from 'node:path';
 import { pathToFileURL } from 'node:url';
 
-let directories = [];
+let directories;
 
 export async function initialize(data) {
   directories = data;
@@ -14,6 +16,7 @@ export async function resolve(specifier, context, next) {
     return await next(specifier, context);
   } catch (error) {
     if (!isMissingPackage(error, specifier)) throw error;
+    directories ??= (process.env.NODE_PATH ?? '').split(delimiter).filter(Boolean);
     for (const parentURL of parents(directories)) {
       try {
         return await next(specifier, { ...context, parentURL });
