@@ -12,21 +12,20 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lambent.model.errors import ServiceError
-from tests.contract.store.conftest import a_function, open_sqlite
+from tests.contract.store.conftest import a_function
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
-    from lambent.store import SqliteFunctionStore
+    from tests.contract.store.conftest import Place
 
 # Writes functions as fast as it can and says which are answered; every function has a tag with its own number.
 _WRITER = """
 import asyncio, pathlib, sys
-from tests.contract.store.conftest import a_function, open_sqlite
+from tests.contract.store.conftest import Place, a_function
 
 async def main():
-    store = open_sqlite(pathlib.Path(sys.argv[1]))
+    store = Place(pathlib.Path(sys.argv[1]), sys.argv[2]).open().functions
     async def write(lane):
         number = 0
         while True:
@@ -47,10 +46,11 @@ asyncio.run(main())
 _FULL = """
 import asyncio, pathlib, resource, sys
 from lambent.model.errors import ServiceError
-from tests.contract.store.conftest import a_function, open_sqlite
+from tests.contract.store.conftest import Place, a_function
 
 async def main():
-    store = open_sqlite(pathlib.Path(sys.argv[1]))
+    opened = Place(pathlib.Path(sys.argv[1])).open()
+    store = opened.functions
     await store.insert(a_function("before"), {})
     _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, hard))
@@ -67,16 +67,16 @@ async def main():
     await store.insert(a_function("after"), {})
     count, _ = await store.usage("000000000000", "us-east-1")
     assert count == 42 - refused, (count, refused)
-    await store.close()
+    await opened.close()
     print("refused", refused)
 
 asyncio.run(main())
 """
 
 
-def write_until_killed(data_directory: Path, lines: int) -> list[str]:
+def write_until_killed(place: Place, lines: int) -> list[str]:
     """Return what the writer said was answered: at least `lines`, up to its death."""
-    command = [sys.executable, "-c", _WRITER, str(data_directory)]
+    command = [sys.executable, "-c", _WRITER, str(place.directory), place.url]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as writer:
         assert writer.stdout is not None
         told = [writer.stdout.readline().strip() for _ in range(lines)]
@@ -86,13 +86,14 @@ def write_until_killed(data_directory: Path, lines: int) -> list[str]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("lines", [1, 40, 200])
-async def test_kill_9_keeps_what_was_answered_and_nothing_half(tmp_path: Path, lines: int) -> None:
-    told = await asyncio.to_thread(write_until_killed, tmp_path, lines)
+async def test_kill_9_keeps_what_was_answered_and_nothing_half(place: Place, lines: int) -> None:
+    told = await asyncio.to_thread(write_until_killed, place, lines)
     assert all(told), "the writer must not end by itself"
     deleted = {name[1:] for name in told if name.startswith("-")}
     kept = {name for name in told if not name.startswith("-")} - deleted
 
-    store = open_sqlite(tmp_path)
+    opened = place.open()
+    store = opened.functions
     found = {f.name: f for f in await store.list_functions("000000000000", "us-east-1", after_name=None, limit=100_000)}
     # At most one write of each lane was committed and not answered.
     assert deleted.isdisjoint(found)
@@ -103,7 +104,7 @@ async def test_kill_9_keeps_what_was_answered_and_nothing_half(tmp_path: Path, l
         assert function.environment == {"NAME": name}
         assert await store.get_tags(function.arn) == {"name": name}
     await store.insert(a_function("after"), {})
-    await store.close()
+    await opened.close()
 
 
 @pytest.mark.slow
@@ -114,46 +115,36 @@ def test_a_full_disk_is_told_and_later_work_goes_on(tmp_path: Path) -> None:
     assert run.stdout.startswith("refused")
 
 
-async def test_secrets_are_nowhere_in_clear(
-    opener: Callable[[Path], SqliteFunctionStore], tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_secrets_are_nowhere_in_clear(place: Place, caplog: pytest.LogCaptureFixture) -> None:
     secret = "planted-5ecret-planted"
     function = a_function(environment={"NAME_OF_SECRET": secret})
     assert secret not in repr(function)
-    store = opener(tmp_path)
-    await store.insert(function, {})
-    await store.update(a_function(environment={"A": secret}, revision_id="r2"), expected_revision_id="r1")
-    with pytest.raises(ServiceError):
-        await store._writer.write(lambda connection: connection.execute("SELECT * FROM nowhere", (secret,)))
+    opened = place.open()
+    await opened.functions.insert(function, {"tag": "in-clear"})
+    await opened.functions.update(a_function(environment={"A": secret}, revision_id="r2"), expected_revision_id="r1")
 
     def search() -> None:
-        files = [path for path in tmp_path.rglob("*") if path.is_file()]
-        assert {"lambent.db", "lambent.db-wal"} <= {path.name for path in files} or store._writer._is_closed
-        for path in files:
-            content = path.read_bytes()
+        contents = {path: path.read_bytes() for path in place.files()}
+        assert any(b"in-clear" in content for content in contents.values()), "the search must see what is stored"
+        for path, content in contents.items():
             assert secret.encode() not in content, path
             assert b"NAME_OF_SECRET" not in content, path
 
     search()
-    await store.close()
+    await opened.close()
     search()
     assert secret not in caplog.text
 
 
-async def test_a_sealed_environment_does_not_open_in_another_row(
-    opener: Callable[[Path], SqliteFunctionStore], tmp_path: Path
-) -> None:
-    store = opener(tmp_path)
+async def test_a_sealed_environment_does_not_open_in_another_record(place: Place) -> None:
+    opened = place.open()
+    store = opened.functions
     await store.insert(a_function("rich", environment={"SECRET": "x"}), {})
     await store.insert(a_function("thief"), {})
-
-    def steal(connection: object) -> None:
-        connection.execute(  # type: ignore[attr-defined]
-            "UPDATE functions SET environment = (SELECT environment FROM functions WHERE name = 'rich') "
-            "WHERE name = 'thief'"
-        )
-
-    await store._writer.write(steal)
+    await place.execute(
+        "UPDATE records SET sealed = (SELECT sealed FROM records WHERE name = 'rich' AND kind = 'function') "
+        "WHERE name = 'thief' AND kind = 'function'"
+    )
     with pytest.raises(ServiceError, match="cannot be opened"):
         await store.get(a_function("thief").arn)
-    await store.close()
+    await opened.close()

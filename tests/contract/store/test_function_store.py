@@ -1,4 +1,4 @@
-"""What every driver of FunctionStore promises."""
+"""What functions are promised over every driver: what goes in comes out, revisions, pages, the feed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lambent.model.arn import FunctionArn
 from lambent.model.errors import PreconditionFailedError, ResourceConflictError, ResourceNotFoundError
 from lambent.model.function import (
     CodeReference,
@@ -22,10 +21,9 @@ from lambent.model.function import (
 from tests.contract.store.conftest import a_function
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
-    from lambent.store import FunctionStore, SqliteFunctionStore
+    from lambent.store import FunctionStore
+    from lambent.store.contracts import ChangeBatch
+    from tests.contract.store.conftest import Opened, Place
 
 
 def full() -> dict[str, Any]:
@@ -52,27 +50,32 @@ def full() -> dict[str, Any]:
         "last_update_status_reason_code": "Creating",
         "vpc": VpcConfig(("subnet-1", "subnet-2"), ("sg-1",), True),
         "file_systems": (FileSystemConfig("arn", "/mnt/a"), FileSystemConfig("arn2", "/mnt/b", "AUTO")),
-        "layers": ("arn:l:1", "arn:l:2"),
         "snap_start_apply_on": "PublishedVersions",
         "source_kms_key_arn": "arn:aws:kms:y",
     }
 
 
+def told(batch: ChangeBatch) -> list[tuple[str, str | None]]:
+    """Return name and revision of every function that the batch tells."""
+    functions = [change for change in batch.changes if change.key.kind == "function"]
+    return [(change.key.name, change.record and change.record.revision_id) for change in functions]
+
+
 @pytest.mark.parametrize("members", [{}, full()], ids=["defaults", "everything"])
-async def test_what_goes_in_comes_out_also_after_reopening(
-    opener: Callable[[Path], SqliteFunctionStore], tmp_path: Path, members: dict[str, Any]
-) -> None:
+async def test_what_goes_in_comes_out_also_after_reopening(place: Place, members: dict[str, Any]) -> None:
     function = a_function(**members)
-    store = opener(tmp_path)
+    opened = place.open()
+    store = opened.functions
     await store.insert(function, {"k": "v"})
     assert await store.get(function.arn) == function
     assert await store.get(function.arn.qualified("$LATEST")) == function
     assert await store.get(function.arn.qualified("1")) is None
-    await store.close()
-    store = opener(tmp_path)
+    await opened.close()
+    opened = place.open()
+    store = opened.functions
     assert await store.get(function.arn) == function
     assert await store.get_tags(function.arn) == {"k": "v"}
-    await store.close()
+    await opened.close()
 
 
 async def test_a_name_is_taken_once_in_account_and_region(store: FunctionStore) -> None:
@@ -144,34 +147,40 @@ async def test_what_is_unsettled(store: FunctionStore) -> None:
     assert [function.name for function in await store.list_unsettled()] == ["updating"]
 
 
-async def test_the_feed_tells_content_and_then_every_change_in_order(store: FunctionStore) -> None:
+async def test_the_feed_tells_content_and_then_every_change_in_order(opened: Opened) -> None:
+    store = opened.functions
     await store.insert(a_function("a"), {})
     await store.insert(a_function("b"), {})
-    feed = store.changes()
-    assert [(await anext(feed)).arn.name for _ in range(2)] == ["a", "b"]
+    feed = opened.records.changes()
+    content = await anext(feed)
+    assert told(content) == [("a", "r1"), ("b", "r1")]
     await store.update(a_function("a", revision_id="r2"), expected_revision_id="r1")
     await store.delete(a_function("b").arn)
     await store.insert(a_function("b", revision_id="again"), {})
     await store.put_tags(a_function("a").arn, {"no": "change of a version"})
     await store.insert(a_function("c"), {})
     async with asyncio.timeout(5):
-        changes = [await anext(feed) for _ in range(4)]
-    told = [(change.arn.name, change.value and change.value.revision_id) for change in changes]
-    assert told == [("a", "r2"), ("b", None), ("b", "again"), ("c", "r1")]
-    sequences = [change.sequence for change in changes]
+        batches = [await anext(feed) for _ in range(5)]
+    assert [told(batch) for batch in batches] == [[("a", "r2")], [("b", None)], [("b", "again")], [], [("c", "r1")]]
+    sequences = [batch.sequence for batch in (content, *batches)]
     assert sequences == sorted(set(sequences))
-    assert changes[1].arn == FunctionArn("000000000000", "us-east-1", "b")
+    removed = {change.key.kind for change in batches[1].changes}
+    assert removed == {"function", "function-tags"}, "what goes with a function goes in the same commit"
     await feed.aclose()  # type: ignore[attr-defined]
 
 
-async def test_a_feed_begun_amid_writes_has_no_gap(store: FunctionStore) -> None:
+async def test_a_feed_begun_amid_writes_has_no_gap(opened: Opened) -> None:
+    store = opened.functions
+
     async def write(first: int) -> None:
         for number in range(first, first + 25):
             await store.insert(a_function(f"{number:03}"), {})
 
     async def follow() -> list[str]:
-        feed = store.changes()
-        seen = [(await anext(feed)).arn.name for _ in range(100)]
+        feed = opened.records.changes()
+        seen: list[str] = []
+        while len(seen) < 100 or "074" not in seen or "099" not in seen:
+            seen += [name for name, revision in told(await anext(feed)) if revision is not None and name != "first"]
         await feed.aclose()  # type: ignore[attr-defined]
         return seen
 
@@ -181,17 +190,16 @@ async def test_a_feed_begun_amid_writes_has_no_gap(store: FunctionStore) -> None
         await store.delete(a_function("first").arn)
         writers += [tasks.create_task(write(first)) for first in (50, 75)]
         follower = tasks.create_task(follow())
-    seen = [name for name in follower.result() if name != "first"]
-    assert len(seen) == len(set(seen)) >= 98
+    assert sorted(follower.result()) == [f"{number:03}" for number in range(100)]
 
 
-async def test_what_a_reader_sees_the_feed_has_been_told(store: FunctionStore) -> None:
+async def test_what_a_reader_sees_the_feed_has_been_told(opened: Opened) -> None:
+    store = opened.functions
     known: dict[str, str] = {}
 
     async def follow() -> None:
-        async for change in store.changes():
-            if change.value is not None:
-                known[change.arn.name] = change.value.revision_id
+        async for batch in opened.records.changes():
+            known.update((name, revision) for name, revision in told(batch) if revision is not None)
 
     async with asyncio.TaskGroup() as tasks:
         following = tasks.create_task(follow())
@@ -208,6 +216,38 @@ async def test_what_a_reader_sees_the_feed_has_been_told(store: FunctionStore) -
             await store.update(a_function(revision_id=str(number)), expected_revision_id=str(number - 1))
         await reading
         following.cancel()
+
+
+async def test_a_commit_returns_when_the_data_plane_has_it(opened: Opened) -> None:
+    catalog: dict[str, str] = {}
+    is_filled = asyncio.Event()
+
+    async def feed_catalog() -> None:
+        async for batch in opened.resources.changes():
+            await asyncio.sleep(0)
+            for change in batch:
+                if change.value is not None:
+                    catalog[change.key.name] = change.value.revision_id
+            is_filled.set()
+
+    async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
+        feeding = tasks.create_task(feed_catalog())
+        await is_filled.wait()
+
+        async def write(name: str) -> None:
+            await opened.functions.insert(a_function(name, revision_id="0"), {})
+            for number in range(1, 10):
+                function = a_function(name, revision_id=str(number))
+                await opened.functions.update(function, expected_revision_id=str(number - 1))
+                assert catalog[name] == str(number)
+
+        async with asyncio.TaskGroup() as writers:
+            for lane in range(8):
+                writers.create_task(write(f"f{lane}"))
+        feeding.cancel()
+    # Without a data plane that listens, nobody is waited for.
+    async with asyncio.timeout(5):
+        await opened.functions.insert(a_function("after"), {})
 
 
 async def test_many_writers_at_once_lose_nothing(store: FunctionStore) -> None:

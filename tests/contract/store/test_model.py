@@ -15,7 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 
 from lambent.model.errors import LambdaError, PreconditionFailedError, ResourceConflictError, ResourceNotFoundError
 from lambent.model.function import CodeReference, FunctionState, FunctionVersion
-from tests.contract.store.conftest import a_function, open_sqlite
+from tests.contract.store.conftest import Place, a_function
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -37,7 +37,8 @@ class StoreAgainstDictionary(RuleBasedStateMachine):
         self.tags: dict[tuple[str, str], dict[str, str]] = {}
 
     def open_store(self) -> None:
-        self.store = open_sqlite(Path(self.directory.name))
+        self.opened = Place(Path(self.directory.name)).open()
+        self.store = self.opened.functions
 
     def run(self, work: Coroutine[object, object, T]) -> T:
         return self.loop.run_until_complete(work)
@@ -99,7 +100,7 @@ class StoreAgainstDictionary(RuleBasedStateMachine):
 
     @rule()
     def reopen(self) -> None:
-        self.run(self.store.close())
+        self.run(self.opened.close())
         self.open_store()
 
     @invariant()
@@ -117,7 +118,7 @@ class StoreAgainstDictionary(RuleBasedStateMachine):
         assert list(self.run(self.store.list_unsettled())) == pending
 
     def teardown(self) -> None:
-        self.run(self.store.close())
+        self.run(self.opened.close())
         self.loop.close()
         self.directory.cleanup()
 

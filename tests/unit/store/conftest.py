@@ -1,4 +1,4 @@
-"""Values and stores for the tests of this room."""
+"""Values for the tests of this room."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lambent.model.function import CodeReference, FunctionVersion
-from lambent.store import InstallationKey, SqliteFunctionStore
+from lambent.store import InstallationKey
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
     from pathlib import Path
 
 
@@ -56,10 +55,3 @@ def zip_bytes(files: dict[str, str]) -> bytes:
 @pytest.fixture
 def key(tmp_path: Path) -> InstallationKey:
     return InstallationKey.open(tmp_path / "keys")
-
-
-@pytest.fixture
-async def store(tmp_path: Path, key: InstallationKey) -> AsyncIterator[SqliteFunctionStore]:
-    opened = SqliteFunctionStore(tmp_path / "lambent.db", key)
-    yield opened
-    await opened.close()
