@@ -39,7 +39,6 @@ _DURABLE = _missing("durable executions are")
 _EVENT_INVOKE = _missing("asynchronous invocation is")
 _LAYERS = _missing("layers are")
 _MAPPINGS = _missing("event source mappings are")
-_POLICIES = _missing("resource policies are")
 _RECURSION = _missing("recursion detection is")
 _RUNTIME_MANAGEMENT = _missing("runtime management is")
 _STREAMING = _missing("response streaming is")
@@ -49,7 +48,7 @@ _VERSIONS = _missing("published versions are")
 OPERATIONS: Mapping[str, Row] = MappingProxyType(
     {
         "AddLayerVersionPermission": _LAYERS,
-        "AddPermission": _POLICIES,
+        "AddPermission": _row("add_permission"),
         "CheckpointDurableExecution": _DURABLE,
         "CreateAlias": _ALIASES,
         "CreateCapacityProvider": _CAPACITY,
@@ -69,7 +68,7 @@ OPERATIONS: Mapping[str, Row] = MappingProxyType(
         "DeleteFunctionUrlConfig": _URLS,
         "DeleteLayerVersion": _LAYERS,
         "DeleteProvisionedConcurrencyConfig": _CONCURRENCY,
-        "DeleteResourcePolicy": _POLICIES,
+        "DeleteResourcePolicy": _row("delete_resource_policy"),
         "GetAccountSettings": _row("get_account_settings"),
         "GetAlias": _ALIASES,
         "GetCapacityProvider": _CAPACITY,
@@ -89,9 +88,9 @@ OPERATIONS: Mapping[str, Row] = MappingProxyType(
         "GetLayerVersion": _LAYERS,
         "GetLayerVersionByArn": _LAYERS,
         "GetLayerVersionPolicy": _LAYERS,
-        "GetPolicy": _POLICIES,
+        "GetPolicy": _row("get_policy"),
         "GetProvisionedConcurrencyConfig": _CONCURRENCY,
-        "GetResourcePolicy": _POLICIES,
+        "GetResourcePolicy": _row("get_resource_policy"),
         "GetRuntimeManagementConfig": _RUNTIME_MANAGEMENT,
         "Invoke": INVOKE,
         "InvokeAsync": _EVENT_INVOKE,
@@ -120,10 +119,10 @@ OPERATIONS: Mapping[str, Row] = MappingProxyType(
         "PutFunctionRecursionConfig": _RECURSION,
         "PutFunctionScalingConfig": _CAPACITY,
         "PutProvisionedConcurrencyConfig": _CONCURRENCY,
-        "PutResourcePolicy": _POLICIES,
+        "PutResourcePolicy": _row("put_resource_policy"),
         "PutRuntimeManagementConfig": _RUNTIME_MANAGEMENT,
         "RemoveLayerVersionPermission": _LAYERS,
-        "RemovePermission": _POLICIES,
+        "RemovePermission": _row("remove_permission"),
         "ResumeDurableExecution": _DURABLE,
         "SendDurableExecutionCallbackFailure": _DURABLE,
         "SendDurableExecutionCallbackHeartbeat": _DURABLE,

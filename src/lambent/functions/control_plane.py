@@ -10,6 +10,7 @@ from lambent.functions.functions import Functions
 from lambent.functions.ids import Ids
 from lambent.functions.packages.links import CodeLinks
 from lambent.functions.packages.sweeping import Sweeper
+from lambent.functions.policies.permissions import Permissions
 from lambent.functions.tags import Tags
 from lambent.functions.transitions import Transitions
 
@@ -39,6 +40,13 @@ class ControlPlane:
         self.update_function_configuration = functions.update_function_configuration
         self.delete_function = functions.delete_function
         self.list_functions = functions.list_functions
+        permissions = Permissions(parts.store.resources, ids)
+        self.add_permission = permissions.add_permission
+        self.remove_permission = permissions.remove_permission
+        self.get_policy = permissions.get_policy
+        self.put_resource_policy = permissions.put_resource_policy
+        self.get_resource_policy = permissions.get_resource_policy
+        self.delete_resource_policy = permissions.delete_resource_policy
         tags = Tags(parts.store)
         self.list_tags = tags.list_tags
         self.tag_resource = tags.tag_resource

@@ -39,6 +39,7 @@ PROCESSES = Quota("processes", 1_024, False, _DOC)
 INIT_SECONDS = Quota("init_seconds", 10, False, _DOC)
 LOG_TAIL_BYTES = Quota("log_tail_bytes", 4_096, False, "API reference, Invoke")
 TAGS_PER_FUNCTION = Quota("tags_per_function", 50, False, _DOC)
+POLICY_BYTES = Quota("policy_bytes", 20_480, False, _DOC)
 LAYERS_PER_FUNCTION = Quota("layers_per_function", 5, False, _DOC)
 ZIP_ENTRIES = Quota("zip_entries", 200_000, False, "ours: bounds the work of unpacking a hostile zip")
 

@@ -9,12 +9,21 @@ from __future__ import annotations
 import asyncio
 import heapq
 import itertools
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
-from lambent.model.function import FunctionState, FunctionTags, FunctionVersion, UpdateStatus
+from lambent.model.function import (
+    Alias,
+    FunctionState,
+    FunctionTags,
+    FunctionVersion,
+    UpdateStatus,
+    VersionCounter,
+)
+from lambent.model.policy import FunctionPolicy
 from lambent.store.contracts import ANY_REVISION, Delete, DeleteAll, Put, Record, RecordKey, Require, ResourceChange
 
 if TYPE_CHECKING:
@@ -27,6 +36,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _DIGITS = 10
+_NUMBER = re.compile(r"[1-9][0-9]*")
 
 
 def _no(value: Any) -> bool:
@@ -41,14 +51,15 @@ def _no_blob(value: Any) -> tuple[str | None, int]:
 class Kind:
     """How one type lies in the store.
 
-    `name` and `qualifier` are the members that identify it within account and region; an integer qualifier is kept in
-    order of its value. `sealed` is the member that lies encrypted. `is_of_function`: `name` is a function's, and the
-    resource goes with it. `blob` tells the package it needs and the bytes that it counts.
+    `name` and `qualifier` are the members that identify it within account and region; an integer qualifier, and a
+    number as text where `is_numbered`, is kept in order of its value. `sealed` is the member that lies encrypted.
+    `is_of_function`: `name` is a function's, and the resource goes with it. `blob` tells the package it needs and the bytes that it counts.
     """
 
     kind: str
     name: str
     qualifier: str | None = None
+    is_numbered: bool = False
     sealed: str | None = None
     is_of_function: bool = False
     is_unsettled: Callable[[Any], bool] = _no
@@ -69,12 +80,16 @@ KINDS: dict[type, Kind] = {
         "function",
         "name",
         "version",
+        is_numbered=True,
         sealed="environment",
         is_of_function=True,
         is_unsettled=is_unsettled,
         blob=_function_blob,
     ),
     FunctionTags: Kind("function-tags", "name", is_of_function=True),
+    Alias: Kind("alias", "function_name", "name", is_of_function=True),
+    VersionCounter: Kind("version-counter", "name"),
+    FunctionPolicy: Kind("function-policy", "name", "qualifier", is_of_function=True),
 }
 _TYPES = {kind.kind: resource for resource, kind in KINDS.items()}
 
@@ -110,7 +125,7 @@ class Resources:
         limit: int,
     ) -> list[T]:
         """Return up to `limit` resources of a type (of one name, if given) after (name, qualifier), in order."""
-        place = None if after is None else (after[0], _qualifier_text(after[1]))
+        place = None if after is None else (after[0], _qualifier_text(resource, after[1]))
         kind = KINDS[resource].kind
         found = await self._records.read_page(account_id, region, kind, name=name, after=place, limit=limit)
         return [self._value(resource, record) for record in found]
@@ -164,6 +179,17 @@ class Resources:
         kinds = tuple(kind.kind for kind in KINDS.values() if kind.is_of_function)
         return [Require(latest, ANY_REVISION), DeleteAll(arn.account_id, arn.region, kinds, arn.name)]
 
+    async def delete_qualified(self, arn: FunctionArn) -> list[Write]:
+        """Return the writes that remove a version or an alias of a function and the configurations that name it."""
+        writes: list[Write] = []
+        for resource, kind in KINDS.items():
+            if not kind.is_of_function or kind.qualifier is None:
+                continue
+            found = await self.get(resource, arn.account_id, arn.region, arn.name, arn.qualifier or "")
+            if found is not None:
+                writes.append(self.delete(found))
+        return writes
+
     async def commit(self, *writes: Write) -> None:
         """Do all writes or none, durably.
 
@@ -183,18 +209,27 @@ class Resources:
 
         A reader that asks for the next batch has applied the one before: commits that wait for it return.
         """
-        async for batch in self._records.changes():
-            yield [self._typed(change) for change in batch.changes]
-            self._applied = max(self._applied, batch.sequence)
-            while self._waiting and self._waiting[0][0] <= self._applied:
-                _, _, waiter = heapq.heappop(self._waiting)
-                if not waiter.done():
-                    waiter.set_result(None)
+        try:
+            async for batch in self._records.changes():
+                yield [self._typed(change) for change in batch.changes]
+                self._applied = max(self._applied, batch.sequence)
+                self._answer(self._applied)
+        finally:
+            # Nobody applies any more: whoever waits, and whoever comes, has nobody to wait for.
+            self._applied = -1
+            self._answer(None)
+
+    def _answer(self, applied: int | None) -> None:
+        while self._waiting and (applied is None or self._waiting[0][0] <= applied):
+            _, _, waiter = heapq.heappop(self._waiting)
+            if not waiter.done():
+                waiter.set_result(None)
 
     def _typed(self, change: Change) -> ResourceChange:
         resource = _TYPES[change.key.kind]
         value = None if change.record is None else self._value(resource, change.record)
-        return ResourceChange(resource, change.key, value)
+        key = change.key
+        return ResourceChange(resource, replace(key, qualifier=_qualifier_of(resource, key.qualifier)), value)
 
     def _record(self, value: Any) -> Record:
         kind = KINDS[type(value)]
@@ -226,7 +261,7 @@ class Resources:
         members[kind.name] = key.name
         if kind.qualifier is not None:
             is_number = _is_number(resource, kind.qualifier)
-            members[kind.qualifier] = int(key.qualifier) if is_number else key.qualifier
+            members[kind.qualifier] = int(key.qualifier) if is_number else _qualifier_of(resource, key.qualifier)
         if kind.sealed is not None and record.sealed is not None:
             context = f"{kind.sealed}/{key.account_id}/{key.region}/{key.name}"
             members[kind.sealed] = _secret(self._key.unseal(record.sealed, context))
@@ -241,11 +276,20 @@ def key_of(value: Any) -> RecordKey:
 
 
 def _key(resource: type, account_id: str, region: str, name: str, qualifier: str | int) -> RecordKey:
-    return RecordKey(account_id, region, KINDS[resource].kind, name, _qualifier_text(qualifier))
+    return RecordKey(account_id, region, KINDS[resource].kind, name, _qualifier_text(resource, qualifier))
 
 
-def _qualifier_text(qualifier: str | int) -> str:
-    return f"{qualifier:0{_DIGITS}d}" if isinstance(qualifier, int) else qualifier
+def _qualifier_text(resource: type, qualifier: str | int) -> str:
+    if isinstance(qualifier, int):
+        return f"{qualifier:0{_DIGITS}d}"
+    # Only a number as AWS writes it: 01 is not version 1.
+    is_number = KINDS[resource].is_numbered and _NUMBER.fullmatch(qualifier) is not None
+    return qualifier.rjust(_DIGITS, "0") if is_number else qualifier
+
+
+def _qualifier_of(resource: type, text: str) -> str:
+    """Return what `_qualifier_text` was made from."""
+    return text.lstrip("0") if KINDS[resource].is_numbered else text
 
 
 def _is_number(resource: type, member: str) -> bool:

@@ -1,0 +1,1 @@
+"""Resource policies: who else may use a function. Evaluation is in `model/policy.py`."""
