@@ -58,7 +58,7 @@ PACKAGES: Mapping[str, frozenset[str]] = {
     for room, granted in {
         "wire": "httptools msgspec botocore",
         "api": "httptools msgspec",
-        "store": "cryptography ctypes msgspec sqlite3",
+        "store": "asyncpg cryptography ctypes msgspec sqlite3",
         "environments": "ctypes",
         "cli": "uvloop",
     }.items()
