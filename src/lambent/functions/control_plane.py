@@ -5,14 +5,21 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from lambent.functions.account import Account
-from lambent.functions.functions import Functions
+from lambent.functions.account import Account, AccountQuotas
+from lambent.functions.aliases import Aliases
+from lambent.functions.concurrency.reserved import ReservedConcurrencies
+from lambent.functions.configs.event_invoke_configs import EventInvokeConfigs
+from lambent.functions.configs.function_urls import FunctionUrls
+from lambent.functions.functions import Functions, FunctionTools
 from lambent.functions.ids import Ids
+from lambent.functions.layers.layers import Layers
+from lambent.functions.layers.permissions import LayerPermissions
 from lambent.functions.packages.links import CodeLinks
 from lambent.functions.packages.sweeping import Sweeper
 from lambent.functions.policies.permissions import Permissions
 from lambent.functions.tags import Tags
 from lambent.functions.transitions import Transitions
+from lambent.functions.versions import Publisher, Versions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,7 +39,9 @@ class ControlPlane:
         self._transitions = Transitions(parts.store, parts.prepare, ids.new)
         self._sweeper = Sweeper(parts.store, parts.code, parts.code_in_environments)
         self._links = CodeLinks(parts.code, parts.key, parts.clock)
-        functions = Functions(parts, ids, self._transitions, self._links, self._sweeper)
+        publisher = Publisher(parts.store, ids, parts.clock)
+        tools = FunctionTools(ids, self._transitions, publisher, self._links, self._sweeper)
+        functions = Functions(parts, tools)
         self.create_function = functions.create_function
         self.get_function = functions.get_function
         self.get_function_configuration = functions.get_function_configuration
@@ -40,18 +49,60 @@ class ControlPlane:
         self.update_function_configuration = functions.update_function_configuration
         self.delete_function = functions.delete_function
         self.list_functions = functions.list_functions
-        permissions = Permissions(parts.store.resources, ids)
+        versions = Versions(parts, publisher, ids)
+        self.publish_version = versions.publish_version
+        self.list_versions_by_function = versions.list_versions_by_function
+        aliases = Aliases(parts, ids)
+        self.create_alias = aliases.create_alias
+        self.get_alias = aliases.get_alias
+        self.update_alias = aliases.update_alias
+        self.delete_alias = aliases.delete_alias
+        self.list_aliases = aliases.list_aliases
+        self._offer_configurations(parts, ids)
+        tags = Tags(parts.store)
+        self.list_tags = tags.list_tags
+        self.tag_resource = tags.tag_resource
+        self.untag_resource = tags.untag_resource
+        self.quotas = AccountQuotas(parts.store.resources, parts.rules, ids)
+        self.get_account_settings = Account(parts.store, self.quotas).get_account_settings
+        reserved = ReservedConcurrencies(parts.store, self.quotas, ids)
+        self.put_function_concurrency = reserved.put_function_concurrency
+        self.get_function_concurrency = reserved.get_function_concurrency
+        self.delete_function_concurrency = reserved.delete_function_concurrency
+
+    def _offer_configurations(self, parts: ControlPlaneParts, ids: Ids) -> None:
+        """Offer what hangs on functions: policies, event invoke configs, URLs."""
+        resources = parts.store.resources
+        permissions = Permissions(resources, ids)
         self.add_permission = permissions.add_permission
         self.remove_permission = permissions.remove_permission
         self.get_policy = permissions.get_policy
         self.put_resource_policy = permissions.put_resource_policy
         self.get_resource_policy = permissions.get_resource_policy
         self.delete_resource_policy = permissions.delete_resource_policy
-        tags = Tags(parts.store)
-        self.list_tags = tags.list_tags
-        self.tag_resource = tags.tag_resource
-        self.untag_resource = tags.untag_resource
-        self.get_account_settings = Account(parts.store, parts.rules).get_account_settings
+        layers = Layers(parts, ids, self._links, self._sweeper)
+        self.publish_layer_version = layers.publish_layer_version
+        self.get_layer_version = layers.get_layer_version
+        self.get_layer_version_by_arn = layers.get_layer_version_by_arn
+        self.list_layers = layers.list_layers
+        self.list_layer_versions = layers.list_layer_versions
+        self.delete_layer_version = layers.delete_layer_version
+        layer_permissions = LayerPermissions(parts, ids)
+        self.add_layer_version_permission = layer_permissions.add_layer_version_permission
+        self.get_layer_version_policy = layer_permissions.get_layer_version_policy
+        self.remove_layer_version_permission = layer_permissions.remove_layer_version_permission
+        invoke_configs = EventInvokeConfigs(resources, ids, parts.clock)
+        self.put_function_event_invoke_config = invoke_configs.put_function_event_invoke_config
+        self.update_function_event_invoke_config = invoke_configs.update_function_event_invoke_config
+        self.get_function_event_invoke_config = invoke_configs.get_function_event_invoke_config
+        self.delete_function_event_invoke_config = invoke_configs.delete_function_event_invoke_config
+        self.list_function_event_invoke_configs = invoke_configs.list_function_event_invoke_configs
+        urls = FunctionUrls(resources, ids, parts.clock, parts.random_bytes)
+        self.create_function_url_config = urls.create_function_url_config
+        self.update_function_url_config = urls.update_function_url_config
+        self.get_function_url_config = urls.get_function_url_config
+        self.delete_function_url_config = urls.delete_function_url_config
+        self.list_function_url_configs = urls.list_function_url_configs
 
     async def run(self) -> None:
         """Settle functions and sweep code, until cancelled."""

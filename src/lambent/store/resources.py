@@ -15,6 +15,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
+from lambent.model.concurrency import (
+    ConcurrencyFence,
+    FunctionScaling,
+    ProvisionedConcurrency,
+    ReservedConcurrency,
+)
+from lambent.model.event import EventInvokeConfig
 from lambent.model.function import (
     Alias,
     FunctionState,
@@ -23,7 +30,10 @@ from lambent.model.function import (
     UpdateStatus,
     VersionCounter,
 )
+from lambent.model.function_url import FunctionUrlConfig
+from lambent.model.layer import Layer, LayerPolicy, LayerVersion
 from lambent.model.policy import FunctionPolicy
+from lambent.model.quotas import AccountQuota
 from lambent.store.contracts import ANY_REVISION, Delete, DeleteAll, Put, Record, RecordKey, Require, ResourceChange
 
 if TYPE_CHECKING:
@@ -53,7 +63,8 @@ class Kind:
 
     `name` and `qualifier` are the members that identify it within account and region; an integer qualifier, and a
     number as text where `is_numbered`, is kept in order of its value. `sealed` is the member that lies encrypted.
-    `is_of_function`: `name` is a function's, and the resource goes with it. `blob` tells the package it needs and the bytes that it counts.
+    `is_of_function`: `name` is a function's, and the resource goes with it. `blob` tells the package it needs and the
+    bytes that it counts.
     """
 
     kind: str
@@ -67,7 +78,12 @@ class Kind:
 
 
 def _function_blob(function: FunctionVersion) -> tuple[str | None, int]:
-    return (function.code.sha256, function.code.size_bytes) if function.code.sha256 else (None, 0)
+    # Its layers count where they were published.
+    return " ".join(function.packages) or None, function.code.size_bytes
+
+
+def _layer_blob(version: LayerVersion) -> tuple[str | None, int]:
+    return version.code.sha256, version.code.size_bytes
 
 
 def is_unsettled(function: FunctionVersion) -> bool:
@@ -89,7 +105,19 @@ KINDS: dict[type, Kind] = {
     FunctionTags: Kind("function-tags", "name", is_of_function=True),
     Alias: Kind("alias", "function_name", "name", is_of_function=True),
     VersionCounter: Kind("version-counter", "name"),
+    Layer: Kind("layer", "name"),
+    LayerVersion: Kind("layer-version", "name", "version", blob=_layer_blob),
+    LayerPolicy: Kind("layer-policy", "name", "version"),
     FunctionPolicy: Kind("function-policy", "name", "qualifier", is_of_function=True),
+    EventInvokeConfig: Kind("event-invoke-config", "name", "qualifier", is_of_function=True),
+    FunctionUrlConfig: Kind("function-url-config", "name", "qualifier", is_of_function=True),
+    ReservedConcurrency: Kind("reserved-concurrency", "function_name", is_of_function=True),
+    ProvisionedConcurrency: Kind(
+        "provisioned-concurrency", "function_name", "qualifier", is_numbered=True, is_of_function=True
+    ),
+    FunctionScaling: Kind("function-scaling", "function_name", "qualifier", is_numbered=True, is_of_function=True),
+    ConcurrencyFence: Kind("concurrency-fence", "name"),
+    AccountQuota: Kind("account-quota", "name"),
 }
 _TYPES = {kind.kind: resource for resource, kind in KINDS.items()}
 
@@ -152,7 +180,8 @@ class Resources:
 
     async def blobs_in_use(self) -> frozenset[str]:
         """Return the sha256 of every package that some resource needs."""
-        return await self._records.blobs_in_use()
+        in_use = await self._records.blobs_in_use()
+        return frozenset(itertools.chain.from_iterable(names.split() for names in in_use))
 
     def put_new(self, value: Any) -> Put:
         """Return the write of a resource that must not be there yet."""

@@ -13,6 +13,7 @@ from lambent.model.function import Alias, FunctionVersion
 if TYPE_CHECKING:
     from lambent.model.arn import FunctionArn
     from lambent.store import Resources
+    from lambent.store.contracts import Write
 
     Target = FunctionVersion | Alias
 
@@ -45,6 +46,10 @@ class Targets:
         if is_alias(arn.qualifier) and await self.find(arn.unqualified) is not None:
             raise ResourceNotFoundError(f"Cannot find alias arn: {arn}")
         raise names.not_found(arn)
+
+    def require(self, target: Target) -> Write:
+        """Return the condition that `target` is still there when something that hangs on it is committed."""
+        return self._resources.require(target, is_any_revision=True)
 
 
 def is_alias(qualifier: str | None) -> bool:
