@@ -120,8 +120,6 @@ def _refuse_unfinished(request: CreateFunctionRequest) -> None:
     if request.package_type == PackageType.IMAGE.value or request.code.image_uri is not None:
         raise NotImplementedHereError("Lambent does not support functions made from images yet: use PackageType Zip.")
     _refuse_image_members(request.image_config)
-    if request.publish:
-        raise NotImplementedHereError("Lambent does not publish versions yet: leave Publish out.")
     rules.refuse_unfinished(
         PublishTo=request.publish_to,
         TenancyConfig=request.tenancy_config,

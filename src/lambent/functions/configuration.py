@@ -37,7 +37,7 @@ def configuration_of(
         timeout=function.timeout_seconds,
         memory_size=function.memory_mib,
         last_modified=iso_time(function.last_modified_ms),
-        code_sha256=base64.b64encode(bytes.fromhex(function.code.sha256)).decode(),
+        code_sha256=code_sha256_of(function),
         version=function.version,
         vpc_config=_vpc(function.vpc),
         dead_letter_config=_dead_letter(function.dead_letter_target_arn),
@@ -45,7 +45,7 @@ def configuration_of(
         kms_key_arn=function.kms_key_arn,
         tracing_config=shapes.TracingConfigResponse(mode=function.tracing_mode),
         revision_id=function.revision_id,
-        layers=[shapes.Layer(arn=layer) for layer in function.layers] or None,
+        layers=[shapes.Layer(arn=layer.arn, code_size=layer.code.size_bytes) for layer in function.layers] or None,
         state=function.state.value if shows_state else None,
         state_reason=function.state_reason if shows_state else None,
         state_reason_code=function.state_reason_code if shows_state else None,
@@ -60,6 +60,11 @@ def configuration_of(
         runtime_version_config=_runtime_version(function, version_arn),
         logging_config=_logging(function.logging, function.log_group),
     )
+
+
+def code_sha256_of(function: FunctionVersion) -> str:
+    """Return the package's hash as AWS writes it."""
+    return base64.b64encode(bytes.fromhex(function.code.sha256)).decode()
 
 
 def iso_time(time_ms: int) -> str:

@@ -2,36 +2,43 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from lambent.functions import names
+from lambent.functions import names, paging
 from lambent.functions.building import new_function, updated_function
 from lambent.functions.configuration import configuration_of
+from lambent.functions.lookups import changeable, check_code_storage, existing, update_in_progress
+from lambent.functions.layers.lookup import LayerLookup, check_unpacked_size
 from lambent.functions.packages.sources import Packages, PackageSource
 from lambent.functions.rules import refuse_unfinished
+from lambent.functions.versions import check_unreferenced
 from lambent.model.arn import LATEST
+from lambent.model.concurrency import ReservedConcurrency
 from lambent.model.errors import (
-    CodeStorageExceededError,
     InvalidParameterValueError,
     LambdaError,
-    NotImplementedHereError,
     PreconditionFailedError,
     ResourceConflictError,
 )
-from lambent.model.function import FunctionState, UpdateStatus
+from lambent.model.function import FunctionVersion, VersionCounter
+from lambent.store.contracts import CommitRefusedError
 from lambent.wire.generated import get_function, list_functions
 from lambent.wire.generated.delete_function import DeleteFunctionResponse
+from lambent.wire.generated.shared import Concurrency
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from lambent.functions.ids import Ids
     from lambent.functions.packages.links import CodeLinks
     from lambent.functions.packages.sweeping import Sweeper
     from lambent.functions.parts import ControlPlaneParts
     from lambent.functions.transitions import Transitions
+    from lambent.functions.versions import Publication, Publisher
     from lambent.model.arn import FunctionArn
     from lambent.model.caller import Caller
-    from lambent.model.function import CodeReference, FunctionVersion
+    from lambent.model.function import CodeReference
     from lambent.wire.generated.create_function import CreateFunctionRequest
     from lambent.wire.generated.delete_function import DeleteFunctionRequest
     from lambent.wire.generated.get_function_configuration import GetFunctionConfigurationRequest
@@ -39,33 +46,40 @@ if TYPE_CHECKING:
     from lambent.wire.generated.update_function_code import UpdateFunctionCodeRequest
     from lambent.wire.generated.update_function_configuration import UpdateFunctionConfigurationRequest
 
-# Source: API reference, ListFunctions, MaxItems: at most 50 in a response, whatever is asked.
-_PAGE_MAX = 50
-# Source: recorded (test_function_revisions_version_and_alias).
-_STALE_REVISION = (
-    "The Revision Id provided does not match the latest Revision Id. "
-    "Call the GetFunction/GetAlias API to retrieve the latest Revision Id"
-)
+# How often a change that lost against another one of the same function is begun anew.
+_TRIES = 10
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionTools:
+    """What the operations on functions work with beside the parts of the control plane."""
+
+    ids: Ids
+    transitions: Transitions
+    publisher: Publisher
+    links: CodeLinks
+    sweeper: Sweeper
 
 
 class Functions:
     """The seven operations on functions. Scope: cluster; keeps no state, the store does."""
 
-    def __init__(
-        self, parts: ControlPlaneParts, ids: Ids, transitions: Transitions, links: CodeLinks, sweeper: Sweeper
-    ) -> None:
+    def __init__(self, parts: ControlPlaneParts, tools: FunctionTools) -> None:
         self._store = parts.store
         self._code = parts.code
         self._clock = parts.clock
         self._rules = parts.rules
         self._packages = Packages(parts.download)
-        self._ids = ids
-        self._transitions = transitions
-        self._links = links
-        self._sweeper = sweeper
+        self._layers = LayerLookup(parts.store.resources)
+        self._ids = tools.ids
+        self._transitions = tools.transitions
+        self._publisher = tools.publisher
+        self._links = tools.links
+        self._sweeper = tools.sweeper
 
     async def create_function(self, caller: Caller, request: CreateFunctionRequest) -> FunctionConfiguration:
-        """Create a function; it is Pending in the answer and Active or Failed soon after.
+        """Create a function; it is Pending in the answer and Active or Failed soon after. With Publish it has a
+        version at once, which the answer describes, under the function's own ARN.
 
         Raises:
             ResourceConflictError: the name is taken (409).
@@ -74,6 +88,7 @@ class Functions:
         """
         arn = names.resolve_new(caller, request.function_name)
         function = new_function(request, arn, refuse_deprecated=self._rules.refuse_deprecated)
+        function = await self._layers.given(caller, function, request.layers)
         if await self._store.get(arn) is not None:
             # Source: observed. Said before the package is unpacked; the commit says it again to the second of two.
             raise ResourceConflictError(f"Function already exist: {arn.name}")
@@ -83,29 +98,31 @@ class Functions:
             async with self._packages.open(caller, source) as package, self._code.add(package) as reference:
                 await self._check_code_storage(arn, reference)
                 function = self._transitions.creating(self._renewed(function, reference))
-                await self._store.insert(function, request.tags or {})
+                check_unpacked_size(function)
+                published = await self._insert(function, request)
         except LambdaError:
             # The package may have been placed before the commit failed.
             self._sweeper.want()
             raise
-        self._transitions.begin(arn)
-        return configuration_of(function, arn)
+        # Source: recorded (test_publish_version_on_create): the version's number under the function's own ARN.
+        return configuration_of(published or function, arn)
 
     async def get_function(
         self, caller: Caller, request: get_function.GetFunctionRequest
     ) -> get_function.GetFunctionResponse:
         """Return configuration, a URL of the package, and tags if there are any. Raises ResourceNotFoundError (404)."""
         arn = names.resolve(caller, request.function_name, request.qualifier)
-        function = await self._existing(arn)
+        function = await existing(self._store, arn)
         tags = await self._store.get_tags(arn)
         return get_function.GetFunctionResponse(
             configuration=configuration_of(function, arn),
             code=get_function.FunctionCodeLocation(
                 repository_type="S3",
-                location=self._links.url(caller, function),
+                location=self._links.url(caller, function.code.sha256, function.name),
                 source_kms_key_arn=function.source_kms_key_arn,
             ),
             tags=tags or None,
+            concurrency=await self._concurrency(arn),
         )
 
     async def get_function_configuration(
@@ -113,22 +130,20 @@ class Functions:
     ) -> FunctionConfiguration:
         """Return the configuration. Raises ResourceNotFoundError (404)."""
         arn = names.resolve(caller, request.function_name, request.qualifier)
-        return configuration_of(await self._existing(arn), arn)
+        return configuration_of(await existing(self._store, arn), arn)
 
     async def update_function_code(self, caller: Caller, request: UpdateFunctionCodeRequest) -> FunctionConfiguration:
-        """Give $LATEST another package; with DryRun only say what would be.
+        """Give $LATEST another package and, with Publish, publish it; with DryRun only say what would be.
 
         Raises:
             PreconditionFailedError: RevisionId is not the present one (412).
             ResourceConflictError: the function is being created or updated (409).
-            NotImplementedHereError: Publish (501).
             Others: as `create_function`.
+        Source: recorded (test_lambda_versions_with_code_changes: the answer is the new version, Pending).
         """
-        if request.publish:
-            raise NotImplementedHereError("Lambent does not publish versions yet: leave Publish out.")
         refuse_unfinished(PublishTo=request.publish_to, ImageUri=request.image_uri)
         arn = names.resolve_latest(caller, request.function_name)
-        current = await self._changeable(arn, request.revision_id)
+        current = await changeable(self._store, arn, request.revision_id)
         changed = current
         if request.architectures:
             changed = replace(changed, architecture=request.architectures[0])
@@ -142,111 +157,149 @@ class Functions:
             async with self._code.add(package) as reference:
                 await self._check_code_storage(arn, reference, replaced_bytes=current.code.size_bytes)
                 changed = self._transitions.updating(self._renewed(changed, reference))
-                await self._commit(changed, current, is_revision_given=request.revision_id is not None)
+                check_unpacked_size(changed)
+                published = await self._commit(
+                    changed, current, is_revision_given=request.revision_id is not None, publish=bool(request.publish)
+                )
         self._sweeper.want()
-        return configuration_of(changed, arn)
+        return configuration_of(changed, arn) if published is None else configuration_of(*published)
 
     async def update_function_configuration(
         self, caller: Caller, request: UpdateFunctionConfigurationRequest
     ) -> FunctionConfiguration:
         """Change the members that are given. Raises as `update_function_code` and `updated_function`."""
         arn = names.resolve_latest(caller, request.function_name)
-        current = await self._changeable(arn, request.revision_id)
+        current = await changeable(self._store, arn, request.revision_id)
         changed = updated_function(current, request, refuse_deprecated=self._rules.refuse_deprecated)
+        changed = await self._layers.given(caller, changed, request.layers)
+        check_unpacked_size(changed)
         changed = self._transitions.updating(self._renewed(changed, changed.code))
         await self._commit(changed, current, is_revision_given=request.revision_id is not None)
         return configuration_of(changed, arn)
 
     async def delete_function(self, caller: Caller, request: DeleteFunctionRequest) -> DeleteFunctionResponse:
-        """Remove a function and its tags.
+        """Remove a function with all that belongs to it, or one version; one that is not there is deleted already.
 
         Raises:
-            ResourceNotFoundError: there is none (404).
+            ResourceNotFoundError: there is no such function (404).
             InvalidParameterValueError: the qualifier is $LATEST or an alias (400).
-        Source: recorded (test_function_lifecycle: 204); observed for the qualifiers.
+            ResourceConflictError: aliases point at the version (409).
+        Source: recorded (test_function_lifecycle: 204; test_version_lifecycle); observed for the qualifiers.
         """
         arn = names.resolve(caller, request.function_name, request.qualifier)
         if arn.qualifier == LATEST:
-            raise InvalidParameterValueError("$LATEST version cannot be deleted without deleting the function.")
-        if arn.qualifier is not None:
-            await self._existing(arn.unqualified)
+            raise InvalidParameterValueError(f"{LATEST} version cannot be deleted without deleting the function.")
+        if arn.qualifier is None:
+            if not await self._store.delete(arn):
+                raise names.not_found(arn)
+        else:
+            await existing(self._store, arn.unqualified)
             if not arn.qualifier.isdigit():
                 raise InvalidParameterValueError("Deletion of aliases is not currently supported.")
-            # A version that is not there is deleted already, says AWS; and no version is there yet.
-            return DeleteFunctionResponse(status_code=204)
-        if not await self._store.delete(arn):
-            raise names.not_found(arn)
+            await self._delete_version(arn, arn.qualifier)
         self._sweeper.want()
         return DeleteFunctionResponse(status_code=204)
 
     async def list_functions(
         self, caller: Caller, request: list_functions.ListFunctionsRequest
     ) -> list_functions.ListFunctionsResponse:
-        """Return a page of functions by name; `NextMarker` is the last name of a page that has a successor.
+        """Return a page of functions by name; with ALL every version of each, under its qualified ARN.
 
-        Source: API reference; recorded (test_list_functions: with ALL the ARN ends with the version).
+        Source: API reference; recorded (test_list_functions).
         """
         if request.master_region is not None:
             # Only replicas of Lambda@Edge functions have a master region, and there are none.
             return list_functions.ListFunctionsResponse(functions=[])
-        limit = min(request.max_items or _PAGE_MAX, _PAGE_MAX)
-        found = await self._store.list_functions(
-            caller.account_id, caller.region, after_name=request.marker, limit=limit + 1
-        )
-        page = found[:limit]
+        limit = paging.page_size(request.max_items)
         is_qualified = request.function_version == "ALL"
+        place = paging.place_of(request.marker, 2)
+        scope = (caller.account_id, caller.region)
+        found: Sequence[FunctionVersion]
+        if is_qualified:
+            after = None if place is None else (place[0], place[1])
+            found = await self._store.resources.page(FunctionVersion, *scope, after=after, limit=limit + 1)
+        else:
+            after_name = None if place is None else place[0]
+            found = await self._store.list_functions(*scope, after_name=after_name, limit=limit + 1)
+        page, last = paging.cut(found, limit)
         return list_functions.ListFunctionsResponse(
-            next_marker=page[-1].name if len(found) > limit else None,
+            next_marker=None if last is None else paging.marker_of(last.name, last.version),
             functions=[
                 configuration_of(f, f.arn.qualified(f.version) if is_qualified else f.arn, is_listed=True) for f in page
             ],
         )
 
+    async def _concurrency(self, arn: FunctionArn) -> Concurrency | None:
+        reserved = await self._store.resources.get(ReservedConcurrency, arn.account_id, arn.region, arn.name)
+        return None if reserved is None else Concurrency(reserved_concurrent_executions=reserved.executions)
+
     def _renewed(self, function: FunctionVersion, code: CodeReference) -> FunctionVersion:
         """Return the function as changed now: its environments of before retire."""
         return replace(function, code=code, configuration_id=self._ids.new(), last_modified_ms=self._clock.time_ms())
 
-    async def _existing(self, arn: FunctionArn) -> FunctionVersion:
-        function = await self._store.get(arn)
-        if function is None:
-            raise names.not_found(arn)
-        return function
+    async def _insert(self, function: FunctionVersion, request: CreateFunctionRequest) -> FunctionVersion | None:
+        """Commit a new function; return its first version if one is asked for."""
+        publication = await self._publication(function) if request.publish else None
+        writes = () if publication is None else publication.writes
+        await self._store.insert(function, request.tags or {}, *writes)
+        self._begin(function, publication)
+        return None if publication is None else publication.version
 
-    async def _changeable(self, arn: FunctionArn, revision_id: str | None) -> FunctionVersion:
-        function = await self._existing(arn)
-        if revision_id is not None and revision_id != function.revision_id:
-            raise PreconditionFailedError(_STALE_REVISION)
-        if function.state is FunctionState.PENDING:
-            # Source: observed; the same sentence as for an invocation of a pending function.
-            raise ResourceConflictError(
-                "The operation cannot be performed at this time. "
-                f"The function is currently in the following state: {function.state.value}"
-            )
-        if function.last_update_status is UpdateStatus.IN_PROGRESS:
-            raise _update_in_progress(arn)
-        return function
+    async def _publication(self, latest: FunctionVersion) -> Publication:
+        """Return what Publish makes of a $LATEST that is about to be committed: a Pending version, if it is new."""
+        publication = await self._publisher.of(self._transitions.creating(latest))
+        if publication.writes:
+            await self._check_code_storage(latest.arn, latest.code)
+        return publication
 
-    async def _commit(self, changed: FunctionVersion, current: FunctionVersion, *, is_revision_given: bool) -> None:
-        try:
-            await self._store.update(changed, expected_revision_id=current.revision_id)
-        except PreconditionFailedError:
-            self._sweeper.want()
-            if is_revision_given:
-                raise
-            # Another update was first; who did not ask for a revision is told what AWS tells.
-            raise _update_in_progress(current.arn) from None
+    def _begin(self, changed: FunctionVersion, publication: Publication | None) -> None:
         self._transitions.begin(changed.arn)
+        if publication is not None and publication.writes:
+            self._transitions.begin(changed.arn.qualified(publication.version.version))
+
+    async def _delete_version(self, arn: FunctionArn, number: str) -> None:
+        resources = self._store.resources
+        for _ in range(_TRIES):
+            counter = await resources.get(VersionCounter, arn.account_id, arn.region, arn.name)
+            if counter is None or await self._store.get(arn) is None:
+                return
+            await check_unreferenced(self._store, arn, number)
+            # An alias that is pointed at the version at this moment writes the counter too: one of both is refused.
+            touched = resources.put_over(replace(counter, revision_id=self._ids.new()), counter.revision_id)
+            try:
+                await resources.commit(touched, *await resources.delete_qualified(arn))
+            except CommitRefusedError:
+                continue
+            return
+        raise ResourceConflictError(f"Other changes of {arn} were faster; try again.")
+
+    async def _commit(
+        self, changed: FunctionVersion, current: FunctionVersion, *, is_revision_given: bool, publish: bool = False
+    ) -> tuple[FunctionVersion, FunctionArn] | None:
+        """Commit an update of $LATEST; return the version that Publish made of it, with its ARN."""
+        for _ in range(_TRIES):
+            publication = await self._publication(changed) if publish else None
+            writes = () if publication is None else publication.writes
+            try:
+                await self._store.update(changed, *writes, expected_revision_id=current.revision_id)
+            except PreconditionFailedError:
+                latest = await self._store.get(current.arn)
+                if latest is not None and latest.revision_id == current.revision_id:
+                    # Only the function's counter was written meanwhile.
+                    continue
+                self._sweeper.want()
+                if is_revision_given:
+                    raise
+                break
+            self._begin(changed, publication)
+            version = None if publication is None else publication.version
+            return None if version is None else (version, version.arn.qualified(version.version))
+        # Another update was first; who did not ask for a revision is told what AWS tells.
+        raise update_in_progress(current.arn)
 
     async def _check_code_storage(self, arn: FunctionArn, code: CodeReference, *, replaced_bytes: int = 0) -> None:
-        # Source: developer guide, quotas; observed text.
-        _, used_bytes = await self._store.usage(arn.account_id, arn.region)
-        if used_bytes - replaced_bytes + code.size_bytes > self._rules.code_storage_bytes:
+        try:
+            await check_code_storage(self._store, self._rules, arn, code, replaced_bytes=replaced_bytes)
+        except LambdaError:
             self._sweeper.want()
-            raise CodeStorageExceededError("Code storage limit exceeded.")
-
-
-def _update_in_progress(arn: FunctionArn) -> ResourceConflictError:
-    # Source: recorded (test_lambda_concurrent_code_updates).
-    return ResourceConflictError(
-        f"The operation cannot be performed at this time. An update is in progress for resource: {arn}"
-    )
+            raise

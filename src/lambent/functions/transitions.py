@@ -72,13 +72,13 @@ class Transitions:
         )
 
     def begin(self, arn: FunctionArn) -> None:
-        """Settle the function's $LATEST soon; called after the commit that unsettled it."""
+        """Settle the version that the qualifier names ($LATEST if none) soon; called after it was committed unsettled."""
         self._waiting.put_nowait(arn)
 
     async def run(self) -> None:
         """Settle what a crash left, then whatever is begun, until cancelled."""
         for function in await self._store.list_unsettled():
-            self.begin(function.arn)
+            self.begin(function.arn.qualified(function.version))
         async with asyncio.TaskGroup() as tasks:
             while True:
                 arn = await self._waiting.get()

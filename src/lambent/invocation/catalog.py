@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import random
+from typing import TYPE_CHECKING, TypeVar
 
 from lambent.model.arn import LATEST, FunctionArn
 from lambent.model.errors import ResourceNotFoundError
 
 if TYPE_CHECKING:
-    from lambent.model.function import FunctionVersion
+    from collections.abc import Callable
+
+    from lambent.model.function import Alias, FunctionVersion
+
+T = TypeVar("T")
 
 
 class Catalog:
-    """Scope: node. Only writer: app.py's feed of committed changes. After a crash: rebuilt from the store."""
+    """Scope: node. Only writer: app.py's feed of committed changes. After a crash: rebuilt from the store.
 
-    def __init__(self) -> None:
+    `random_fraction` returns numbers from 0 up to 1: by them an alias with two versions chooses.
+    """
+
+    def __init__(self, random_fraction: Callable[[], float] = random.random) -> None:
+        self._random_fraction = random_fraction
         self._versions: dict[tuple[str, str, str], dict[str, FunctionVersion]] = {}
+        # Few functions have aliases: a place of their own costs the others nothing.
+        self._aliases: dict[tuple[str, str, str], dict[str, Alias]] = {}
 
     def put(self, version: FunctionVersion) -> None:
         """Take a committed version."""
@@ -23,25 +34,60 @@ class Catalog:
 
     def remove(self, arn: FunctionArn, version: str) -> None:
         """Forget a deleted version."""
-        key = (arn.account_id, arn.region, arn.name)
-        versions = self._versions.get(key)
-        if versions is not None:
-            versions.pop(version, None)
-            if not versions:
-                del self._versions[key]
+        _forget(self._versions, arn, version)
+
+    def put_alias(self, alias: Alias) -> None:
+        """Take a committed alias."""
+        self._aliases.setdefault((alias.account_id, alias.region, alias.function_name), {})[alias.name] = alias
+
+    def remove_alias(self, arn: FunctionArn, name: str) -> None:
+        """Forget a deleted alias."""
+        _forget(self._aliases, arn, name)
 
     def resolve(self, function: FunctionArn) -> FunctionVersion:
-        """Return the version that the name and its qualifier mean.
+        """Return the version that the name and its qualifier mean; of an alias with weights, one drawn by them.
 
         Raises:
             ResourceNotFoundError: there is none. Source: recorded (lambda/test_lambda.json).
         """
-        versions = self._versions.get((function.account_id, function.region, function.name))
-        version = versions.get(function.qualifier or LATEST) if versions is not None else None
-        if version is None:
-            raise ResourceNotFoundError(f"Function not found: {function.qualified(function.qualifier or LATEST)}")
-        return version
+        key = (function.account_id, function.region, function.name)
+        qualifier = function.qualifier or LATEST
+        versions = self._versions.get(key)
+        if versions is not None:
+            version = versions.get(qualifier)
+            if version is None and (alias := self._alias(key, qualifier)) is not None:
+                version = versions.get(self._drawn(alias))
+            if version is not None:
+                return version
+        raise ResourceNotFoundError(f"Function not found: {function.qualified(qualifier)}")
+
+    def alias(self, function: FunctionArn) -> Alias | None:
+        """Return the alias that the qualifier names, or None."""
+        return self._alias((function.account_id, function.region, function.name), function.qualifier or LATEST)
 
     def function_count(self) -> int:
         """Return how many functions it knows."""
         return len(self._versions)
+
+    def _alias(self, key: tuple[str, str, str], name: str) -> Alias | None:
+        aliases = self._aliases.get(key)
+        return aliases.get(name) if aliases is not None else None
+
+    def _drawn(self, alias: Alias) -> str:
+        if alias.routing_config is None:
+            return alias.function_version
+        left = self._random_fraction()
+        for version, weight in alias.routing_config.additional_version_weights.items():
+            left -= weight
+            if left < 0:
+                return version
+        return alias.function_version
+
+
+def _forget(known: dict[tuple[str, str, str], dict[str, T]], arn: FunctionArn, qualifier: str) -> None:
+    key = (arn.account_id, arn.region, arn.name)
+    of_function = known.get(key)
+    if of_function is not None:
+        of_function.pop(qualifier, None)
+        if not of_function:
+            del known[key]

@@ -79,12 +79,21 @@ class CodeReference:
 
 
 @dataclass(frozen=True, slots=True)
+class LayerReference:
+    """A layer version that a function uses. It names the package itself: the version may be deleted and is used on."""
+
+    arn: str
+    code: CodeReference
+
+
+@dataclass(frozen=True, slots=True)
 class FunctionVersion:
     """One snapshot of a function's configuration and code. A change makes a new value.
 
     `configuration_id` is new whenever code or configuration changes and untouched by state transitions: an
     environment made for another one retires. `environment` holds plain text and never reaches a log or repr;
     `environment_given` tells an Environment without variables from none at all, which AWS answers differently.
+    `latest_description` is, of a published version, the description that $LATEST had then: its own may differ.
     Units: seconds, MiB, bytes; `last_modified_ms` since the Unix epoch.
     """
 
@@ -120,9 +129,10 @@ class FunctionVersion:
     environment_given: bool = False
     vpc: VpcConfig | None = None
     file_systems: tuple[FileSystemConfig, ...] = ()
-    layers: tuple[str, ...] = ()
+    layers: tuple[LayerReference, ...] = ()
     snap_start_apply_on: str = "None"
     source_kms_key_arn: str | None = None
+    latest_description: str | None = None
 
     @property
     def arn(self) -> FunctionArn:
@@ -136,6 +146,24 @@ class FunctionVersion:
             return None
         build = hashlib.sha256(self.runtime.encode()).hexdigest()
         return f"arn:aws:lambda:{self.region}::runtime:{build}"
+
+    @property
+    def opt_digest(self) -> str | None:
+        """The name of the tree that is /opt: the only layer's package, or that of several merged; None without layers.
+
+        Lower-case hex, like a package's: equal layers in equal order are one tree.
+        """
+        digests = [layer.code.sha256 for layer in self.layers]
+        if len(digests) < 2:
+            return digests[0] if digests else None
+        return hashlib.sha256("/".join(digests).encode()).hexdigest()
+
+    @property
+    def packages(self) -> tuple[str, ...]:
+        """The names of all that the code store must keep for it: its package, its layers, the tree of /opt."""
+        own = (self.code.sha256,) if self.code.sha256 else ()
+        opt = (self.opt_digest,) if self.opt_digest is not None else ()
+        return tuple(dict.fromkeys((*own, *(layer.code.sha256 for layer in self.layers), *opt)))
 
     @property
     def log_group(self) -> str:
@@ -152,3 +180,48 @@ class FunctionTags:
     name: str
     tags: Mapping[str, str]
     revision_id: str = "1"
+
+
+@dataclass(frozen=True, slots=True)
+class RoutingConfig:
+    """Shares (0 to 1) of an alias's invocations that go to other versions than its own; AWS takes one at most."""
+
+    additional_version_weights: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Alias:
+    """A name for a version, `function_version` ($LATEST or a number), of the function `function_name`."""
+
+    account_id: str
+    region: str
+    function_name: str
+    name: str
+    function_version: str
+    revision_id: str
+    description: str = ""
+    routing_config: RoutingConfig | None = None
+
+    @property
+    def arn(self) -> FunctionArn:
+        """The function's ARN with the alias as its qualifier."""
+        return FunctionArn(self.account_id, self.region, self.function_name, self.name)
+
+    def points_at(self, version: str) -> bool:
+        """Whether some of its invocations may go to `version`."""
+        additional = self.routing_config.additional_version_weights if self.routing_config is not None else ()
+        return version == self.function_version or version in additional
+
+
+@dataclass(frozen=True, slots=True)
+class VersionCounter:
+    """The last version number given to a function of this name: it outlives the function, for none is given twice.
+
+    Source: developer guide, "Manage Lambda function versions".
+    """
+
+    account_id: str
+    region: str
+    name: str
+    last_number: int
+    revision_id: str
