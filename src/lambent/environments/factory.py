@@ -32,12 +32,13 @@ class FactoryParts:
     """What a factory works with, all given by app.py.
 
     `plan` chooses runtime and sandbox kind; `code_directory` is the unpacked package's path relative to the data
-    directory; `credentials_for` issues the execution role's credentials; `random_bytes(n)` is the source of ids;
-    `endpoint`, if given, answers AWS_ENDPOINT_URL inside.
+    directory, `layers_directory` that of what is /opt, None for an empty one; `credentials_for` issues the execution
+    role's credentials; `random_bytes(n)` is the source of ids; `endpoint`, if given, answers AWS_ENDPOINT_URL inside.
     """
 
     plan: Callable[[FunctionVersion], RuntimePlan | Unavailable]
     code_directory: Callable[[FunctionVersion], str]
+    layers_directory: Callable[[FunctionVersion], str | None]
     credentials_for: Callable[[FunctionVersion], Credentials]
     random_bytes: Callable[[int], bytes]
     endpoint: EndpointDoor | None = None
@@ -101,6 +102,7 @@ class EnvironmentFactory:
         )
         return Specialisation(
             code_directory=self._parts.code_directory(version),
+            layers_directory=self._parts.layers_directory(version),
             memory_mib=version.memory_mib,
             ephemeral_storage_mib=version.ephemeral_storage_mib,
             variables=environment_variables(version, facts),

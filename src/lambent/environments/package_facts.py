@@ -1,4 +1,4 @@
-"""What a package tells before it runs: top-level names, whether it uses the AWS SDK, whether it holds native code."""
+"""What package and layers tell before they run: top-level names, use of the AWS SDK, native code."""
 
 from __future__ import annotations
 
@@ -19,9 +19,16 @@ _SOURCE_BYTES_MAX = 16 * 1024 * 1024
 _ELF = b"\x7fELF"
 
 
+# Where a layer's Python modules lie. Source: developer guide, "Layer paths for each Lambda runtime".
+_LAYER_MODULES = ("python", "python/lib/python3.*/site-packages")
+
+
 @dataclass(frozen=True, slots=True)
 class _Facts:
+    """`names` are the top-level ones of a package, `layer_names` those that it has for Python as a layer."""
+
     names: frozenset[str]
+    layer_names: frozenset[str]
     is_sdk_used: bool
     is_native: bool
 
@@ -29,39 +36,47 @@ class _Facts:
 class PackageFacts:
     """Facts by package, learned once. Scope: node. After a crash: learned again.
 
-    `directory_of` returns the absolute path of a version's unpacked package.
+    `directory_of` returns the absolute path of an unpacked package by its sha256.
     """
 
-    def __init__(self, directory_of: Callable[[FunctionVersion], Path]) -> None:
+    def __init__(self, directory_of: Callable[[str], Path]) -> None:
         self._directory_of = directory_of
         self._facts: dict[str, _Facts] = {}
 
     def learn(self, version: FunctionVersion) -> None:
-        """Read the package unless it is known. Blocks: call it in a thread."""
-        sha256 = version.code.sha256
-        if sha256 in self._facts:
-            return
-        facts = _read(self._directory_of(version))
-        if len(self._facts) >= _KNOWN_MAX:
-            self._facts.pop(next(iter(self._facts)), None)
-        self._facts[sha256] = facts
+        """Read the package and its layers unless they are known. Blocks: call it in a thread."""
+        for sha256 in _packages(version):
+            if sha256 in self._facts:
+                continue
+            facts = _read(self._directory_of(sha256))
+            if len(self._facts) >= _KNOWN_MAX:
+                self._facts.pop(next(iter(self._facts)), None)
+            self._facts[sha256] = facts
 
     def sdk_names(self, version: FunctionVersion) -> frozenset[str] | None:
-        """Return the top-level names of a package that uses the Python SDK; None if it does not or is not known."""
-        facts = self._facts.get(version.code.sha256)
-        return facts.names if facts is not None and facts.is_sdk_used else None
+        """Return the top-level names of a version's modules, if it uses the Python SDK; None if not, or not known."""
+        known = [facts for sha256 in _packages(version) if (facts := self._facts.get(sha256)) is not None]
+        if len(known) <= len(version.layers) or not any(facts.is_sdk_used for facts in known):
+            return None
+        own, *layers = known
+        return own.names.union(*(facts.layer_names for facts in layers))
 
     def has_native_code(self, version: FunctionVersion) -> bool:
-        """Whether the package holds an ELF program or library; False while it is not known."""
-        facts = self._facts.get(version.code.sha256)
-        return facts is not None and facts.is_native
+        """Whether package or layers hold an ELF program or library; False while it is not known."""
+        return any(facts.is_native for sha256 in _packages(version) if (facts := self._facts.get(sha256)) is not None)
+
+
+def _packages(version: FunctionVersion) -> list[str]:
+    """Return the version's package, then its layers."""
+    return [version.code.sha256, *(layer.code.sha256 for layer in version.layers)]
 
 
 def _read(directory: Path) -> _Facts:
     try:
         names = frozenset(os.listdir(directory))
+        layer_names = frozenset(path.name for place in _LAYER_MODULES for path in directory.glob(f"{place}/*"))
     except OSError:
-        return _Facts(frozenset(), is_sdk_used=False, is_native=False)
+        return _Facts(frozenset(), frozenset(), is_sdk_used=False, is_native=False)
     is_sdk_used = is_native = False
     left_bytes = _SOURCE_BYTES_MAX
     for parent, _, files in os.walk(directory):
@@ -73,7 +88,7 @@ def _read(directory: Path) -> _Facts:
                 content = _content(path, left_bytes)
                 left_bytes -= len(content)
                 is_sdk_used = b"boto3" in content or b"botocore" in content
-    return _Facts(names, is_sdk_used, is_native)
+    return _Facts(names, layer_names, is_sdk_used, is_native)
 
 
 def _is_elf(path: str, name: str) -> bool:

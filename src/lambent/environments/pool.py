@@ -102,7 +102,7 @@ class EnvironmentPool:
 
     def code_in_use(self) -> frozenset[str]:
         """Return the sha256 of every package that a living environment has mounted."""
-        return frozenset(environment.version.code.sha256 for environment in self._all)
+        return frozenset(name for environment in self._all for name in environment.version.packages)
 
     def statistics(self) -> dict[str, int]:
         """Return counts: environments by state, waiting sandboxes by family, measured memory in MiB."""

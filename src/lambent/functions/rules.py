@@ -107,7 +107,7 @@ def merge_logging(given: shapes.LoggingConfig | None, current: LoggingConfig) ->
 
 
 def check_layers(layers: Sequence[str], region: str) -> None:
-    """Refuse layers: none can exist before PublishLayerVersion is there.
+    """Refuse what no list of layers may be, whether they exist or not.
 
     Raises:
         InvalidParameterValueError: in AWS's words (400).
@@ -129,8 +129,6 @@ def check_layers(layers: Sequence[str], region: str) -> None:
                 f"{seen[name]} and {layer} are versions of the same layer."
             )
         seen[name] = layer
-    if layers:
-        raise InvalidParameterValueError(f"Layer version {layers[0]} does not exist.")
 
 
 def check_snap_start(apply_on: str | None, runtime: str | None) -> None:

@@ -17,12 +17,14 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
     from concurrent.futures import Executor
 
-    from lambent.model.function import CodeReference
+    from lambent.model.function import CodeReference, FunctionVersion
     from lambent.store.package import PreparedPackage
 
 
 class CodeStore:
     """`zips/<sha256>.zip` and `code/<sha256>/` in the data directory. Scope: node. After a crash: whole packages.
+
+    `layers/<digest>/` are trees of several layers merged, made again whenever one is missing.
 
     A package is added by writing beside its place, flushing and renaming; it is removed when no function version
     refers to it any more. There is no counter that a crash could falsify: what the database does not name is garbage.
@@ -35,7 +37,7 @@ class CodeStore:
         self._held: Counter[str] = Counter()
         self._kept_by_sweep: set[str] | None = None
         self._lock = asyncio.Lock()
-        for directory in (self._zips, self._code):
+        for directory in self._directories:
             directory.mkdir(mode=0o755, parents=True, exist_ok=True)
             for left in directory.glob(".*"):
                 _remove(left)
@@ -80,6 +82,30 @@ class CodeStore:
         """Return the unpacked tree's path relative to the data directory."""
         return f"code/{sha256}"
 
+    def opt_directory(self, version: FunctionVersion) -> str | None:
+        """Return the path, relative to the data directory, of what a version sees at /opt; None without layers."""
+        digest = version.opt_digest
+        if digest is None:
+            return None
+        return f"layers/{digest}" if len(version.layers) > 1 else self.directory(digest)
+
+    async def merge_layers(self, version: FunctionVersion) -> None:
+        """Make the tree that a committed version with several layers sees at /opt.
+
+        Raises:
+            ServiceError: the disk is full or broken (500).
+        """
+        if version.opt_digest is None or len(version.layers) < 2:
+            return
+        from lambent.store.merging import merge_trees
+        from lambent.store.package import storage_error
+
+        trees = [self._code / layer.code.sha256 for layer in version.layers]
+        try:
+            await asyncio.to_thread(merge_trees, trees, self._layers / version.opt_digest)
+        except OSError as error:
+            raise storage_error(error) from error
+
     def zip_path(self, sha256: str) -> Path:
         """Return where the zip is, if it is."""
         return self._zips / f"{sha256}.zip"
@@ -109,6 +135,14 @@ class CodeStore:
     def _code(self) -> Path:
         return self._root / "code"
 
+    @property
+    def _layers(self) -> Path:
+        return self._root / "layers"
+
+    @property
+    def _directories(self) -> tuple[Path, ...]:
+        return self._zips, self._code, self._layers
+
     async def _prepare(self, source: bytes | str) -> PreparedPackage:
         # Here, not above: only who unpacks pays for the zip library at start.
         from lambent.store.package import PackageJob, prepare_package
@@ -136,7 +170,7 @@ class CodeStore:
     def _discard(self, kept: frozenset[str] | set[str]) -> list[Path]:
         """Give what is not kept a name that the next start sweeps, in case this one does not come to it."""
         trash = []
-        for directory in (self._zips, self._code):
+        for directory in self._directories:
             for path in directory.iterdir():
                 if path.name.startswith(".") or path.name.removesuffix(".zip") in kept:
                     continue

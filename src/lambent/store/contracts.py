@@ -31,8 +31,8 @@ class Record:
     """One row. `document` is JSON; `sealed` is what must not lie open on disk, encrypted, or None.
 
     `revision_id` is new with every commit. `blob_sha256` (lower-case hex) names the package it needs in the code
-    store and `blob_bytes` what that counts against the account's code storage. `is_unsettled`: a crash now would leave
-    it between two states.
+    store (a function with layers several, separated by a space) and `blob_bytes` what it counts against the account's
+    code storage. `is_unsettled`: a crash now would leave it between two states.
     """
 
     key: RecordKey

@@ -65,8 +65,8 @@ class PreparedPackage:
         tree, package = Path(self.tree_path), Path(self.zip_path)
         digest = self.reference.sha256
         try:
-            _place(tree, tree.parent / digest)
-            _place(package, package.parent / f"{digest}.zip")
+            put_in_place(tree, tree.parent / digest)
+            put_in_place(package, package.parent / f"{digest}.zip")
         except OSError as error:
             raise storage_error(error) from error
         finally:
@@ -124,8 +124,8 @@ def _take_in(source: bytes | str, target: Path) -> tuple[int, str]:
         return file.tell(), digest
 
 
-def _place(fresh: Path, final: Path) -> None:
-    """Rename to the final name; the same content may have come there first."""
+def put_in_place(fresh: Path, final: Path) -> None:
+    """Rename to the final name, durably; the same content may have come there first."""
     try:
         fresh.rename(final)
     except OSError as error:
@@ -198,7 +198,7 @@ def _extract(archive: zipfile.ZipFile, root: Path) -> int:
         end = os.path.realpath(root / name)
         if end != real_root and not end.startswith(real_root + os.sep):
             raise zipfile.BadZipFile
-    _flush_tree(root, plan.directories, is_flushed_singly)
+    flush_tree(root, plan.directories, is_flushed_singly)
     return written
 
 
@@ -287,7 +287,8 @@ def _link(path: Path, target: str) -> None:
     path.symlink_to(target)
 
 
-def _flush_tree(root: Path, directories: set[str], is_flushed_singly: bool) -> None:
+def flush_tree(root: Path, directories: set[str], is_flushed_singly: bool) -> None:
+    """Bring a tree's directories (names below `root`) to disk, and its files too unless they were flushed singly."""
     if not is_flushed_singly or len(directories) > _SINGLE_FLUSHES_MAX:
         _flush_file_system(root)
         return

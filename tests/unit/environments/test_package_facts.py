@@ -34,7 +34,7 @@ def test_names_sdk_and_native_code(tmp_path: Path) -> None:
             file = tmp_path / name / path
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(content)
-    facts = PackageFacts(lambda version: tmp_path / version.code.sha256)
+    facts = PackageFacts(lambda sha256: tmp_path / sha256)
     for name in ("plain", "sdk", "native", "missing"):
         assert facts.sdk_names(version(name)) is None, "nothing is known before it was learned"
         facts.learn(version(name))

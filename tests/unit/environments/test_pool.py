@@ -66,6 +66,7 @@ class Node:
         parts = FactoryParts(
             plan=self._plan,
             code_directory=lambda version: "code/one",
+            layers_directory=lambda version: None,
             credentials_for=lambda version: Credentials("AKIA", "secret", version.account_id),
             random_bytes=os.urandom,
         )

@@ -1,4 +1,4 @@
-"""URLs that GetFunction answers: signed, good for ten minutes, opened by the API door's local route."""
+"""URLs that GetFunction and GetLayerVersion answer: signed, good for ten minutes, opened by a local route."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
     from lambent.clock import Clock
     from lambent.model.caller import Caller
-    from lambent.model.function import FunctionVersion
     from lambent.store import CodeStore, InstallationKey
 
 # Source: API reference, GetFunction: "a presigned URL … valid for 10 minutes".
@@ -41,20 +40,19 @@ class CodeLinks:
         self._key = key
         self._clock = clock
 
-    def url(self, caller: Caller, function: FunctionVersion) -> str:
-        """Return a URL that downloads the function's package without credentials for ten minutes."""
+    def url(self, caller: Caller, sha256: str, name: str) -> str:
+        """Return a URL that downloads a package, as `name`.zip, without credentials for ten minutes."""
         expires = str(self._clock.time_ms() // 1000 + _VALID_SECONDS)
-        digest = function.code.sha256
-        signature = self._key.sign("code-link", f"{digest}/{function.name}/{expires}")
-        query = urlencode({"name": function.name, "Expires": expires, "Signature": signature})
-        return f"{caller.base_url}{PATH}{quote(digest)}?{query}"
+        signature = self._key.sign("code-link", f"{sha256}/{name}/{expires}")
+        query = urlencode({"name": name, "Expires": expires, "Signature": signature})
+        return f"{caller.base_url}{PATH}{quote(sha256)}?{query}"
 
     def open(self, sha256: str, query: Mapping[str, str]) -> CodeDownload:
         """Return the package of a URL: the path's last segment and its query's first values.
 
         Raises:
             AccessDeniedError: the signature is not ours or its time is over (403).
-            ResourceNotFoundError: no function uses the package any more (404).
+            ResourceNotFoundError: nobody uses the package any more (404).
         """
         name, expires, signature = (query.get(part, "") for part in ("name", "Expires", "Signature"))
         text = f"{sha256}/{name}/{expires}"

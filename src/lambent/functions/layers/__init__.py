@@ -1,0 +1,1 @@
+"""Layers: publishing them, who may use them, and which ones a function has."""

@@ -1,0 +1,179 @@
+"""Layers through the public API, really mounted: imports, order, bootstraps, wrappers; what outlives a deletion."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from tests.running import create_function, invoke, make_zip_bytes
+
+if TYPE_CHECKING:
+    from tests.conftest import ServerFactory
+
+pytestmark = pytest.mark.slow
+
+_ROLE = "arn:aws:iam::000000000000:role/test"
+
+
+def publish(client: Any, name: str, files: dict[str, Any], **members: Any) -> str:
+    """Publish a layer version and return its ARN."""
+    answer = client.publish_layer_version(LayerName=name, Content={"ZipFile": make_zip_bytes(files)}, **members)
+    return str(answer["LayerVersionArn"])
+
+
+def create(client: Any, name: str, files: dict[str, Any], **members: Any) -> None:
+    """Create a function of any runtime and wait until it is active."""
+    request = {"Role": _ROLE, "Code": {"ZipFile": make_zip_bytes(files)}, "Timeout": 20, **members}
+    client.create_function(FunctionName=name, **request)
+    client.get_waiter("function_active_v2").wait(FunctionName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 30})
+
+
+def test_a_python_function_imports_from_a_layer(lambda_client: Any) -> None:
+    layer = publish(lambda_client, "shared-python", {"python/shared.py": "def greet(name): return 'hello ' + name\n"})
+    code = "import shared\ndef handler(event, context):\n    return shared.greet(event)\n"
+    created = create_function(lambda_client, "layered-python", {"index.py": code}, Layers=[layer])
+    assert created["Layers"][0]["Arn"] == layer
+    assert created["Layers"][0]["CodeSize"] > 0
+    assert invoke(lambda_client, "layered-python", "you") == "hello you"
+
+
+def test_the_function_s_own_module_wins_over_a_layer_s(lambda_client: Any) -> None:
+    layer = publish(lambda_client, "shadowed", {"python/same.py": "WHERE = 'layer'\n"})
+    files = {"index.py": "import same\ndef handler(event, context):\n    return same.WHERE\n"}
+    create_function(lambda_client, "shadowing", {**files, "same.py": "WHERE = 'package'\n"}, Layers=[layer])
+    assert invoke(lambda_client, "shadowing") == "package"
+
+
+def test_a_node_function_requires_from_a_layer(lambda_client: Any) -> None:
+    layer = publish(lambda_client, "shared-node", {"nodejs/node_modules/shared/index.js": "exports.n = 41;\n"})
+    code = "const shared = require('shared');\nexports.handler = async () => shared.n + 1;\n"
+    create(lambda_client, "layered-node", {"index.js": code}, Runtime="nodejs20.x", Handler="index.handler",
+           Layers=[layer])  # fmt: skip
+    assert invoke(lambda_client, "layered-node") == 42
+
+
+BOOTSTRAP = """#!/bin/sh
+next="http://$AWS_LAMBDA_RUNTIME_API/2018-06-01/runtime/invocation"
+while true; do
+  id=$(curl -s -D - -o /tmp/event "$next/next" | tr -d '\\r' | sed -n 's/^[Ll]ambda-[Rr]untime-[Aa]ws-[Rr]equest-[Ii]d: //p')
+  curl -s -o /dev/null -d "\\"$0 with $(cat /var/task/$_HANDLER)\\"" "$next/$id/response"
+done
+"""
+
+
+def test_a_layer_brings_the_bootstrap_of_a_custom_runtime(lambda_client: Any) -> None:
+    layer = publish(lambda_client, "shell-runtime", {"bootstrap": (BOOTSTRAP, 0o755)})
+    create(lambda_client, "layered-custom", {"words.txt": "words"}, Runtime="provided.al2023", Handler="words.txt",
+           Layers=[layer])  # fmt: skip
+    assert invoke(lambda_client, "layered-custom") == "/opt/bootstrap with words"
+
+
+def test_an_exec_wrapper_from_a_layer_starts_the_runtime(lambda_client: Any) -> None:
+    wrapper = '#!/bin/sh\nexport WRAPPED="by $0"\nexec "$@"\n'
+    layer = publish(lambda_client, "wrapper", {"wrapper": (wrapper, 0o755)})
+    code = "import os\ndef handler(event, context):\n    return os.environ['WRAPPED']\n"
+    variables = {"AWS_LAMBDA_EXEC_WRAPPER": "/opt/wrapper"}
+    create_function(
+        lambda_client, "wrapped", {"index.py": code}, Layers=[layer], Environment={"Variables": variables}, Timeout=20
+    )
+    assert invoke(lambda_client, "wrapped") == "by /opt/wrapper"
+
+
+SHOW = """
+import os, subprocess
+def handler(event, context):
+    try:
+        open("/opt/new", "w")
+        written = True
+    except OSError as error:
+        written = error.strerror
+    return {
+        "both": open("/opt/both").read(),
+        "names": sorted(os.listdir("/opt")),
+        "deep": sorted(os.listdir("/opt/deep")),
+        "kind": os.path.isdir("/opt/kind"),
+        "link": os.readlink("/opt/link"),
+        "tool": subprocess.run(["tool"], capture_output=True, text=True).stdout,
+        "written": written,
+    }
+"""
+
+
+def test_later_layers_win_and_opt_is_read_only(lambda_client: Any) -> None:
+    first = publish(
+        lambda_client,
+        "first",
+        {
+            "both": "first",
+            "kind": "a file",
+            "deep/one": "1",
+            "bin/tool": ("#!/bin/sh\nprintf first\n", 0o755),
+            "link": ("both", 0o120777),
+        },
+    )
+    second = publish(
+        lambda_client,
+        "second",
+        {"both": "second", "kind/inside": "x", "deep/two": "2", "bin/tool": ("#!/bin/sh\nprintf second\n", 0o755)},
+    )
+    create_function(lambda_client, "order", {"index.py": SHOW}, Layers=[first, second])
+    shown = invoke(lambda_client, "order")
+    assert shown == {
+        "both": "second",
+        "names": ["bin", "both", "deep", "kind", "link"],
+        "deep": ["one", "two"],
+        "kind": True,
+        "link": "both",
+        "tool": "second",
+        "written": "Read-only file system",
+    }
+    lambda_client.update_function_configuration(FunctionName="order", Layers=[second, first])
+    lambda_client.get_waiter("function_updated_v2").wait(FunctionName="order")
+    turned = invoke(lambda_client, "order")
+    assert (turned["both"], turned["kind"], turned["tool"]) == ("first", False, "first")
+
+
+def test_a_function_keeps_its_layer_when_the_version_is_deleted(lambent_server_factory: ServerFactory) -> None:
+    server = lambent_server_factory()
+    client = server.client()
+    layers = [publish(client, name, {f"python/{name}.py": f"WHO = '{name}'\n"}) for name in ("ada", "bob")]
+    code = "import ada, bob\ndef handler(event, context):\n    return ada.WHO + bob.WHO\n"
+    create_function(client, "keeper", {"index.py": code}, Layers=layers)
+    assert invoke(client, "keeper") == "adabob"
+    client.delete_layer_version(LayerName="ada", VersionNumber=1)
+    with pytest.raises(client.exceptions.ResourceNotFoundException):
+        client.get_layer_version(LayerName="ada", VersionNumber=1)
+    configuration = client.get_function_configuration(FunctionName="keeper")
+    assert [layer["Arn"] for layer in configuration["Layers"]] == layers
+    server.kill()
+    server.start()
+    assert invoke(client, "keeper") == "adabob"
+    with pytest.raises(ClientError, match=r"Layer version .*ada:1 does not exist"):
+        client.update_function_configuration(FunctionName="keeper", Layers=layers[:1])
+    client.update_function_configuration(FunctionName="keeper", Layers=[])
+    client.get_waiter("function_updated_v2").wait(FunctionName="keeper")
+    assert "Layers" not in client.get_function_configuration(FunctionName="keeper")
+    answer = client.invoke(FunctionName="keeper")
+    assert json.loads(answer["Payload"].read())["errorType"] == "Runtime.ImportModuleError"
+
+
+def test_a_layer_crosses_accounts_once_it_is_permitted(lambda_client: Any, lambent_server: Any) -> None:
+    layer = publish(lambda_client, "lent", {"python/lent.py": "VALUE = 7\n"})
+    other = lambent_server.client(access_key="222222222222")
+    code = {"index.py": "import lent\ndef handler(event, context):\n    return lent.VALUE\n"}
+    with pytest.raises(ClientError) as refused:
+        create_function(other, "borrower", code, Layers=[layer])
+    assert refused.value.response["Error"]["Code"] == "AccessDeniedException"
+    lambda_client.add_layer_version_permission(
+        LayerName="lent",
+        VersionNumber=1,
+        StatementId="others",
+        Action="lambda:GetLayerVersion",
+        Principal="222222222222",
+    )
+    create_function(other, "borrower", code, Layers=[layer])
+    assert invoke(other, "borrower") == 7
+    assert other.get_layer_version_by_arn(Arn=layer)["Version"] == 1
