@@ -56,7 +56,9 @@ class LambentServer:
     def start(self) -> LambentServer:
         """Start the process and return when /_lambent/health says 200."""
         assert self.process is None
-        flags = {"server.port": str(self.port), "data_dir": str(self.data_dir), **self.settings}
+        # The embedded services are for the tests that are about them.
+        flags = {"server.port": str(self.port), "data_dir": str(self.data_dir), "neighbours.enabled": "false"}
+        flags |= self.settings
         command = [str(self.executable), "serve", *self._arguments]
         for name, value in flags.items():
             command += ["--set", f"{name}={value}"]

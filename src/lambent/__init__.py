@@ -6,6 +6,7 @@ workers        assembly: processes for CPU work
 startup        assembly: what must be done before the event loop and before rights are dropped
 api            door: HTTP, signatures, routes, errors in AWS's form
 functions      control plane: one method for each operation
+neighbours     door: the services around Lambda: embedded, or real ones by endpoint
 observability  plane: logs and metrics, readings of the one stream of platform events
 invocation     data plane: name → version → may it run → an environment → result
 environments   data plane: where customer code lives, and its door from inside
@@ -13,5 +14,6 @@ store          ground: durable state, code, keys
 model          ground: AWS's nouns as frozen types, and pure rules
 wire           ground: AWS's protocols without a Lambda rule
 settings       ground: frozen, read once from file, environment and flags
+setting_bounds ground: how a setting is declared and what it may be
 clock          ground: the only reader of the clock
 """

@@ -24,16 +24,21 @@ from lambent.environments import (
 from lambent.environments.runtimes import CatalogueOptions, RuntimeCatalogue
 from lambent.environments.sandbox import NamespaceDriver, ProcessDriver
 from lambent.environments.sandbox.sandbox import RuntimeFamily, SandboxError
-from lambent.functions import ControlPlane, ControlPlaneParts, ControlPlaneRules, S3Packages, S3Place
+from lambent.functions import ControlPlane, ControlPlaneParts, ControlPlaneRules, S3Packages
 from lambent.invocation import Admission, Catalog, ConcurrencyLimiter, Invoker
 from lambent.model.arn import FunctionArn
+from lambent.model.concurrency import ReservedConcurrency
 from lambent.model.environment import IsolationLevel
-from lambent.model.function import FunctionVersion
+from lambent.model.errors import LambdaError
+from lambent.model.function import Alias, FunctionVersion
+from lambent.model.quotas import CONCURRENT_EXECUTIONS, AccountQuota
+from lambent.neighbours import ChildPlan, EmbeddedChild, Endpoints, Forwarder, unknown_names
 from lambent.observability import FunctionMetrics, LogStore, ObservabilityRoutes, Recorder
-from lambent.startup import StartError, architecture
+from lambent.startup import StartError, architecture, embedded_packages
 from lambent.store import AccessKeys, CodeStore, FunctionStore, InstallationKey, Resources, open_records
 from lambent.store.contracts import StoreUnusableError
-from lambent.wire.sigv4 import SigningCredentials
+from lambent.wire.client import OutwardClient
+from lambent.wire.http_client import ClientRules, HttpClient
 from lambent.workers import Workers
 
 if TYPE_CHECKING:
@@ -41,7 +46,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Mapping
 
     from lambent.environments.sandbox.sandbox import SandboxDriver
-    from lambent.model.caller import Caller, Credentials, UploadedBlob
+    from lambent.model.caller import Caller, Credentials
     from lambent.observability import Answer
     from lambent.startup import PreparedProcess
     from lambent.store.contracts import ResourceChange
@@ -101,7 +106,7 @@ class Application:
         metrics = FunctionMetrics()
         self.recorder = Recorder(logs, metrics)
         self.observability = ObservabilityRoutes(logs, self.recorder, metrics, clock)
-        self.packages = PackageFacts(lambda version: directory / self.code.directory(version.code.sha256))
+        self.packages = PackageFacts(lambda sha256: directory / self.code.directory(sha256))
         self._unlearned: asyncio.Queue[FunctionVersion] = asyncio.Queue()
         self.runtimes = RuntimeCatalogue(
             process.interpreters,
@@ -120,6 +125,7 @@ class Application:
             RuntimeFamily.EXEC: settings.pool.exec,
         }
         self.prewarmed = PrewarmedSandboxes(self.driver, sizes, clock)
+        self._build_neighbours()
         self.catalog = Catalog()
         self._build_data_plane()
         self._build_control_plane(key)
@@ -130,6 +136,7 @@ class Application:
         parts = FactoryParts(
             plan=self.runtimes.plan,
             code_directory=lambda version: self.code.directory(version.code.sha256),
+            layers_directory=self.code.opt_directory,
             credentials_for=self._credentials_for,
             random_bytes=os.urandom,
             endpoint=_Endpoint(self),
@@ -164,21 +171,28 @@ class Application:
                     concurrent_executions=settings.quotas.concurrent_executions,
                     code_storage_bytes=settings.quotas.code_storage_bytes,
                 ),
-                download=self._s3_download(),
+                download=S3Packages(self.neighbours, self.process.data_directory / "spool").download,
                 code_in_environments=self.pool.code_in_use,
             )
         )
 
-    def _s3_download(self) -> Callable[[str, str, str | None], Coroutine[None, None, UploadedBlob]] | None:
+    def _build_neighbours(self) -> None:
         settings = self.settings
-        if not settings.s3.endpoint:
-            return None
-        # An access key of twelve digits names its account at every service of a development installation.
-        access_key_id = settings.s3.access_key_id or settings.account.default_id
-        credentials = SigningCredentials(access_key_id, settings.s3.secret_access_key or "lambent")
-        spool = str(self.process.data_directory / "spool")
-        place = S3Place(settings.s3.endpoint, settings.account.region, spool, credentials)
-        return S3Packages(place, self.clock).download
+        for sentence in unknown_names(settings.neighbours):
+            _log.warning("%s", sentence)
+        timeout_seconds = settings.neighbours.timeout_seconds
+        plan = ChildPlan(
+            packages=embedded_packages(),
+            directory=self.process.data_directory / "neighbours",
+            account_id=settings.account.default_id,
+            region=settings.account.region,
+            public_address=lambda: self.address,
+            hung_seconds=min(30.0, timeout_seconds),
+        )
+        self.child = EmbeddedChild(plan) if settings.neighbours.enabled else None
+        self.endpoints = Endpoints(settings.neighbours, self.child)
+        self.outward = HttpClient(ClientRules(silence_seconds=timeout_seconds))
+        self.neighbours = OutwardClient(self.endpoints, self.outward, self.clock)
 
     def _build_door(self) -> None:
         settings = self.settings
@@ -203,6 +217,7 @@ class Application:
                 random_bytes=os.urandom,
                 log=logging.getLogger("lambent.api"),
                 local_routes=self._local_routes(),
+                neighbours=Forwarder(self.endpoints, self.outward, self.clock),
             ),
         )
 
@@ -216,6 +231,7 @@ class Application:
                 self._feed_catalog,
                 self._learn_packages,
                 self._end_idle_workers,
+                *((self.child.run,) if self.child is not None else ()),
             )
             background = [services.create_task(run()) for run in loops]
             serving = services.create_task(self.server.run())
@@ -303,11 +319,24 @@ class Application:
                 self.catalog.put(value)
                 self._unlearned.put_nowait(value)
             self.pool.retire(arn, key.qualifier, value.configuration_id if value is not None else None)
+        elif change.resource is Alias:
+            if value is None:
+                self.catalog.remove_alias(FunctionArn(key.account_id, key.region, key.name), key.qualifier)
+            else:
+                self.catalog.put_alias(value)
+        elif change.resource is ReservedConcurrency:
+            arn = FunctionArn(key.account_id, key.region, key.name)
+            self.concurrency.put_reserved(arn, None if value is None else value.executions)
+        elif change.resource is AccountQuota and key.name == CONCURRENT_EXECUTIONS.name:
+            self.concurrency.put_limit(key.account_id, key.region, None if value is None else value.value)
 
     async def _learn_packages(self) -> None:
         # What is found at start is prewarmed from here, off the feed: an invocation never waits for it.
         while True:
             version = await self._unlearned.get()
+            with contextlib.suppress(LambdaError):
+                # Only a version whose merged tree was lost needs it: preparation has made all others.
+                await self.code.merge_layers(version)
             await asyncio.to_thread(self.packages.learn, version)
             self.factory.unavailable_reason(version)
 
@@ -318,6 +347,7 @@ class Application:
             seen = await asyncio.to_thread(self.workers.end_idle, seen)
 
     async def _prepare(self, version: FunctionVersion) -> str | None:
+        await self.code.merge_layers(version)
         await asyncio.to_thread(self.packages.learn, version)
         return self.factory.unavailable_reason(version)
 
@@ -335,8 +365,12 @@ class Application:
 
     async def _health(self, request: LocalRequest) -> HttpResponse:
         status = 200 if self.is_ready else 503
-        body = json.dumps({"status": "ready" if self.is_ready else "starting", "version": lambent_version()})
-        return HttpResponse(status, (("Content-Type", "application/json"),), body.encode())
+        body = {
+            "status": "ready" if self.is_ready else "starting",
+            "version": lambent_version(),
+            "neighbours": {"state": "switched off"} if self.child is None else self.child.statistics(),
+        }
+        return HttpResponse(status, (("Content-Type", "application/json"),), json.dumps(body).encode())
 
     async def _status(self, request: LocalRequest) -> HttpResponse:
         body = {
@@ -359,6 +393,7 @@ class Application:
 
     async def _close_state(self) -> None:
         await self.records.close()
+        self.outward.close()
         await asyncio.to_thread(self.workers.shutdown, cancel_futures=True)
         self.process.lock.close()
 

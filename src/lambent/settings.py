@@ -8,65 +8,30 @@ documentation. `auth.mode` is `[auth] mode = "verify"` in the TOML file, `LAMBEN
 from __future__ import annotations
 
 import difflib
-import ipaddress
 import os
 import re
 import tomllib
 from dataclasses import MISSING, Field, dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, TypeVar, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
+
+from lambent.setting_bounds import Bounds
+from lambent.setting_bounds import check_egress as _check_egress
+from lambent.setting_bounds import check_url as _check_url
+from lambent.setting_bounds import matches as _matches
+from lambent.setting_bounds import setting as _setting
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 _PREFIX = "LAMBENT_"
 CONFIG_VARIABLE = "LAMBENT_CONFIG"
 _MIB = 1024 * 1024
-_T = TypeVar("_T")
 Value = str | int | float | bool | tuple[str, ...] | tuple[int, ...]
 
 
 class SettingError(ValueError):
     """A setting is unknown or wrong; the message is a sentence that names it and where it came from."""
-
-
-class Bounds(NamedTuple):
-    """What a value may be: a range of numbers, one of some words, or what a check accepts (it raises ValueError)."""
-
-    low: float | None = None
-    high: float | None = None
-    choices: tuple[str, ...] = ()
-    check: Callable[[str], None] | None = None
-    text: str = ""
-
-
-def _setting(default: _T, doc: str, unit: str = "", bounds: Bounds = Bounds()) -> _T:  # noqa: B008 - a NamedTuple
-    """Declare a setting; typed as its value so that sections read as plain dataclasses."""
-    return field(default=default, metadata={"doc": doc, "unit": unit, "bounds": bounds})
-
-
-def _matches(pattern: str) -> Callable[[str], None]:
-    def check(text: str) -> None:
-        if not re.fullmatch(pattern, text):
-            raise ValueError
-
-    return check
-
-
-def _check_egress(text: str) -> None:
-    if text in ("open", "none"):
-        return
-    for entry in text.split(","):
-        # CIDR, CIDR:PORT or CIDR:FIRST-LAST; IPv6 prefixes stand in brackets when a port follows.
-        match = re.fullmatch(r"\[?(?P<cidr>[0-9a-fA-F.:]+(/\d+)?)\]?(:(?P<first>\d+)(-(?P<last>\d+))?)?", entry.strip())
-        if match is None and entry.count(":") < 2:
-            raise ValueError
-        ipaddress.ip_network(match["cidr"] if match else entry.strip(), strict=False)
-
-
-def _check_url(text: str) -> None:
-    if text and not re.fullmatch(r"https?://[^/\s]+(/\S*)?", text):
-        raise ValueError
 
 
 _LEVELS = ("L0", "L1", "L2", "L3")
@@ -241,6 +206,7 @@ class LogsSettings:
     bytes_max: int = _setting(
         1024 * _MIB, "All logs together; the oldest are dropped.", "bytes", Bounds(_MIB, 1024 * 1024 * _MIB)
     )
+    deliver: bool = _setting(True, "Write them to CloudWatch Logs too: the embedded one, or neighbours.logs.endpoint.")
     bytes_max_per_invocation: int = _setting(
         16 * _MIB, "What one invocation may print; the rest is cut and counted in its log.", "bytes",
         Bounds(4_096, 1024 * _MIB),
@@ -267,17 +233,26 @@ class QuotasSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class S3Settings:
-    """Where packages named by bucket and key come from."""
+class NeighbourSettings:
+    """One service beside Lambda. SERVICE is its name on AWS's command line: s3, sqs, dynamodb, logs, cognito-idp …"""
 
     endpoint: str = _setting(
-        "", "S3 endpoint to read packages from; empty refuses such packages.", "URL",
-        Bounds(check=_check_url, text="an http or https URL"),
-    )  # fmt: skip
-    access_key_id: str = _setting(
-        "", "Access key for s3.endpoint; empty: account.default_id, as development stacks take."
+        "", "Where SERVICE answers; empty: embedded.", "URL", Bounds(check=_check_url, text="an http or https URL")
     )
-    secret_access_key: str = _setting("", "Its secret; better in LAMBENT_S3_SECRET_ACCESS_KEY than in a file.")
+    region: str = _setting("", "Region to sign calls to the endpoint for; empty: the caller's.")
+    access_key_id: str = _setting("", "Access key that signs calls to the endpoint; empty: passed on as they came.")
+    secret_access_key: str = _setting("", "Its secret; better in the environment than in a file.")
+
+
+@dataclass(frozen=True, slots=True)
+class NeighboursSettings:
+    """The services around Lambda: embedded ones, or real ones by endpoint. docs/neighbours.md says more."""
+
+    enabled: bool = _setting(True, "Start the embedded services when one of them is first called.")
+    timeout_seconds: int = _setting(
+        60, "How long a service may neither take nor send a byte of a request.", "seconds", Bounds(1, 3_600)
+    )
+    services: Mapping[str, NeighbourSettings] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -327,7 +302,7 @@ class Settings:
     logs: LogsSettings = field(default_factory=LogsSettings)
     billing: BillingSettings = field(default_factory=BillingSettings)
     quotas: QuotasSettings = field(default_factory=QuotasSettings)
-    s3: S3Settings = field(default_factory=S3Settings)
+    neighbours: NeighboursSettings = field(default_factory=NeighboursSettings)
     machine: MachineEnvironment = field(default_factory=MachineEnvironment)
 
 
@@ -343,7 +318,7 @@ class SettingRow(NamedTuple):
     @property
     def variable(self) -> str:
         """The setting's name in the environment."""
-        return _PREFIX + self.name.upper().replace(".", "_")
+        return _PREFIX + self.name.upper().replace(".", "_").replace("-", "_")
 
     @property
     def type_name(self) -> str:
@@ -366,8 +341,13 @@ class SettingRow(NamedTuple):
 
 
 def table() -> tuple[SettingRow, ...]:
-    """Return every setting, in the order of the documentation."""
+    """Return every setting, in the order of the documentation, but those of `neighbour_table`."""
     return tuple(_rows())
+
+
+def neighbour_table() -> tuple[SettingRow, ...]:
+    """Return the settings that every service beside Lambda has; SERVICE in their names stands for its name."""
+    return tuple(_row(f"neighbours.SERVICE.{inner.name}", inner) for inner in fields(NeighbourSettings))
 
 
 def read_settings(
@@ -382,7 +362,7 @@ def read_settings(
         SettingError: a name is unknown, a value is wrong, or the file cannot be read.
     """
     variables = os.environ if environment is None else environment
-    rows = {row.name: row for row in table()}
+    rows = {row.name: row for row in (*table(), *neighbour_table())}
     values: dict[str, Value] = {}
     path = config or variables.get(CONFIG_VARIABLE)
     if path:
@@ -422,7 +402,8 @@ def _rows() -> Iterator[SettingRow]:
         elif outer.name != "machine":
             assert outer.default_factory is not MISSING
             for inner in fields(outer.default_factory()):
-                yield _row(f"{outer.name}.{inner.name}", inner)
+                if "doc" in inner.metadata:
+                    yield _row(f"{outer.name}.{inner.name}", inner)
 
 
 def _row(name: str, declared: Field[object]) -> SettingRow:
@@ -437,9 +418,23 @@ def _assemble(values: Mapping[str, Value], machine: MachineEnvironment) -> Setti
             arguments[outer.name] = values[outer.name]
         elif outer.name != "machine" and outer.default_factory is not MISSING:
             prefix = f"{outer.name}."
-            chosen = {name.removeprefix(prefix): value for name, value in values.items() if name.startswith(prefix)}
+            chosen: dict[str, object] = {
+                name.removeprefix(prefix): value for name, value in values.items() if name.startswith(prefix)
+            }
+            if outer.name == "neighbours":
+                chosen = _with_neighbours(chosen)
             arguments[outer.name] = type(outer.default_factory())(**chosen)
     return Settings(**arguments)  # type: ignore[arg-type]
+
+
+def _with_neighbours(chosen: Mapping[str, object]) -> dict[str, object]:
+    services: dict[str, dict[str, object]] = {}
+    for name, value in chosen.items():
+        service, dot, inner = name.partition(".")
+        if dot:
+            services.setdefault(service, {})[inner] = value
+    own = {name: value for name, value in chosen.items() if "." not in name}
+    return own | {"services": {name: NeighbourSettings(**parts) for name, parts in services.items()}}  # type: ignore[arg-type]
 
 
 def _file_items(path: str) -> Iterator[tuple[str, object]]:
@@ -452,7 +447,11 @@ def _file_items(path: str) -> Iterator[tuple[str, object]]:
         raise SettingError(f"The settings file {path} is not TOML: {error}.") from error
     for name, value in document.items():
         if isinstance(value, dict):
-            yield from ((f"{name}.{inner}", item) for inner, item in value.items())
+            for inner, item in value.items():
+                deeper = item.items() if isinstance(item, dict) else ()
+                yield from ((f"{name}.{inner}.{deepest}", each) for deepest, each in deeper)
+                if not isinstance(item, dict):
+                    yield f"{name}.{inner}", item
         else:
             yield name, value
 
@@ -462,7 +461,7 @@ def _from_environment(rows: Mapping[str, SettingRow], variables: Mapping[str, st
     values: dict[str, Value] = {}
     for variable, text in variables.items():
         if variable.startswith(_PREFIX) and variable != CONFIG_VARIABLE:
-            row = by_variable.get(variable)
+            row = by_variable.get(variable) or _neighbour_row(rows, variable.removeprefix(_PREFIX).lower())
             if row is None:
                 raise SettingError(_unknown(variable, [*by_variable, CONFIG_VARIABLE], "the environment variable "))
             values[row.name] = _from_text(row, text, variable)
@@ -470,11 +469,18 @@ def _from_environment(rows: Mapping[str, SettingRow], variables: Mapping[str, st
 
 
 def _known(rows: Mapping[str, SettingRow], name: str, source: str) -> SettingRow:
-    row = rows.get(name)
+    row = (rows.get(name) if "SERVICE" not in name else None) or _neighbour_row(rows, name)
     if row is None:
         raise SettingError(_unknown(name, list(rows), "") if source.startswith("--") else
                            f"{source}: {_unknown(name, list(rows), '')}")  # fmt: skip
     return row
+
+
+def _neighbour_row(rows: Mapping[str, SettingRow], name: str) -> SettingRow | None:
+    match = re.fullmatch(r"neighbours[._]([a-z0-9_-]+?)[._](endpoint|region|access_key_id|secret_access_key)", name)
+    if match is None:
+        return None
+    return rows[f"neighbours.SERVICE.{match[2]}"]._replace(name=f"neighbours.{match[1].replace('_', '-')}.{match[2]}")
 
 
 def _unknown(name: str, known: Sequence[str], kind: str) -> str:

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from lambent.settings import Settings
 
 # What the daemon's account writes; the launcher makes its own directories, which stay root's.
-_DAEMON_DIRECTORIES = ("keys", "zips", "code", "layers", "spool", "logs", "run")
+_DAEMON_DIRECTORIES = ("keys", "zips", "code", "layers", "spool", "logs", "run", "neighbours")
 _MEMORY_SHARE = 0.8
 
 
@@ -230,6 +230,11 @@ def find_interpreters(settings: Settings, memory: Path | None) -> tuple[Interpre
 def sdk_root() -> Path:
     """Return where set-up keeps the SDKs that functions find without shipping them."""
     return Path(sys.prefix) / "share" / "lambent" / "sdk"
+
+
+def embedded_packages() -> Path:
+    """Return where set-up keeps the embedded services."""
+    return Path(sys.prefix) / "share" / "lambent" / "ministack"
 
 
 def architecture() -> str:

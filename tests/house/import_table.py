@@ -19,7 +19,8 @@ TABLE: Mapping[str, frozenset[str]] = {
     room: frozenset(granted.split())
     for room, granted in {
         "model": "",
-        "settings": "",
+        "settings": "setting_bounds",
+        "setting_bounds": "",
         "clock": "",
         "wire": "clock",
         "store": "clock model",
@@ -61,10 +62,12 @@ PACKAGES: Mapping[str, frozenset[str]] = {
         "store": "asyncpg cryptography ctypes msgspec sqlite3",
         "environments": "ctypes",
         "cli": "uvloop",
+        "neighbours": "ctypes",
     }.items()
 }
 # The launcher's inner program becomes the runtime client, which the sandbox has at /var/runtime.
-_PROGRAM_PACKAGES = frozenset({"lambent_runtime"})
+# The embedded services' program has their packages, and nothing else.
+_PROGRAM_PACKAGES = frozenset({"lambent_runtime", "ministack", "hypercorn"})
 _RESERVED_STANDARD = frozenset({"sqlite3", "ctypes"})
 # Everybody may enter these two by any of their modules; the others only by what their `__init__` names.
 OPEN_ROOMS = frozenset({"model", "wire"})

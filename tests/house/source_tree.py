@@ -19,7 +19,11 @@ GENERATED = "lambent/wire/generated/"
 # Programs of their own, not modules of the daemon: the first are run by the launcher as root or inside the sandbox, the
 # second by the customer's interpreter (Python 3.8 and newer, nothing of this package importable). They have no
 # app.py to hand them a Clock or settings, and speak in system calls, whose parameters nobody can choose.
-PROGRAMS = ("lambent/environments/sandbox/launcher/", "lambent/environments/runtimes/clients/")
+PROGRAMS = (
+    "lambent/environments/sandbox/launcher/",
+    "lambent/environments/runtimes/clients/",
+    "lambent/neighbours/program/",
+)
 
 
 class Import(NamedTuple):

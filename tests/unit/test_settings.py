@@ -69,7 +69,6 @@ _OTHERS = {
     "isolation.min": "L2",
     "network.egress": "10.0.0.0/8:443,[2001:db8::/32]:80-90,192.168.0.0/16",
     "architectures.foreign": "refuse",
-    "s3.endpoint": "http://127.0.0.1:9000",
     "data_dir": "/somewhere",
     "network.host_ports": "80,443",
     "api.hosts": "a,b",
@@ -151,9 +150,10 @@ def _tls_pair_is_not_the_subject(monkeypatch: pytest.MonkeyPatch, request: pytes
             "not [80, 70000].",
         ),
         (
-            {"s3.endpoint": "minio"},
+            {"neighbours.s3.endpoint": "minio"},
             {},
-            "Setting s3.endpoint (from --set s3.endpoint) must be an http or https URL, not 'minio'.",
+            "Setting neighbours.s3.endpoint (from --set neighbours.s3.endpoint) must be an http or https URL, "
+            "not 'minio'.",
         ),
         (
             {"server.tls_cert": "/cert"},
@@ -166,6 +166,31 @@ def test_a_mistake_is_a_sentence(flags: dict[str, str], environment: dict[str, s
     with pytest.raises(SettingError) as caught:
         _read(flags, environment=environment)
     assert str(caught.value) == sentence
+
+
+def test_a_neighbour_is_set_by_each_of_its_names(tmp_path: Path) -> None:
+    url = "http://127.0.0.1:9000/base"
+    file = tmp_path / "lambent.toml"
+    file.write_text(f'[neighbours]\nenabled = false\n[neighbours.cognito-idp]\nendpoint = "{url}"\nregion = "r"\n')
+    for settings in (
+        _read({"neighbours.cognito-idp.endpoint": url}),
+        _read({}, environment={"LAMBENT_NEIGHBOURS_COGNITO_IDP_ENDPOINT": url}),
+        _read({}, config=str(file)),
+    ):
+        assert settings.neighbours.services["cognito-idp"].endpoint == url
+    assert _read({}, config=str(file)).neighbours.services["cognito-idp"].region == "r"
+    assert not _read({}, config=str(file)).neighbours.enabled
+    both = _read({"neighbours.s3.secret_access_key": "s"}, environment={"LAMBENT_NEIGHBOURS_S3_ACCESS_KEY_ID": "k"})
+    assert (both.neighbours.services["s3"].access_key_id, both.neighbours.services["s3"].secret_access_key) == (
+        "k",
+        "s",
+    )
+
+
+@pytest.mark.parametrize("name", ["neighbours.s3.endpont", "neighbours.SERVICE.endpoint", "neighbours.s3.x.endpoint"])
+def test_a_neighbour_has_only_these_settings(name: str) -> None:
+    with pytest.raises(SettingError, match="There is no setting"):
+        _read({name: "http://127.0.0.1"})
 
 
 @pytest.mark.parametrize("text", ["openn", "10.0.0.0/99:1", "10.0.0.0/8:http", "", "1.2.3.4:1:2"])

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from lambent.api.authentication import AuthenticationMode, AuthenticationOptions, Authenticator
 from lambent.api.control import BodyOptions, ControlDoor
 from lambent.api.door import ApiDoor, DoorParts
+from lambent.api.elsewhere import ElsewhereDoor
 from lambent.api.entrance import Entrance
 from lambent.api.errors import ErrorAnswers
 from lambent.api.invoke import InvokeDoor
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lambent.api.authentication import FindCredentials
+    from lambent.api.elsewhere import Forwards
     from lambent.api.invoke import Invokes
     from lambent.api.local_routes import LocalRoute
     from lambent.clock import Clock
@@ -48,7 +50,8 @@ class ApiOptions:
 class ApiParts:
     """The neighbours: see invoke.Invokes, operations.OPERATIONS, authentication.FindCredentials.
 
-    `workers` decode large bodies (a process pool); `random_bytes` is os.urandom or a fake.
+    `workers` decode large bodies (a process pool); `random_bytes` is os.urandom or a fake. `neighbours` take what is
+    for other services; without them it is refused.
     """
 
     control_plane: object
@@ -59,6 +62,7 @@ class ApiParts:
     random_bytes: Callable[[int], bytes]
     log: logging.Logger
     local_routes: Sequence[LocalRoute] = ()
+    neighbours: Forwards | None = None
 
 
 def build_server(options: ApiOptions, parts: ApiParts) -> ApiServer:
@@ -80,6 +84,11 @@ def build_server(options: ApiOptions, parts: ApiParts) -> ApiServer:
             control=ControlDoor(parts.control_plane, bodies),
             local=LocalRoutes(parts.local_routes),
             errors=ErrorAnswers(description, parts.log),
+            elsewhere=ElsewhereDoor(
+                parts.neighbours,
+                is_verifying=authentication.mode is AuthenticationMode.VERIFY,
+                log=parts.log,
+            ),
         ),
         parts.clock,
         parts.random_bytes,

@@ -31,6 +31,7 @@ _DISCARD_BYTES_MAX = 256 * 1_048_576
 _DISCARD_SECONDS = 10.0
 # A body arriving more slowly than this on the whole is a client holding a place, not a slow line.
 _BODY_BYTES_PER_SECOND_MIN = 1_024
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 class Reading(Enum):
@@ -213,8 +214,13 @@ class HttpConnection(asyncio.Protocol):
             return
         request.plan = plan = self._host.door.plan_body(request)
         self._body_bytes_max = plan.memory_bytes_max if plan.spool_directory is None else plan.bytes_max
+        if plan.is_streamed:
+            self._body_bytes_max = plan.bytes_max
         if length is not None and int(length) > self._body_bytes_max:
             self._oversize(request)
+        if plan.is_streamed:
+            request.incoming = IncomingBody(self._loop, [], self._resume_reading)
+            self._put(request)
         if "expect" in headers and length != "0":
             self._is_continue_wanted = True
             self._continue_if_idle()
@@ -237,7 +243,7 @@ class HttpConnection(asyncio.Protocol):
         if not self._host.hold(len(part)):
             self._leave(503, "Too many large requests at one time")
         if self._body_bytes > request.plan.memory_bytes_max:
-            request.incoming = IncomingBody(self._loop, self._parts)
+            request.incoming = IncomingBody(self._loop, self._parts, self._resume_reading)
             self._drop_parts()
             self._put(request)
 
@@ -336,7 +342,7 @@ class HttpConnection(asyncio.Protocol):
     def _continue_if_idle(self) -> None:
         if self._is_continue_wanted and not self._is_busy and not self._queue:
             self._is_continue_wanted = False
-            self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            self._transport.write(_CONTINUE)
 
     # --- the task's side
 
@@ -375,7 +381,11 @@ class HttpConnection(asyncio.Protocol):
         if isinstance(item, HttpResponse):
             await self._writer.send(None, item)
             return True
-        failure = await self._spool(item) if item.incoming is not None else None
+        is_streamed = item.plan is not None and item.plan.is_streamed
+        failure = await self._spool(item) if item.incoming is not None and not is_streamed else None
+        if is_streamed and self._is_continue_wanted and self._request is item:
+            self._is_continue_wanted = False
+            self._transport.write(_CONTINUE)
         try:
             response = failure or await self._host.door.answer(item)
         finally:
@@ -383,6 +393,12 @@ class HttpConnection(asyncio.Protocol):
                 self._host.release(len(item.body))
             if item.spooled is not None:
                 await self._loop.run_in_executor(None, item.spooled.discard)
+        if item.incoming is not None and not item.incoming.is_complete:
+            # Answered before the body had arrived: nobody will read the rest.
+            item.is_last = True
+            if self._request is item:
+                self._request = None
+                self._start_discarding()
         await self._writer.send(item, response)
         return item.is_last or response.is_last
 
@@ -397,7 +413,6 @@ class HttpConnection(asyncio.Protocol):
             while incoming.failure is None:
                 parts = incoming.take()
                 if parts:
-                    self._resume_reading()
                     await self._loop.run_in_executor(None, spooled.write, parts)
                 elif incoming.is_complete:
                     await self._loop.run_in_executor(None, spooled.close)

@@ -13,6 +13,7 @@ from lambent.api.local_routes import PREFIX as LOCAL_PREFIX
 from lambent.api.local_routes import LocalRequest
 from lambent.api.messages import BodyPlan, HttpResponse
 from lambent.model.errors import LambdaError, RequestEntityTooLargeError
+from lambent.wire.addressing import LAMBDA
 from lambent.wire.rest_json import RequestError
 from lambent.wire.sigv4 import SignatureError
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from lambent.api.authentication import Authenticator
     from lambent.api.control import ControlDoor
+    from lambent.api.elsewhere import ElsewhereDoor
     from lambent.api.entrance import Entrance
     from lambent.api.errors import ErrorAnswers
     from lambent.api.invoke import InvokeDoor
@@ -37,7 +39,6 @@ _NOTHING = BodyPlan(0, 0)
 # strftime's names follow the locale; HTTP's do not.
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-_OURS = frozenset({"", "lambda", "lambent"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,7 @@ class DoorParts:
     control: ControlDoor
     local: LocalRoutes
     errors: ErrorAnswers
+    elsewhere: ElsewhereDoor
 
 
 class ApiDoor:
@@ -71,10 +73,13 @@ class ApiDoor:
             return _NOTHING
         if is_invoke(request.method, request.target):
             return parts.invoke.plan
-        matched = parts.description.match(request.method, request.target)
-        if matched is None or request.target.startswith(LOCAL_PREFIX):
+        if request.target.startswith(LOCAL_PREFIX):
             return _SMALL
-        return parts.control.plan(matched[0])
+        plan = parts.elsewhere.plan(request)
+        if plan is not None:
+            return plan
+        matched = parts.description.match(request.method, request.target)
+        return _SMALL if matched is None else parts.control.plan(matched[0])
 
     async def answer(self, request: HttpRequest) -> HttpResponse:
         """Return the answer to a request, whatever happens."""
@@ -82,7 +87,10 @@ class ApiDoor:
         try:
             response = await self._answer(request, request_id)
         except Exception as error:
-            response = self._parts.errors.of(error, request_id)
+            refusal = self._parts.elsewhere.refusal(request, error, request_id)
+            response = refusal or self._parts.errors.of(error, request_id)
+        if response.is_forwarded:
+            return response
         headers = (*response.headers, ("x-amzn-RequestId", request_id), ("Date", self._date_text()))
         if "origin" in request.headers:
             headers = (*headers, *self._parts.entrance.permission(request))
@@ -101,7 +109,7 @@ class ApiDoor:
             return parts.errors.answer("AccessDeniedException", reason, {})
         if request.target.startswith(LOCAL_PREFIX):
             return await self._answer_local(request, request_id)
-        if request.is_oversize:
+        if request.is_oversize and not (request.plan is not None and request.plan.is_streamed):
             # What was not kept cannot be verified; nothing is done for such a request but to say so.
             parts.authenticator.screen(request)
             raise self._too_large(request)
@@ -109,16 +117,17 @@ class ApiDoor:
         if preflight is not None:
             return preflight
         identity = parts.authenticator.identify(request)
-        if identity.service not in _OURS:
-            return self._elsewhere(request, identity.service)
-        if request.plan is parts.invoke.plan or is_invoke(request.method, request.target):
+        is_lambdas = identity.service == LAMBDA
+        if (is_lambdas or not identity.service) and is_invoke(request.method, request.target):
             return await parts.invoke.answer(request, identity, request_id)
+        asked = None if is_lambdas else parts.elsewhere.asked(request, identity)
+        if asked is not None:
+            return await parts.elsewhere.answer(request, asked, identity)
         matched = parts.description.match(request.method, request.target)
         if matched is not None:
             return await parts.control.answer(request, matched, identity, request_id)
-        target = request.headers.get("x-amz-target")
-        if target is not None:
-            return self._elsewhere(request, target.partition(".")[0].partition("_")[0].lower())
+        if not identity.service:
+            return await parts.elsewhere.answer(request, None, identity)
         raise RequestError("UnknownOperationException", f"Unknown operation: {request.method} {request.path[:200]}")
 
     async def _answer_local(self, request: HttpRequest, request_id: str) -> HttpResponse:
@@ -163,11 +172,6 @@ class ApiDoor:
         if matched is not None and not request.target.startswith(LOCAL_PREFIX):
             return parts.control.too_large(matched[0])
         return RequestEntityTooLargeError(f"Request must be smaller than {_SMALL.bytes_max} bytes")
-
-    def _elsewhere(self, request: HttpRequest, service: str) -> HttpResponse:
-        message = f"The service '{service[:64]}' is not available at this endpoint, which answers AWS Lambda."
-        is_query = request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded")
-        return self._parts.errors.of_service(service, is_query=is_query, message=message)
 
     def _request_id(self) -> str:
         # A random UUID (version 4), as AWS's request ids are.

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 from lambent.api.messages import HttpResponse
-from lambent.model.errors import LambdaError, NotImplementedHereError
+from lambent.model.errors import LambdaError, UnavailableError
 from lambent.wire.rest_json import RequestError, encode_error
 from lambent.wire.sigv4 import SignatureError
 
@@ -29,8 +28,6 @@ _TRANSPORT_CODES = {
     505: "HttpVersionNotSupportedException",
 }
 
-_XML_SERVICES = frozenset({"s3", "sns", "sts", "iam", "ec2", "rds", "cloudformation", "elasticloadbalancing", "ses"})
-
 
 class ErrorAnswers:
     """Scope: process; immutable."""
@@ -42,7 +39,9 @@ class ErrorAnswers:
     def of(self, error: Exception, request_id: str) -> HttpResponse:
         """Return the answer to any exception; what is our fault is logged once, with the request id."""
         if isinstance(error, LambdaError):
-            return self.answer(error.code, error.message, error.members)
+            answer = self.answer(error.code, error.message, error.members)
+            # The description knows one status for a code; clients try again sooner when they are told "unavailable".
+            return answer._replace(status=503) if isinstance(error, UnavailableError) else answer
         if isinstance(error, RequestError | SignatureError):
             return self.answer(error.code, error.message, {})
         self._log.error("request %s failed", request_id, exc_info=error)
@@ -59,16 +58,3 @@ class ErrorAnswers:
         code = _TRANSPORT_CODES.get(status, "ServiceException")
         answer = self.answer(code, reason, {})
         return HttpResponse(status, answer.headers, answer.body, is_last=True)
-
-    def of_service(self, service: str, *, is_query: bool, message: str) -> HttpResponse:
-        """Return the answer for a service that is not here (501), in a form that the service's clients read."""
-        code = NotImplementedHereError.code
-        headers = ("x-amzn-ErrorType", code)
-        if not is_query and service not in _XML_SERVICES:
-            # The JSON protocols name the error in the body, not in a header.
-            document = json.dumps({"__type": code, "message": message})
-            return HttpResponse(501, (("Content-Type", "application/x-amz-json-1.1"), headers), document.encode())
-        text = message.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-        error = f"<Error><Code>{code}</Code><Message>{text}</Message></Error>"
-        body = error if service == "s3" else f"<ErrorResponse>{error}</ErrorResponse>"
-        return HttpResponse(501, (("Content-Type", "text/xml"), headers), body.encode())

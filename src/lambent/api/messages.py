@@ -38,12 +38,14 @@ class HttpLimits:
 class BodyPlan:
     """How a body is taken: kept in memory up to `memory_bytes_max`, in a file beyond it, refused over `bytes_max`.
 
-    `spool_directory` None: nothing is spooled, and `memory_bytes_max` alone counts.
+    `spool_directory` None: nothing is spooled, and `memory_bytes_max` alone counts. `is_streamed`: the body is handed
+    on as it arrives (`HttpRequest.incoming`), at the reader's pace.
     """
 
     memory_bytes_max: int
     bytes_max: int
     spool_directory: Path | None = None
+    is_streamed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,7 @@ class HttpRequest:
     """One request. `target` is ASCII as received; header names lower case, repeated ones joined by commas.
 
     `body` is the whole body unless `spooled` holds it. `is_oversize`: the body was over its plan and was not kept.
-    `incoming` is the connection's own: a body that is still arriving.
+    `incoming` is a body that is still arriving: the connection's own, or the answerer's when the plan says streamed.
     """
 
     __slots__ = (
@@ -108,13 +110,29 @@ class FileBody:
     size_bytes: int
 
 
+@dataclass(frozen=True, slots=True)
+class SizedStream:
+    """A stream whose length is known before it is sent. Shorter than promised, it breaks the connection."""
+
+    parts: AsyncIterator[bytes]
+    size_bytes: int
+
+
+class BrokenStreamError(Exception):
+    """A stream being sent ends here, unfinished, and whose fault that is has been said: the connection ends with it."""
+
+
 class HttpResponse(NamedTuple):
-    """An answer. An iterator is sent chunked, as it yields; it is closed (`aclose`) when the client goes away."""
+    """An answer. An iterator is sent chunked, as it yields; it is closed (`aclose`) when the client goes away.
+
+    `is_forwarded`: somebody else's answer, whose headers are whole.
+    """
 
     status: int
     headers: Headers = ()
-    body: bytes | FileBody | AsyncIterator[bytes] = b""
+    body: bytes | FileBody | SizedStream | AsyncIterator[bytes] = b""
     is_last: bool = False
+    is_forwarded: bool = False
 
     @staticmethod
     def of_file(path: Path, size_bytes: int, headers: Headers = ()) -> HttpResponse:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection
 
     from lambent.clock import Clock
-    from lambent.model.caller import UploadedBlob
+    from lambent.model.caller import Caller, UploadedBlob
     from lambent.model.function import FunctionVersion
     from lambent.store import CodeStore, FunctionStore, InstallationKey
 
@@ -30,7 +30,7 @@ class ControlPlaneParts:
     """Given by app.py.
 
     `prepare(version)` makes ready what the version needs and returns None, or why this machine cannot run it.
-    `download(bucket, key, object_version)` fetches a package from S3 into the spool; it raises
+    `download(caller, bucket, key, object_version)` fetches a package from S3 into the spool; it raises
     InvalidParameterValueError with AWS's text when S3 refuses; None when no S3 endpoint is set.
     `code_in_environments()` names packages (sha256) that live environments still have mounted.
     `random_bytes(n)` is the source of ids.
@@ -43,5 +43,5 @@ class ControlPlaneParts:
     random_bytes: Callable[[int], bytes]
     prepare: Callable[[FunctionVersion], Awaitable[str | None]]
     rules: ControlPlaneRules
-    download: Callable[[str, str, str | None], Awaitable[UploadedBlob]] | None = None
+    download: Callable[[Caller, str, str, str | None], Awaitable[UploadedBlob]] | None = None
     code_in_environments: Callable[[], Collection[str]] = tuple

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote, unquote
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
 ALGORITHM = "AWS4-HMAC-SHA256"
 UNSIGNED_PAYLOAD = "UNSIGNED-PAYLOAD"
@@ -25,6 +25,8 @@ PRESIGNED_SECONDS_MAX = 604_800
 _KEYS_MAX = 4_096
 _AUTHORIZATIONS_MAX = 4_096
 
+# S3 signs a path as it stands in the request, encoded once.
+_SINGLE_ENCODING = frozenset({"s3", "s3express", "s3-outposts", "s3-object-lambda"})
 _PLAIN_PATH = re.compile(r"(?:/[A-Za-z0-9_~-][A-Za-z0-9_.~-]*)+/?")
 _TIME = re.compile(r"\d{8}T\d{6}Z")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -168,7 +170,7 @@ def verify(
     key = keys.key(secret_access_key, scope.date, scope.region, scope.service)
     received = authorization.signature.encode()
     for payload in payloads:
-        canonical = canonical_request(request, query, scope.signed_headers, payload)
+        canonical = canonical_request(request, query, scope, payload)
         if hmac.compare_digest(_signature(key, authorization.time, scope.text, canonical), received):
             return
     raise SignatureError("InvalidSignatureException", _MISMATCH)
@@ -218,7 +220,7 @@ def sign(
     signed = SignedRequest(request.method, request.path, request.query, headers)
     declared = headers.get("x-amz-content-sha256", payload_sha256)
     key = SigningKeys().key(credentials.secret_access_key, complete.date, region, service)
-    signature = _signature(key, stamp, complete.text, canonical_request(signed, request.query, names, declared))
+    signature = _signature(key, stamp, complete.text, canonical_request(signed, request.query, complete, declared))
     added["authorization"] = (
         f"{ALGORITHM} Credential={credentials.access_key_id}/{complete.text}, "
         f"SignedHeaders={';'.join(names)}, Signature={signature.decode()}"
@@ -226,16 +228,17 @@ def sign(
     return added
 
 
-def canonical_request(request: SignedRequest, query: str, signed_headers: Iterable[str], payload: str) -> str:
-    """Return the canonical request of any service but S3 (the path is encoded once more)."""
+def canonical_request(request: SignedRequest, query: str, scope: Scope, payload: str) -> str:
+    """Return the canonical request; any service but S3 encodes the path once more."""
     headers = request.headers
     lines = []
-    for name in signed_headers:
+    for name in scope.signed_headers:
         value = headers.get(name, "")
         lines.append(f"{name}:{' '.join(value.split()) if '  ' in value else value.strip()}\n")
+    path = _canonical_path(request.path) if scope.service not in _SINGLE_ENCODING else _encoded_path(request.path)
     return (
-        f"{request.method}\n{_canonical_path(request.path)}\n{_canonical_query(query) if query else ''}\n"
-        f"{''.join(lines)}\n{';'.join(signed_headers)}\n{payload}"
+        f"{request.method}\n{path}\n{_canonical_query(query) if query else ''}\n"
+        f"{''.join(lines)}\n{';'.join(scope.signed_headers)}\n{payload}"
     )
 
 
@@ -256,6 +259,10 @@ def _canonical_path(path: str) -> str:
             kept.append(segment)
     tail = "/" if kept and path.endswith("/") else ""
     return quote("/" + "/".join(kept) + tail, safe="/~")
+
+
+def _encoded_path(path: str) -> str:
+    return quote(unquote(path, errors="surrogateescape"), safe="/-_.~", errors="surrogateescape")
 
 
 def _canonical_query(query: str) -> str:

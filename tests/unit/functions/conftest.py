@@ -147,7 +147,7 @@ def open_scene(
         await made.gate.wait()
         return made.failure[0]
 
-    async def download(bucket: str, object_key: str, version: str | None) -> UploadedBlob:
+    async def download(caller: Caller, bucket: str, object_key: str, version: str | None) -> UploadedBlob:
         content = made.packages[bucket, object_key, version]
         path = data_directory / "downloaded"
         path.write_bytes(content)

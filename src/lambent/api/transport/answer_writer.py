@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from lambent.api.messages import FileBody, encode_head
+from lambent.api.messages import BrokenStreamError, FileBody, SizedStream, encode_head
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -92,6 +92,9 @@ class AnswerWriter:
             self.write(encode_head(response.status, headers, f"Content-Length: {body.size_bytes}\r\n"))
             if not is_head:
                 await self._send_file(body)
+        elif isinstance(body, SizedStream):
+            framing = f"Content-Length: {body.size_bytes}\r\n"
+            await self._send_sized(request, encode_head(response.status, headers, framing), body)
         else:
             await self._send_stream(request, response.status, headers, body)
 
@@ -137,11 +140,34 @@ class AnswerWriter:
             if request is None or request.method != "HEAD":
                 await self._send_parts(body, is_chunked=is_chunked)
             is_whole = True
+        except BrokenStreamError:
+            pass  # Cut off below, so that nobody takes the half for the whole.
         finally:
             self._stream_task = None
             if not is_whole and not self.is_lost:
                 self._transport.abort()
             close = getattr(body, "aclose", None)
+            if close is not None:
+                await close()
+
+    async def _send_sized(self, request: HttpRequest | None, head: bytes, body: SizedStream) -> None:
+        left = body.size_bytes
+        try:
+            self.write(head)
+            if request is not None and request.method != "HEAD":
+                async for part in body.parts:
+                    if self.is_lost:
+                        return
+                    left -= len(part)
+                    self.write(part)
+                    if self._is_paused:
+                        await self._drained()
+                if left:
+                    self._transport.abort()
+        except BrokenStreamError:
+            self._transport.abort()
+        finally:
+            close = getattr(body.parts, "aclose", None)
             if close is not None:
                 await close()
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 
 class SpooledBody:
@@ -65,14 +65,26 @@ class BodyFailure(StrEnum):
     MALFORMED = "malformed"
 
 
+class BodyLostError(Exception):
+    """The body being read will never be whole."""
+
+    def __init__(self, failure: BodyFailure) -> None:
+        super().__init__(f"The request's body is not complete: {failure}")
+        self.failure = failure
+
+
 class IncomingBody:
-    """A body between the connection that receives it and the task that writes it to its file. Scope: one request."""
+    """A body between the connection that receives it and the task that reads it. Scope: one request.
 
-    __slots__ = ("_loop", "_parts", "_waiter", "failure", "is_complete", "pending_bytes")
+    `on_taken` tells the connection that there is room again.
+    """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, parts: list[bytes]) -> None:
+    __slots__ = ("_loop", "_on_taken", "_parts", "_waiter", "failure", "is_complete", "pending_bytes")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, parts: list[bytes], on_taken: Callable[[], None]) -> None:
         self._loop = loop
         self._parts = parts
+        self._on_taken = on_taken
         self._waiter: asyncio.Future[None] | None = None
         self.pending_bytes = sum(map(len, parts))
         self.is_complete = False
@@ -99,12 +111,29 @@ class IncomingBody:
         """Return what has arrived since the last call."""
         parts, self._parts = self._parts, []
         self.pending_bytes = 0
+        if parts:
+            self._on_taken()
         return parts
 
     async def wait(self) -> None:
         """Wait for more, the end or a failure. The connection's time-outs bound it."""
         self._waiter = self._loop.create_future()
         await self._waiter
+
+    def __aiter__(self) -> IncomingBody:
+        return self
+
+    async def __anext__(self) -> bytes:
+        """Return what has arrived, at least a byte. Raises BodyLostError."""
+        while True:
+            parts = self.take()
+            if parts:
+                return parts[0] if len(parts) == 1 else b"".join(parts)
+            if self.failure is not None:
+                raise BodyLostError(self.failure)
+            if self.is_complete:
+                raise StopAsyncIteration
+            await self.wait()
 
     def _wake(self) -> None:
         waiter, self._waiter = self._waiter, None

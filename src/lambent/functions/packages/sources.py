@@ -31,7 +31,7 @@ class PackageSource:
 class Packages:
     """Brings a request's package to hand: as bytes, or as the path of a file. Keeps no state."""
 
-    def __init__(self, download: Callable[[str, str, str | None], Awaitable[UploadedBlob]] | None) -> None:
+    def __init__(self, download: Callable[[Caller, str, str, str | None], Awaitable[UploadedBlob]] | None) -> None:
         self._download = download
 
     @contextlib.asynccontextmanager
@@ -54,18 +54,20 @@ class Packages:
                 _check_size(len(source.zip_file))
                 yield source.zip_file
             else:
-                downloaded = await self._fetch(source)
+                downloaded = await self._fetch(caller, source)
                 paths.append(downloaded.path)
                 yield downloaded.path
         finally:
             await asyncio.to_thread(_remove, paths)
 
-    async def _fetch(self, source: PackageSource) -> UploadedBlob:
+    async def _fetch(self, caller: Caller, source: PackageSource) -> UploadedBlob:
         if self._download is None:
-            raise NotImplementedHereError("No S3 endpoint is set: set s3.endpoint, or send the package as ZipFile.")
+            raise NotImplementedHereError(
+                "There is no S3 here: set neighbours.s3.endpoint, or send the package as ZipFile."
+            )
         assert source.s3_bucket is not None
         assert source.s3_key is not None
-        return await self._download(source.s3_bucket, source.s3_key, source.s3_object_version)
+        return await self._download(caller, source.s3_bucket, source.s3_key, source.s3_object_version)
 
 
 def _check_one_source(source: PackageSource, *, is_uploaded: bool) -> None:

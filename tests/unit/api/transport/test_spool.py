@@ -26,7 +26,7 @@ def test_a_file(tmp_path: Path) -> None:
 
 
 async def test_parts_arrive_and_are_taken() -> None:
-    body = IncomingBody(asyncio.get_running_loop(), [b"ab"])
+    body = IncomingBody(asyncio.get_running_loop(), [b"ab"], lambda: None)
     assert (body.pending_bytes, body.take(), body.pending_bytes) == (2, [b"ab"], 0)
     asyncio.get_running_loop().call_soon(body.put, b"c")
     await body.wait()
@@ -39,7 +39,7 @@ async def test_parts_arrive_and_are_taken() -> None:
 
 
 async def test_the_first_failure_counts() -> None:
-    body = IncomingBody(asyncio.get_running_loop(), [])
+    body = IncomingBody(asyncio.get_running_loop(), [], lambda: None)
     asyncio.get_running_loop().call_soon(body.fail, BodyFailure.TIMED_OUT)
     await body.wait()
     body.fail(BodyFailure.LOST)

@@ -1,0 +1,1 @@
+"""The child's own program; not a module of the daemon."""

@@ -1,0 +1,262 @@
+"""Serves MiniStack and keeps its configuration: what a change has touched is written before the change is answered.
+
+MiniStack itself writes its state when it ends in order. Here a request that changes something notes which of its
+modules it reached; these are written at once, and the answer waits for that up to WAIT_SECONDS. What takes long to
+write, and bulk data (items, messages, log lines), is written later and at a slower pace: a kill may lose the newest.
+
+Arguments: the directory of packages, the listening descriptor, the process id of the daemon.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import logging
+import os
+import re
+import signal
+import sys
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from types import ModuleType
+
+    Message = dict[str, Any]
+    Receive = Callable[[], Awaitable[Message]]
+    Send = Callable[[Message], Awaitable[None]]
+
+WAIT_SECONDS = 0.25
+BEHIND_SECONDS = 0.25
+# Writing may take this share of the time at most.
+PACE = 20
+DATA_PACE = 50
+DATA_SECONDS = 2.0
+QUICK_SECONDS = 0.025
+# What builds others' resources, some of it after its answer.
+_BUILDERS = frozenset({"cloudformation", "cloudcontrol"})
+_LATER_SECONDS = (2.0, 10.0)
+_READING = re.compile(
+    r"(?:Get|List|Describe|Batch(?:Get|Check|Describe)|Query|Scan|Search|Lookup|Filter|Select|Test|Simulate|Validate|"
+    r"Head|Check|Estimate|Decode|Decrypt|Encrypt|ReEncrypt|GenerateData|GenerateRandom|GenerateMac|Sign|Verify|"
+    r"AssumeRole|Preview|Detect|Receive)"
+)
+_DATA = re.compile(
+    r"(?:PutItem|UpdateItem|DeleteItem|BatchWriteItem|TransactWrite|Execute|BatchExecute|SendMessage|DeleteMessage|"
+    r"ChangeMessageVisibility|PurgeQueue|Publish|PutRecord|PutEvents|PutLogEvents|CreateLogStream|PutMetricData|"
+    r"StartExecution|SendTask|SendEmail|SendRawEmail|Invoke|PutMetric|StartQuery)"
+)
+_touched: ContextVar[set[str] | None] = ContextVar("touched", default=None)
+
+
+def main() -> None:
+    """Serve until SIGTERM."""
+    packages, descriptor, parent = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+    ctypes.CDLL(None, use_errno=True).prctl(1, signal.SIGKILL, 0, 0, 0)  # PR_SET_PDEATHSIG
+    if os.getppid() != parent:
+        sys.exit(1)
+    sys.path.insert(0, packages)
+    asyncio.run(serve(descriptor))
+
+
+async def serve(descriptor: int) -> None:
+    """Serve on a listening descriptor."""
+    import ministack.app as stack
+    from hypercorn.asyncio import serve as serve_asgi
+    from hypercorn.config import Config
+
+    logging.getLogger("hypercorn.access").disabled = True
+    config = Config()
+    config.bind = [f"fd://{descriptor}"]
+    config.keep_alive_timeout = 75
+    config.loglevel = "WARNING"
+    ended = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ended.set)
+    keeper = Keeper(stack)
+    keeping = asyncio.create_task(keeper.run())
+
+    async def wait_for_end() -> None:
+        await ended.wait()
+        keeping.cancel()
+        await asyncio.wait([keeping])
+
+    await serve_asgi(keeper, config, shutdown_trigger=wait_for_end)
+
+
+class Keeper:
+    """An ASGI application around MiniStack's, and the loop that writes what requests have changed."""
+
+    def __init__(self, stack: ModuleType) -> None:
+        self._stack = stack
+        self._keys: dict[str, str] = {module: key for key, module in stack._state_map.items()}
+        self._due: dict[str, float] = {}
+        self._waiters: dict[str, list[asyncio.Future[None]]] = {}
+        self._costs: dict[str, float] = {}
+        self._written_at: dict[str, float] = {}
+        self._wake = asyncio.Event()
+        self._find_module = stack._get_module
+        stack._get_module = self._noting_module  # type: ignore[attr-defined]
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Answer a request; a change's answer waits until it is written, if that is quick."""
+        if scope["type"] != "http":
+            await self._stack.app(scope, receive, send)
+            return
+        request = _Request(scope, receive)
+        touched: set[str] = set()
+        _touched.set(touched)
+
+        async def send_kept(message: Message) -> None:
+            if message["type"] == "http.response.start" and message["status"] < 400:
+                await self._keep(request, touched)
+            await send(message)
+
+        await self._stack.app(scope, request.receive, send_kept)
+
+    async def run(self) -> None:
+        """Write what is due, until cancelled."""
+        loop = asyncio.get_running_loop()
+        while True:
+            self._wake.clear()
+            now = loop.time()
+            due = [key for key, at in self._due.items() if at <= now]
+            for key in due:
+                del self._due[key]
+                await self._write(key)
+            if not due:
+                left = min(self._due.values(), default=now + 3600) - now
+                try:
+                    async with asyncio.timeout(max(left, 0.001)):
+                        await self._wake.wait()
+                except TimeoutError:
+                    pass
+
+    def _noting_module(self, name: str) -> object:
+        touched = _touched.get()
+        if touched is not None:
+            touched.add(name)
+        return self._find_module(name)
+
+    async def _keep(self, request: _Request, touched: set[str]) -> None:
+        is_builder = not _BUILDERS.isdisjoint(touched)
+        if not (request.is_change or is_builder):
+            return
+        loop = asyncio.get_running_loop()
+        keys = set(self._stack._build_persistence_save_dict()) if is_builder else self._keys_of(touched)
+        now = loop.time()
+        if is_builder:
+            for delay in _LATER_SECONDS:
+                loop.call_later(delay, self._mark_all)
+        if request.is_data:
+            for key in keys:
+                pace = max(DATA_SECONDS, DATA_PACE * self._costs.get(key, 0.0))
+                self._mark(key, self._written_at.get(key, now) + pace)
+            return
+        waiting = [self._mark_change(key, now) for key in keys]
+        if waiting:
+            await asyncio.wait(waiting, timeout=WAIT_SECONDS)
+
+    def _keys_of(self, touched: set[str]) -> set[str]:
+        keys = {self._keys[name] for name in touched if name in self._keys}
+        for service in self._stack.SERVICE_REGISTRY.values():
+            # A service keeps part of its state in modules of its own that requests reach from inside.
+            if service["module"] in touched:
+                keys |= {one for one in service.get("sub_modules", ()) if f"ministack.services.{one}" in sys.modules}
+        return keys
+
+    def _mark_all(self) -> None:
+        for key in self._stack._build_persistence_save_dict():
+            self._mark(key, 0.0)
+
+    def _mark_change(self, key: str, now: float) -> asyncio.Future[None]:
+        cost = self._costs.get(key, 0.0)
+        due = now if cost <= QUICK_SECONDS else max(now + BEHIND_SECONDS, self._written_at[key] + PACE * cost)
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiters.setdefault(key, []).append(future)
+        self._mark(key, due)
+        return future
+
+    def _mark(self, key: str, due: float) -> None:
+        self._due[key] = min(due, self._due.get(key, due))
+        self._wake.set()
+
+    async def _write(self, key: str) -> None:
+        """Write one service's state: copied here, so that it is of one moment, and written in a thread."""
+        from ministack.core.persistence import save_state
+
+        loop = asyncio.get_running_loop()
+        waiters = self._waiters.pop(key, [])
+        started = loop.time()
+        try:
+            find_state = self._stack._build_persistence_save_dict().get(key)
+            state = find_state() if find_state is not None else None
+            if state is not None:
+                await loop.run_in_executor(None, save_state, key, state)
+        except RuntimeError:
+            # A thread of MiniStack's changed it while it was copied.
+            self._waiters.setdefault(key, []).extend(waiters)
+            self._mark(key, loop.time() + 0.05)
+            return
+        except Exception:
+            logging.getLogger("ministack").exception("the state of %s could not be written", key)
+        self._written_at[key] = loop.time()
+        self._costs[key] = self._written_at[key] - started
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+
+
+class _Request:
+    """What a request asks for, as far as its head and the beginning of its form say."""
+
+    def __init__(self, scope: Message, receive: Receive) -> None:
+        self._receive = receive
+        self._method: str = scope["method"]
+        self._path: str = scope["path"]
+        self._query: bytes = scope.get("query_string", b"")
+        headers = {name.lower(): value for name, value in scope.get("headers", ())}
+        self._target: str = headers.get(b"x-amz-target", b"").decode("latin-1")
+        self._is_form: bool = headers.get(b"content-type", b"").startswith(b"application/x-www-form-urlencoded")
+        self._scope: list[bytes] = (
+            headers.get(b"authorization", b"").partition(b"Credential=")[2].partition(b",")[0].split(b"/")
+        )
+        self._form = b""
+
+    async def receive(self) -> Message:
+        """Hand the body on; remember where a form begins."""
+        message = await self._receive()
+        if self._is_form and len(self._form) < 65_536:
+            self._form += message.get("body", b"")[:65_536]
+        return message
+
+    @property
+    def action(self) -> str:
+        """The operation's name; empty where only method and path say it."""
+        if self._target:
+            return self._target.rpartition(".")[2]
+        if "/operation/" in self._path:
+            return self._path.rpartition("/operation/")[2]
+        match = re.search(rb"(?:^|&)Action=(\w+)", self._form or self._query)
+        return match[1].decode() if match else ""
+
+    @property
+    def is_change(self) -> bool:
+        """Whether it may change anything."""
+        action = self.action
+        if action:
+            return _READING.match(action) is None
+        return self._method not in ("GET", "HEAD", "OPTIONS")
+
+    @property
+    def is_data(self) -> bool:
+        """Whether it changes bulk data and no configuration."""
+        action = self.action
+        if action:
+            return _DATA.match(action) is not None
+        is_s3 = len(self._scope) != 5 or self._scope[3] == b"s3"
+        return is_s3 and self._path.strip("/").count("/") > 0
+
+
+if __name__ == "__main__":
+    main()

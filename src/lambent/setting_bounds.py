@@ -1,0 +1,56 @@
+"""How a setting is declared: its default, its line of documentation, its unit, and what it may be."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from dataclasses import field
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_T = TypeVar("_T")
+
+
+class Bounds(NamedTuple):
+    """What a value may be: a range of numbers, one of some words, or what a check accepts (it raises ValueError)."""
+
+    low: float | None = None
+    high: float | None = None
+    choices: tuple[str, ...] = ()
+    check: Callable[[str], None] | None = None
+    text: str = ""
+
+
+def setting(default: _T, doc: str, unit: str = "", bounds: Bounds = Bounds()) -> _T:  # noqa: B008 - a NamedTuple
+    """Declare a setting; typed as its value so that sections read as plain dataclasses."""
+    return field(default=default, metadata={"doc": doc, "unit": unit, "bounds": bounds})
+
+
+def matches(pattern: str) -> Callable[[str], None]:
+    """Return a check that a text is of this form as a whole."""
+
+    def check(text: str) -> None:
+        if not re.fullmatch(pattern, text):
+            raise ValueError
+
+    return check
+
+
+def check_egress(text: str) -> None:
+    """Check network.egress: open, none, or a list of CIDR with ports."""
+    if text in ("open", "none"):
+        return
+    for entry in text.split(","):
+        # CIDR, CIDR:PORT or CIDR:FIRST-LAST; IPv6 prefixes stand in brackets when a port follows.
+        match = re.fullmatch(r"\[?(?P<cidr>[0-9a-fA-F.:]+(/\d+)?)\]?(:(?P<first>\d+)(-(?P<last>\d+))?)?", entry.strip())
+        if match is None and entry.count(":") < 2:
+            raise ValueError
+        ipaddress.ip_network(match["cidr"] if match else entry.strip(), strict=False)
+
+
+def check_url(text: str) -> None:
+    """Check that a text is empty or an http or https URL."""
+    if text and not re.fullmatch(r"https?://[^/\s]+(/\S*)?", text):
+        raise ValueError
