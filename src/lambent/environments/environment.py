@@ -210,6 +210,8 @@ class ExecutionEnvironment:
         if self.state is EnvironmentState.SETTLING:
             left_seconds = self.version.timeout_seconds - duration_ms / 1000
             asyncio.get_running_loop().call_later(max(left_seconds, 0.0), self._settling_overdue, self._settles)
+            if self._lease is not None:
+                self._lease.begin_settling()
             self._around.on_settling(self)
         else:
             self._settle()

@@ -46,7 +46,7 @@ class Invoker:
         """Run one invocation to its answer: the six steps of ARCHITECTURE.md. Raises as `invoke`."""
         version = self._catalog.resolve(request.function)
         invocation = self._admission.admit(request, version)
-        with self._concurrency.lease(version) as lease:
+        async with self._concurrency.lease(version) as lease:
             return await self._run(invocation, lease)
 
     def check(self, request: InvokeRequest) -> FunctionVersion:

@@ -122,7 +122,27 @@ class Throttled:
     reason: str
 
 
-PlatformEvent = InitStart | InitReport | InvokeStart | InvokeReport | LogLines | EnvironmentEnded | Throttled
+@dataclass(frozen=True, slots=True)
+class ProvisionedSpillover:
+    """An invocation runs on demand because every environment of its version's provisioned concurrency is busy."""
+
+    account_id: str
+    region: str
+    name: str
+    version: str
+    at_ms: int
+
+
+PlatformEvent = (
+    InitStart
+    | InitReport
+    | InvokeStart
+    | InvokeReport
+    | LogLines
+    | EnvironmentEnded
+    | Throttled
+    | ProvisionedSpillover
+)
 
 
 class TelemetrySink(Protocol):

@@ -7,20 +7,37 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """One limit. `value` is in the unit that the name ends with."""
+    """One limit. `value` is in the unit that the name ends with.
+
+    An adjustable one is soft: an account in a region may have another value, from `value_min` to `value_max`. The
+    others are hard.
+    """
 
     name: str
     value: int
     is_adjustable: bool
     source: str
+    value_min: int = 0
+    value_max: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class AccountQuota:
+    """What a soft quota is for one account in one region, where that is not the default."""
+
+    account_id: str
+    region: str
+    name: str
+    value: int
+    revision_id: str
 
 
 _DOC = "AWS Lambda developer guide, quotas"
 _DESCRIPTION = "service description"
 
-CONCURRENT_EXECUTIONS = Quota("concurrent_executions", 1_000, True, _DOC)
+CONCURRENT_EXECUTIONS = Quota("concurrent_executions", 1_000, True, _DOC, 1, 1_000_000)
 UNRESERVED_CONCURRENCY_MIN = Quota("unreserved_concurrency_min", 100, False, _DOC)
-CODE_STORAGE_BYTES = Quota("code_storage_bytes", 75 * 1024**3, True, _DOC)
+CODE_STORAGE_BYTES = Quota("code_storage_bytes", 75 * 1024**3, True, _DOC, 1024**2, 1024**5)
 ZIP_REQUEST_BYTES = Quota("zip_request_bytes", 52_428_800, False, _DOC)
 ZIP_HTTP_REQUEST_BYTES = Quota("zip_http_request_bytes", 70_167_211, False, "observed")
 UNPACKED_BYTES = Quota("unpacked_bytes", 262_144_000, False, _DOC)

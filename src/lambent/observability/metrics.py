@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from lambent.model.platform_event import InitReport, InvokeReport, InvokeStart, Throttled
+from lambent.model.platform_event import InitReport, InvokeReport, InvokeStart, ProvisionedSpillover, Throttled
 
 if TYPE_CHECKING:
     from lambent.model.platform_event import EnvironmentReference, PlatformEvent
@@ -22,6 +22,7 @@ class FunctionCounts:
     errors: int = 0
     throttles: int = 0
     timeouts: int = 0
+    provisioned_spillovers: int = 0
     initialisations: int = 0
     duration_ms_sum: float = 0.0
     duration_ms_max: float = 0.0
@@ -51,6 +52,8 @@ class FunctionMetrics:
             self._record_report(event)
         elif isinstance(event, Throttled):
             self._of((event.account_id, event.region, event.name)).throttles += 1
+        elif isinstance(event, ProvisionedSpillover):
+            self._of((event.account_id, event.region, event.name)).provisioned_spillovers += 1
         elif isinstance(event, InitReport):
             counts = self._of_environment(event.environment)
             counts.initialisations += 1

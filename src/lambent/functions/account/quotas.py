@@ -1,0 +1,122 @@
+"""Quotas of an account in a region: AWS's figures, the installation's settings, and what was set for the account."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lambent.functions.account.budget import Fences, read_budget
+from lambent.model.errors import InvalidParameterValueError, ResourceNotFoundError
+from lambent.model.quotas import (
+    CODE_STORAGE_BYTES,
+    CONCURRENT_EXECUTIONS,
+    QUOTAS,
+    UNRESERVED_CONCURRENCY_MIN,
+    AccountQuota,
+    Quota,
+)
+from lambent.store.contracts import CommitRefusedError
+
+if TYPE_CHECKING:
+    from lambent.functions.account.budget import ConcurrencyBudget
+    from lambent.functions.ids import Ids
+    from lambent.functions.parts import ControlPlaneRules
+    from lambent.model.caller import Caller
+    from lambent.store import Resources
+    from lambent.store.contracts import Write
+
+_TRIES = 10
+
+
+@dataclass(frozen=True, slots=True)
+class QuotaState:
+    """A quota and what is in force for one account in one region; `default` holds where nothing was set."""
+
+    quota: Quota
+    value: int
+    default: int
+
+
+class AccountQuotas:
+    """Reads and sets quotas. Scope: cluster. Keeps no state, the store does; what is set is in force at once."""
+
+    def __init__(self, resources: Resources, rules: ControlPlaneRules, ids: Ids) -> None:
+        self._resources = resources
+        self._ids = ids
+        self._defaults = {
+            CONCURRENT_EXECUTIONS.name: rules.concurrent_executions,
+            CODE_STORAGE_BYTES.name: rules.code_storage_bytes,
+        }
+        self._fences = Fences(resources)
+
+    async def value(self, account_id: str, region: str, quota: Quota) -> int:
+        """Return what is in force, in the unit of the quota's name."""
+        if quota.is_adjustable:
+            own = await self._resources.get(AccountQuota, account_id, region, quota.name)
+            if own is not None:
+                return own.value
+        return self._default(quota)
+
+    async def budget(self, account_id: str, region: str) -> ConcurrencyBudget:
+        """Return how the account's concurrency in the region is divided now."""
+        limit = await self.value(account_id, region, CONCURRENT_EXECUTIONS)
+        return await read_budget(self._resources, limit, account_id, region)
+
+    async def list_quotas(self, caller: Caller) -> list[QuotaState]:
+        """Return every quota as it is in force for the caller's account and region."""
+        own = await self._resources.page(AccountQuota, caller.account_id, caller.region, limit=len(QUOTAS))
+        values = {one.name: one.value for one in own}
+        return [
+            QuotaState(quota, values.get(quota.name, self._default(quota)), self._default(quota)) for quota in QUOTAS
+        ]
+
+    async def set_quota(self, caller: Caller, name: str, value: int | None) -> QuotaState:
+        """Set a soft quota for the caller's account and region; None: the installation's default again.
+
+        Raises:
+            ResourceNotFoundError: there is no quota of that name (404).
+            InvalidParameterValueError: it is hard, or the value is out of its bounds, or below what is reserved (400).
+        """
+        quota = next((one for one in QUOTAS if one.name == name), None)
+        if quota is None:
+            raise ResourceNotFoundError(f"There is no quota named {name}; lambent quotas list shows them all.")
+        if not quota.is_adjustable:
+            raise InvalidParameterValueError(
+                f"{name} is a hard quota: it is {quota.value:,} for every account, as on AWS, and cannot be changed."
+            )
+        if value is not None and not quota.value_min <= value <= quota.value_max:
+            raise InvalidParameterValueError(f"{name} must be from {quota.value_min:,} to {quota.value_max:,}.")
+        for _ in range(_TRIES):
+            try:
+                await self._commit(caller, quota, value)
+            except CommitRefusedError:
+                # Somebody reserved or set something at the same moment.
+                continue
+            in_force = self._default(quota) if value is None else value
+            return QuotaState(quota, in_force, self._default(quota))
+        raise InvalidParameterValueError("Other changes of the account's concurrency were faster; try again.")
+
+    async def _commit(self, caller: Caller, quota: Quota, value: int | None) -> None:
+        account_id, region = caller.account_id, caller.region
+        writes: list[Write] = [await self._fences.renewal(account_id, region, self._ids.new())]
+        present = await self._resources.get(AccountQuota, account_id, region, quota.name)
+        if quota is CONCURRENT_EXECUTIONS:
+            await self._check_reserved(caller, self._default(quota) if value is None else value)
+        if value is not None:
+            own = AccountQuota(account_id, region, quota.name, value, self._ids.new())
+            writes.append(self._resources.put_over(own))
+        elif present is not None:
+            writes.append(self._resources.delete(present))
+        await self._resources.commit(*writes)
+
+    async def _check_reserved(self, caller: Caller, limit: int) -> None:
+        budget = await self.budget(caller.account_id, caller.region)
+        kept = budget.limit - budget.unreserved()
+        if kept and limit - kept < UNRESERVED_CONCURRENCY_MIN.value:
+            raise InvalidParameterValueError(
+                f"{kept} concurrent executions are reserved or provisioned for functions, and "
+                f"{UNRESERVED_CONCURRENCY_MIN.value} must stay unreserved: concurrent_executions cannot be {limit:,}."
+            )
+
+    def _default(self, quota: Quota) -> int:
+        return self._defaults.get(quota.name, quota.value)

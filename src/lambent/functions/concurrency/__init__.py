@@ -1,0 +1,1 @@
+"""Reserved and provisioned concurrency, and the scaling of functions on capacity providers."""

@@ -1,0 +1,113 @@
+"""Reserved concurrency in AWS's words: what may be reserved, and what GetFunction and GetAccountSettings say of it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+
+from lambent.functions import ControlPlaneRules
+from lambent.model.errors import InvalidParameterValueError
+from tests.unit.functions.conftest import PREFIX
+
+if TYPE_CHECKING:
+    from tests.unit.functions.conftest import Scene
+
+BELOW = (
+    "InvalidParameterValueException",
+    "Specified ReservedConcurrentExecutions for function decreases account's UnreservedConcurrentExecution below its "
+    "minimum value of [100].",
+)
+QUALIFIED = (
+    "InvalidParameterValueException",
+    "This operation is permitted on Lambda functions only. Aliases and versions do not support this operation. "
+    "Please specify either a function name or an unqualified function ARN.",
+)
+
+
+async def unreserved(scene: Scene) -> int:
+    answer = await scene.call("get_account_settings")
+    count: int = answer["AccountLimit"]["UnreservedConcurrentExecutions"]
+    return count
+
+
+async def test_put_get_delete(scene: Scene) -> None:
+    await scene.create_settled()
+    assert await scene.call("get_function_concurrency", FunctionName="f") == {}
+    assert "Concurrency" not in await scene.call("get_function", FunctionName="f")
+    for count in (3, 0):
+        put = await scene.call("put_function_concurrency", FunctionName="f", ReservedConcurrentExecutions=count)
+        assert put == {"ReservedConcurrentExecutions": count}
+        assert await scene.call("get_function_concurrency", FunctionName="f") == put
+        assert (await scene.call("get_function", FunctionName="f"))["Concurrency"] == put
+        assert await unreserved(scene) == 1_000 - count
+    for _ in range(2):
+        await scene.call("delete_function_concurrency", FunctionName="f")
+        assert await scene.call("get_function_concurrency", FunctionName="f") == {}
+
+
+async def test_it_goes_with_the_function(scene: Scene) -> None:
+    await scene.create_settled()
+    await scene.call("put_function_concurrency", FunctionName="f", ReservedConcurrentExecutions=5)
+    await scene.call("delete_function", FunctionName="f")
+    assert await unreserved(scene) == 1_000
+    await scene.create_settled()
+    assert await scene.call("get_function_concurrency", FunctionName="f") == {}
+
+
+@pytest.mark.parametrize("rules", [ControlPlaneRules(concurrent_executions=110)])
+async def test_a_hundred_stay_unreserved(scene: Scene) -> None:
+    for name in ("f", "g"):
+        await scene.create_settled(name)
+    await scene.call("put_function_concurrency", FunctionName="f", ReservedConcurrentExecutions=6)
+    for count in (5, 11, 111, 5_000_000):
+        assert (
+            await scene.refused("put_function_concurrency", FunctionName="g", ReservedConcurrentExecutions=count)
+            == BELOW
+        )
+    await scene.call("put_function_concurrency", FunctionName="g", ReservedConcurrentExecutions=4)
+    # What a function has already does not count against its own change.
+    await scene.call("put_function_concurrency", FunctionName="f", ReservedConcurrentExecutions=5)
+    assert await unreserved(scene) == 101
+
+
+@pytest.mark.parametrize("rules", [ControlPlaneRules(concurrent_executions=110)])
+async def test_two_at_one_time_do_not_both_get_the_last(scene: Scene) -> None:
+    names = [f"f{number}" for number in range(6)]
+    for name in names:
+        await scene.create_settled(name)
+
+    async def reserve(name: str) -> bool:
+        try:
+            await scene.call("put_function_concurrency", FunctionName=name, ReservedConcurrentExecutions=4)
+        except InvalidParameterValueError:
+            return False
+        return True
+
+    async with asyncio.TaskGroup() as tasks:
+        done = [tasks.create_task(reserve(name)) for name in names]
+    assert sum(task.result() for task in done) == 2
+    assert await unreserved(scene) == 102
+
+
+@pytest.mark.parametrize("rules", [ControlPlaneRules(concurrent_executions=50)])
+async def test_nothing_can_be_reserved_below_a_hundred_but_zero(scene: Scene) -> None:
+    await scene.create_settled()
+    assert await scene.refused("put_function_concurrency", FunctionName="f", ReservedConcurrentExecutions=1) == BELOW
+    await scene.call("put_function_concurrency", FunctionName="f", ReservedConcurrentExecutions=0)
+
+
+async def test_names(scene: Scene) -> None:
+    await scene.create_settled()
+    missing = ("ResourceNotFoundException", f"Function not found: {PREFIX}g:$LATEST")
+    assert await scene.refused("put_function_concurrency", FunctionName="g", ReservedConcurrentExecutions=0) == missing
+    for operation in ("get_function_concurrency", "delete_function_concurrency"):
+        assert await scene.refused(operation, FunctionName="g") == (missing[0], f"Function not found: {PREFIX}g")
+    for reference in (f"{PREFIX}f:$LATEST", "f:1", "f:live"):
+        assert (
+            await scene.refused("put_function_concurrency", FunctionName=reference, ReservedConcurrentExecutions=0)
+            == QUALIFIED
+        )
+    put = await scene.call("put_function_concurrency", FunctionName=f"{PREFIX}f", ReservedConcurrentExecutions=2)
+    assert put == {"ReservedConcurrentExecutions": 2}
