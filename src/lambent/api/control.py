@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from concurrent.futures import BrokenExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs
@@ -77,7 +77,7 @@ class ControlDoor:
             query = parse_qs(request.query, keep_blank_values=True, errors="replace")
             parts = RequestParts(labels, query, request.headers, parse_json(body.document))
             typed = decode_request(operation, parts)
-            caller = caller_of(request, identity, request_id, body)
+            caller = replace(caller_of(request, identity, request_id, body), operation=operation.name)
             response = await getattr(self._control_plane, row.method)(caller, typed)
         finally:
             if body.blobs:

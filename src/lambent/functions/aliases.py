@@ -9,6 +9,7 @@ from lambent.functions import names, paging
 from lambent.functions.lookups import STALE_REVISION
 from lambent.model.arn import LATEST
 from lambent.model.errors import (
+    UNTYPED,
     InvalidParameterValueError,
     PreconditionFailedError,
     ResourceConflictError,
@@ -203,7 +204,9 @@ def _check_routing(alias: Alias) -> None:
     if len(versions) > 1:
         raise InvalidParameterValueError("Number of items in AdditionalVersionWeights cannot be greater than 1")
     if alias.function_version.startswith(LATEST):
-        raise InvalidParameterValueError(f"{LATEST} is not supported for an alias pointing to more than 1 version")
+        raise InvalidParameterValueError(
+            f"{LATEST} is not supported for an alias pointing to more than 1 version", members=UNTYPED
+        )
     if alias.function_version in versions:
         raise InvalidParameterValueError(
             f"Invalid function version {alias.function_version}. Function version {alias.function_version} "

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from lambent.functions import names, paging
 from lambent.functions.building import new_function, updated_function
 from lambent.functions.configuration import configuration_of
-from lambent.functions.lookups import changeable, check_code_storage, existing, update_in_progress
 from lambent.functions.layers.lookup import LayerLookup, check_unpacked_size
+from lambent.functions.lookups import changeable, check_code_storage, existing, update_in_progress
 from lambent.functions.packages.sources import Packages, PackageSource
 from lambent.functions.rules import refuse_unfinished
 from lambent.functions.versions import check_unreferenced

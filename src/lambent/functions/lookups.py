@@ -74,7 +74,12 @@ def update_in_progress(arn: FunctionArn) -> ResourceConflictError:
 
 
 async def check_code_storage(
-    store: FunctionStore, rules: ControlPlaneRules, arn: FunctionArn | LayerArn, code: CodeReference, *, replaced_bytes: int = 0
+    store: FunctionStore,
+    rules: ControlPlaneRules,
+    arn: FunctionArn | LayerArn,
+    code: CodeReference,
+    *,
+    replaced_bytes: int = 0,
 ) -> None:
     """Refuse code that the account has no room for.
 

@@ -28,7 +28,7 @@ def resolve(caller: Caller, reference: str, qualifier: str | None = None) -> Fun
             f"Functions from '{arn.region}' are not reachable in this region ('{caller.region}')"
         )
     if arn.account_id != caller.account_id:
-        raise AccessDeniedError(f"{caller.principal_arn} may not use functions of account {arn.account_id}")
+        raise denied(caller, arn)
     return arn
 
 
@@ -37,9 +37,13 @@ def resolve_new(caller: Caller, reference: str) -> FunctionArn:
 
     Raises:
         InvalidParameterValueError: the name is longer than 64 (400). Others: see `resolve`.
-    Source: recorded (test_function_arns, long_function_name_exc).
+    Source: recorded (test_function_arns: long_function_name_exc, function_arn_other_account_exc).
     """
-    arn = resolve(caller, reference)
+    try:
+        arn = resolve(caller, reference)
+    except AccessDeniedError:
+        # No policy could allow this, and AWS answers without a text.
+        raise AccessDeniedError("") from None
     if len(arn.name) > _NAME_LENGTH_MAX:
         raise InvalidParameterValueError(
             f"1 validation error detected: Value '{arn.name}' at 'functionName' failed to satisfy constraint: "
@@ -59,6 +63,15 @@ def resolve_latest(caller: Caller, reference: str) -> FunctionArn:
     if arn.qualifier not in (None, LATEST):
         raise not_found(arn)
     return arn.unqualified
+
+
+def denied(caller: Caller, arn: FunctionArn) -> AccessDeniedError:
+    """Return the error for a function of another account, whether it is there or not. Source: observed."""
+    action = f"lambda:{caller.operation}"
+    return AccessDeniedError(
+        f"User: {caller.principal_arn} is not authorized to perform: {action} on resource: {arn} "
+        f"because no resource-based policy allows the {action} action"
+    )
 
 
 def not_found(arn: FunctionArn) -> ResourceNotFoundError:

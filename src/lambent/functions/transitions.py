@@ -72,7 +72,7 @@ class Transitions:
         )
 
     def begin(self, arn: FunctionArn) -> None:
-        """Settle the version that the qualifier names ($LATEST if none) soon; called after it was committed unsettled."""
+        """Settle the version that the qualifier names ($LATEST if none) soon; it was committed unsettled before."""
         self._waiting.put_nowait(arn)
 
     async def run(self) -> None:

@@ -25,6 +25,7 @@ class UploadedBlob:
 class Caller:
     """One authenticated API request: account (12 digits), region, principal ARN, request id.
 
+    `operation` is the operation's name as the service description spells it, for answers that name the action.
     `base_url` is how the caller reaches this installation, e.g. "http://127.0.0.1:4566", for URLs in answers.
     `blobs`: dotted member path ("ZipFile", "Code.ZipFile") → the blob; that member is None in the request itself.
     """
@@ -35,6 +36,7 @@ class Caller:
     request_id: str
     base_url: str
     blobs: Mapping[str, UploadedBlob] = field(default_factory=dict)
+    operation: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _NO_MEMBERS: Mapping[str, str] = MappingProxyType({})
+# For the answers in which AWS leaves `Type` out although the error's shape has it.
+UNTYPED: Mapping[str, str] = MappingProxyType({"Type": ""})
 
 
 class LambdaError(Exception):
@@ -111,6 +113,10 @@ class ServiceError(LambdaError):
 
     code = "ServiceException"
     kind = "Service"
+
+
+class UnavailableError(ServiceError):
+    """The store cannot be reached at the moment (503): the same request may go through later."""
 
 
 def _rebuilt(kind: type[LambdaError], message: str, code: str, members: Mapping[str, str]) -> LambdaError:

@@ -6,6 +6,7 @@ import asyncio
 import base64
 import hashlib
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -210,7 +211,13 @@ async def test_names_in_every_form(scene: Scene) -> None:
         "Functions from 'ap-southeast-1' are not reachable in this region ('us-east-1')",
     )
     foreign = PREFIX.replace("000000000000", "123456789012")
-    assert (await scene.refused_creation(foreign + "f"))[0] == "AccessDeniedException"
+    assert await scene.refused_creation(foreign + "f") == ("AccessDeniedException", "")
+    getting = replace(scene.caller, operation="GetFunction")
+    assert await scene.refused("get_function", getting, FunctionName=foreign + "f") == (
+        "AccessDeniedException",
+        "User: arn:aws:iam::000000000000:root is not authorized to perform: lambda:GetFunction on resource: "
+        f"{foreign}f because no resource-based policy allows the lambda:GetFunction action",
+    )
     for qualifier in ("1221", "$latest", "alias"):
         assert await scene.refused("get_function", FunctionName="full", Qualifier=qualifier) == (
             "ResourceNotFoundException",
