@@ -175,6 +175,9 @@ class Functions:
         check_unpacked_size(changed)
         changed = self._transitions.updating(self._renewed(changed, changed.code))
         await self._commit(changed, current, is_revision_given=request.revision_id is not None)
+        if request.layers is not None:
+            # One that it had may be deleted already.
+            self._sweeper.want()
         return configuration_of(changed, arn)
 
     async def delete_function(self, caller: Caller, request: DeleteFunctionRequest) -> DeleteFunctionResponse:
