@@ -32,8 +32,8 @@ from lambent.model.environment import IsolationLevel
 from lambent.model.errors import LambdaError
 from lambent.model.function import Alias, FunctionVersion
 from lambent.model.quotas import CONCURRENT_EXECUTIONS, AccountQuota
-from lambent.neighbours import ChildPlan, EmbeddedChild, Endpoints, Forwarder, unknown_names
-from lambent.observability import FunctionMetrics, LogStore, ObservabilityRoutes, Recorder
+from lambent.neighbours import ChildPlan, EmbeddedChild, Endpoints, Forwarder, LogsEndpoint, unknown_names
+from lambent.observability import FunctionMetrics, LogDelivery, LogStore, ObservabilityRoutes, Recorder
 from lambent.startup import StartError, architecture, embedded_packages
 from lambent.store import AccessKeys, CodeStore, FunctionStore, InstallationKey, Resources, open_records
 from lambent.store.contracts import StoreUnusableError
@@ -55,6 +55,8 @@ _log = logging.getLogger(__name__)
 
 _LEVELS = tuple(IsolationLevel)
 _WORKERS = 2
+# The last lines of the last invocations, on their way to CloudWatch Logs when the server ends.
+_DELIVERY_SECONDS = 2.0
 # The next upload pays half a second for a new process; an idle server keeps none of their memory.
 _WORKERS_IDLE_SECONDS = 120.0
 
@@ -98,13 +100,15 @@ class Application:
         self.workers = Workers(_WORKERS)
         key = InstallationKey.open(directory / "keys")
         self.keys = AccessKeys(directory / "keys", key, clock)
-        self.records = open_records(directory)
+        has_others = settings.cluster.slice < 1
+        self.records = open_records(directory, url=settings.store.url, key=key, has_others=has_others)
         self.resources = Resources(self.records, key)
         self.store = FunctionStore(self.resources)
         self.code = CodeStore(directory, self.workers)
         logs = LogStore(directory / "logs", settings.logs.bytes_max)
         metrics = FunctionMetrics()
-        self.recorder = Recorder(logs, metrics)
+        self._build_neighbours()
+        self.recorder = Recorder(logs, metrics, self.delivery)
         self.observability = ObservabilityRoutes(logs, self.recorder, metrics, clock)
         self.packages = PackageFacts(lambda sha256: directory / self.code.directory(sha256))
         self._unlearned: asyncio.Queue[FunctionVersion] = asyncio.Queue()
@@ -125,7 +129,6 @@ class Application:
             RuntimeFamily.EXEC: settings.pool.exec,
         }
         self.prewarmed = PrewarmedSandboxes(self.driver, sizes, clock)
-        self._build_neighbours()
         self.catalog = Catalog()
         self._build_data_plane()
         self._build_control_plane(key)
@@ -193,6 +196,8 @@ class Application:
         self.endpoints = Endpoints(settings.neighbours, self.child)
         self.outward = HttpClient(ClientRules(silence_seconds=timeout_seconds))
         self.neighbours = OutwardClient(self.endpoints, self.outward, self.clock)
+        is_delivering = settings.logs.deliver and self.endpoints.has("logs")
+        self.delivery = LogDelivery(LogsEndpoint(self.neighbours)) if is_delivering else None
 
     def _build_door(self) -> None:
         settings = self.settings
@@ -225,6 +230,7 @@ class Application:
         settings = self.settings.server
         async with asyncio.TaskGroup() as services:
             loops = (
+                self.records.run,
                 self.recorder.run,
                 self.pool.run,
                 self.control_plane.run,
@@ -232,6 +238,7 @@ class Application:
                 self._learn_packages,
                 self._end_idle_workers,
                 *((self.child.run,) if self.child is not None else ()),
+                *((self.delivery.run,) if self.delivery is not None else ()),
             )
             background = [services.create_task(run()) for run in loops]
             serving = services.create_task(self.server.run())
@@ -250,6 +257,8 @@ class Application:
             await self.server.stop(settings.drain_seconds if self._refusal is None else 0)
             # Environments first: an invocation that outlived the drain ends with its environment.
             await self.pool.close()
+            if self.delivery is not None:
+                await self.delivery.drain(_DELIVERY_SECONDS)
             await serving
             for task in reversed(background):
                 task.cancel()

@@ -8,5 +8,6 @@ a rule of Lambda, a neighbour's internals, the planes or the data plane.
 from lambent.neighbours.child import ChildPlan, EmbeddedChild
 from lambent.neighbours.endpoints import Endpoints, unknown_names
 from lambent.neighbours.forward import Forwarder
+from lambent.neighbours.logs import LogsEndpoint
 
-__all__ = ["ChildPlan", "EmbeddedChild", "Endpoints", "Forwarder", "unknown_names"]
+__all__ = ["ChildPlan", "EmbeddedChild", "Endpoints", "Forwarder", "LogsEndpoint", "unknown_names"]

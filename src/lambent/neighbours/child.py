@@ -141,6 +141,8 @@ class EmbeddedChild:
                 reading = tasks.create_task(self._read_log(process))
                 watching = tasks.create_task(self._watch(process))
                 status = await process.wait()
+                self.state = ChildState.PAUSING
+                self._ready.clear()
                 watching.cancel()
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(1.0):

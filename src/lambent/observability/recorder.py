@@ -7,13 +7,14 @@ from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, NamedTuple
 
-from lambent.model.platform_event import LogLines
+from lambent.model.platform_event import InvokeReport, LogLines
 from lambent.observability.log_format import encode, group_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from lambent.model.platform_event import PlatformEvent
+    from lambent.observability.delivery import LogDelivery
     from lambent.observability.log_format import LogGroup
     from lambent.observability.logs import LogStore
     from lambent.observability.metrics import FunctionMetrics
@@ -33,9 +34,10 @@ class Recorder:
     from. A crash loses what was queued, about _GATHER_SECONDS of lines.
     """
 
-    def __init__(self, store: LogStore, metrics: FunctionMetrics) -> None:
+    def __init__(self, store: LogStore, metrics: FunctionMetrics, delivery: LogDelivery | None = None) -> None:
         self._store = store
         self._metrics = metrics
+        self._delivery = delivery
         self._queue: deque[LogLines] = deque()
         self._queued_bytes = 0
         self._losses: dict[str, _Loss] = {}
@@ -49,6 +51,8 @@ class Recorder:
         """Take one event, or count it as lost when the bound is reached. Call on the event loop's thread."""
         if type(event) is not LogLines:
             self._metrics.record(event)
+            if self._delivery is not None and type(event) is InvokeReport:
+                self._delivery.begin()
             return
         size = len(event.lines) + _EVENT_BYTES
         if self._queued_bytes + size > QUEUED_BYTES_MAX:
@@ -70,6 +74,8 @@ class Recorder:
                     await asyncio.sleep(_GATHER_SECONDS)
                     self._wake.clear()
                     batch = self._take()
+                    if self._delivery is not None:
+                        self._delivery.put(batch.events)
                     refused, lost_bytes = await loop.run_in_executor(writer, self._write, batch)
                     self.lost_bytes += lost_bytes
                     self._settle(refused)
@@ -93,7 +99,8 @@ class Recorder:
 
     def statistics(self) -> Mapping[str, int]:
         """Return what waits and what was lost, in bytes."""
-        return {"queued_bytes": self._queued_bytes, "lost_bytes": self.lost_bytes}
+        delivered = self._delivery.statistics() if self._delivery is not None else {}
+        return {"queued_bytes": self._queued_bytes, "lost_bytes": self.lost_bytes, **delivered}
 
     def _take(self) -> _Batch:
         batch = _Batch(list(self._queue), list(self._losses.values()))
