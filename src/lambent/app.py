@@ -231,6 +231,7 @@ class Application:
         async with asyncio.TaskGroup() as services:
             loops = (
                 self.records.run,
+                self.records.run,
                 self.recorder.run,
                 self.pool.run,
                 self.control_plane.run,

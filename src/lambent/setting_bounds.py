@@ -14,18 +14,23 @@ _T = TypeVar("_T")
 
 
 class Bounds(NamedTuple):
-    """What a value may be: a range of numbers, one of some words, or what a check accepts (it raises ValueError)."""
+    """What a value may be: a range of numbers, one of some words, or what a check accepts (it raises ValueError).
+
+    A value that `is_secret` is never shown, not even a wrong one.
+    """
 
     low: float | None = None
     high: float | None = None
     choices: tuple[str, ...] = ()
     check: Callable[[str], None] | None = None
     text: str = ""
+    is_secret: bool = False
 
 
 def setting(default: _T, doc: str, unit: str = "", bounds: Bounds = Bounds()) -> _T:  # noqa: B008 - a NamedTuple
     """Declare a setting; typed as its value so that sections read as plain dataclasses."""
-    return field(default=default, metadata={"doc": doc, "unit": unit, "bounds": bounds})
+    metadata = {"doc": doc, "unit": unit, "bounds": bounds}
+    return field(default=default, metadata=metadata, repr=not bounds.is_secret)
 
 
 def matches(pattern: str) -> Callable[[str], None]:
@@ -53,4 +58,10 @@ def check_egress(text: str) -> None:
 def check_url(text: str) -> None:
     """Check that a text is empty or an http or https URL."""
     if text and not re.fullmatch(r"https?://[^/\s]+(/\S*)?", text):
+        raise ValueError
+
+
+def check_database_url(text: str) -> None:
+    """Check that a text is empty or the URL of a PostgreSQL database."""
+    if text and not re.fullmatch(r"postgres(ql)?://\S+", text):
         raise ValueError

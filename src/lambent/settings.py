@@ -16,10 +16,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from lambent.setting_bounds import Bounds
+from lambent.setting_bounds import check_database_url as _check_database_url
 from lambent.setting_bounds import check_egress as _check_egress
 from lambent.setting_bounds import check_url as _check_url
 from lambent.setting_bounds import matches as _matches
 from lambent.setting_bounds import setting as _setting
+from lambent.setting_machine import MachineEnvironment, machine_environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -233,6 +235,26 @@ class QuotasSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class StoreSettings:
+    """Where everything durable lives that is no file."""
+
+    url: str = _setting(
+        "", "PostgreSQL that several daemons share, postgresql://USER@HOST/DATABASE; empty: SQLite in data_dir.",
+        "URL", Bounds(check=_check_database_url, text="a postgresql URL", is_secret=True),
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterSettings:
+    """Several daemons on one database."""
+
+    slice: float = _setting(
+        1.0, "This daemon's share of an account's concurrency; those of all daemons add up to 1.", "share",
+        Bounds(0.001, 1.0, text="0.001 to 1"),
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
 class NeighbourSettings:
     """One service beside Lambda. SERVICE is its name on AWS's command line: s3, sqs, dynamodb, logs, cognito-idp …"""
 
@@ -253,20 +275,6 @@ class NeighboursSettings:
         60, "How long a service may neither take nor send a byte of a request.", "seconds", Bounds(1, 3_600)
     )
     services: Mapping[str, NeighbourSettings] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class MachineEnvironment:
-    """What other rooms need of this process's environment; no setting. Empty text: the variable is not set.
-
-    `tool_roots` are variables that say where version tools keep interpreters (PYENV_ROOT, NVM_DIR …), as set.
-    """
-
-    home: str = ""
-    path: str = ""
-    data_home: str = ""
-    time_zone: str = ""
-    tool_roots: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,6 +310,8 @@ class Settings:
     logs: LogsSettings = field(default_factory=LogsSettings)
     billing: BillingSettings = field(default_factory=BillingSettings)
     quotas: QuotasSettings = field(default_factory=QuotasSettings)
+    store: StoreSettings = field(default_factory=StoreSettings)
+    cluster: ClusterSettings = field(default_factory=ClusterSettings)
     neighbours: NeighboursSettings = field(default_factory=NeighboursSettings)
     machine: MachineEnvironment = field(default_factory=MachineEnvironment)
 
@@ -370,7 +380,7 @@ def read_settings(
     values |= _from_environment(rows, variables)
     for name, text in flags.items():
         values[name] = _from_text(_known(rows, name, f"--set {name}"), text, f"--set {name}")
-    machine = _machine(variables)
+    machine = machine_environment(variables)
     values["data_dir"] = _data_directory(cast("str", values.get("data_dir", "")), machine)
     settings = _assemble(values, machine)
     _check_tls(settings)
@@ -497,6 +507,8 @@ def _from_text(row: SettingRow, text: str, source: str) -> Value:
             return _checked(row, {"true": True, "false": False, "1": True, "0": False}[text.lower()], source)
         if isinstance(default, int):
             return _checked(row, int(text), source)
+        if isinstance(default, float):
+            return _checked(row, float(text), source)
         if isinstance(default, tuple):
             parts = [part.strip() for part in text.split(",") if part.strip()]
             is_numbers = row.bounds.low is not None
@@ -513,6 +525,8 @@ def _from_file(rows: Mapping[str, SettingRow], name: str, value: object, path: s
         kind = int if row.bounds.low is not None else str
         if all(type(item) is kind for item in value):
             return _checked(row, tuple(value), source)
+    if isinstance(row.default, float) and type(value) is int:
+        value = float(value)
     if type(value) is not type(row.default):
         raise _wrong(row, value, source)
     return _checked(row, value, source)
@@ -522,7 +536,12 @@ def _checked(row: SettingRow, value: Value, source: str) -> Value:
     bounds = row.bounds
     items = value if isinstance(value, tuple) else (value,)
     for item in items:
-        if isinstance(item, int) and not isinstance(item, bool) and bounds.low is not None and bounds.high is not None:
+        if (
+            isinstance(item, int | float)
+            and not isinstance(item, bool)
+            and bounds.low is not None
+            and bounds.high is not None
+        ):
             is_wrong = not bounds.low <= item <= bounds.high
         else:
             is_wrong = bool(bounds.choices) and item not in bounds.choices
@@ -542,27 +561,8 @@ def _wrong(row: SettingRow, value: object, source: str) -> SettingError:
     else:
         article = "" if row.type_name == "true or false" else "a "
         wanted = article + row.type_name + (f" from {row.allowed}" if row.allowed else "")
-    shown = repr(list(value) if isinstance(value, tuple) else value)
+    shown = "what it is" if row.bounds.is_secret else repr(list(value) if isinstance(value, tuple) else value)
     return SettingError(f"Setting {row.name} (from {source}) must be {wanted}, not {shown}.")
-
-
-def _machine(variables: Mapping[str, str]) -> MachineEnvironment:
-    names = (
-        "PYENV_ROOT",
-        "NVM_DIR",
-        "ASDF_DATA_DIR",
-        "MISE_DATA_DIR",
-        "UV_PYTHON_INSTALL_DIR",
-        "JAVA_HOME",
-        "DOTNET_ROOT",
-    )
-    return MachineEnvironment(
-        home=variables.get("HOME", ""),
-        path=variables.get("PATH", ""),
-        data_home=variables.get("XDG_DATA_HOME", ""),
-        time_zone=variables.get("TZ", ""),
-        tool_roots={name: variables[name] for name in names if variables.get(name)},
-    )
 
 
 def _data_directory(text: str, machine: MachineEnvironment) -> str:

@@ -19,8 +19,9 @@ TABLE: Mapping[str, frozenset[str]] = {
     room: frozenset(granted.split())
     for room, granted in {
         "model": "",
-        "settings": "setting_bounds",
+        "settings": "setting_bounds setting_machine",
         "setting_bounds": "",
+        "setting_machine": "",
         "clock": "",
         "wire": "clock",
         "store": "clock model",

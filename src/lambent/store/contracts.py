@@ -167,5 +167,8 @@ class RecordStore(Protocol):
     def changes(self) -> AsyncIterator[ChangeBatch]:
         """Yield the whole content first, in one batch, then every commit, in order, without gaps."""
 
+    async def run(self) -> None:
+        """Do what must go on beside the calls, until cancelled; app.py starts it before the first call."""
+
     async def close(self) -> None:
         """Commit what waits and close."""

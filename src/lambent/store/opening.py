@@ -10,12 +10,25 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lambent.store.contracts import RecordStore
+    from lambent.store.keys import InstallationKey
 
 
-def open_records(data_directory: Path) -> RecordStore:
-    """Open the records of an installation: SQLite in its data directory. Blocks.
+def open_records(
+    data_directory: Path, *, url: str = "", key: InstallationKey | None = None, has_others: bool = False
+) -> RecordStore:
+    """Open the records of an installation: SQLite in its data directory, or the PostgreSQL database of `url`. Blocks.
+
+    The first daemon's `key` is the database's, and every other one must have it too. `has_others`: other daemons work
+    on the same database.
 
     Raises:
-        StoreUnusableError: it cannot be opened, or a newer Lambent wrote it.
+        StoreUnusableError: it cannot be opened, a newer Lambent wrote it, or it could lose what it acknowledges.
     """
-    return SqliteRecordStore(data_directory / "lambent.db")
+    if not url:
+        return SqliteRecordStore(data_directory / "lambent.db")
+    # Imported only where it is used: it is a third of a start.
+    from lambent.store.postgresql.opening import Expectations
+    from lambent.store.postgresql.records import PostgresqlRecordStore
+
+    digest = None if key is None else key.derive("database").hex()
+    return PostgresqlRecordStore(url, Expectations(digest, has_others))

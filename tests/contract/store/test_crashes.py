@@ -25,7 +25,7 @@ import asyncio, pathlib, sys
 from tests.contract.store.conftest import Place, a_function
 
 async def main():
-    store = Place(pathlib.Path(sys.argv[1]), sys.argv[2]).open().functions
+    store = (await Place(pathlib.Path(sys.argv[1]), sys.argv[2]).open()).functions
     async def write(lane):
         number = 0
         while True:
@@ -49,7 +49,7 @@ from lambent.model.errors import ServiceError
 from tests.contract.store.conftest import Place, a_function
 
 async def main():
-    opened = Place(pathlib.Path(sys.argv[1])).open()
+    opened = await Place(pathlib.Path(sys.argv[1])).open()
     store = opened.functions
     await store.insert(a_function("before"), {})
     _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -92,7 +92,7 @@ async def test_kill_9_keeps_what_was_answered_and_nothing_half(place: Place, lin
     deleted = {name[1:] for name in told if name.startswith("-")}
     kept = {name for name in told if not name.startswith("-")} - deleted
 
-    opened = place.open()
+    opened = await place.open()
     store = opened.functions
     found = {f.name: f for f in await store.list_functions("000000000000", "us-east-1", after_name=None, limit=100_000)}
     # At most one write of each lane was committed and not answered.
@@ -119,7 +119,7 @@ async def test_secrets_are_nowhere_in_clear(place: Place, caplog: pytest.LogCapt
     secret = "planted-5ecret-planted"
     function = a_function(environment={"NAME_OF_SECRET": secret})
     assert secret not in repr(function)
-    opened = place.open()
+    opened = await place.open()
     await opened.functions.insert(function, {"tag": "in-clear"})
     await opened.functions.update(a_function(environment={"A": secret}, revision_id="r2"), expected_revision_id="r1")
 
@@ -137,7 +137,7 @@ async def test_secrets_are_nowhere_in_clear(place: Place, caplog: pytest.LogCapt
 
 
 async def test_a_sealed_environment_does_not_open_in_another_record(place: Place) -> None:
-    opened = place.open()
+    opened = await place.open()
     store = opened.functions
     await store.insert(a_function("rich", environment={"SECRET": "x"}), {})
     await store.insert(a_function("thief"), {})

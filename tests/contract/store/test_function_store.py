@@ -58,20 +58,20 @@ def full() -> dict[str, Any]:
 def told(batch: ChangeBatch) -> list[tuple[str, str | None]]:
     """Return name and revision of every function that the batch tells."""
     functions = [change for change in batch.changes if change.key.kind == "function"]
-    return [(change.key.name, change.record and change.record.revision_id) for change in functions]
+    return [(change.key.name, change.record.revision_id if change.record else None) for change in functions]
 
 
 @pytest.mark.parametrize("members", [{}, full()], ids=["defaults", "everything"])
 async def test_what_goes_in_comes_out_also_after_reopening(place: Place, members: dict[str, Any]) -> None:
     function = a_function(**members)
-    opened = place.open()
+    opened = await place.open()
     store = opened.functions
     await store.insert(function, {"k": "v"})
     assert await store.get(function.arn) == function
     assert await store.get(function.arn.qualified("$LATEST")) == function
     assert await store.get(function.arn.qualified("1")) is None
     await opened.close()
-    opened = place.open()
+    opened = await place.open()
     store = opened.functions
     assert await store.get(function.arn) == function
     assert await store.get_tags(function.arn) == {"k": "v"}

@@ -37,7 +37,7 @@ class StoreAgainstDictionary(RuleBasedStateMachine):
         self.tags: dict[tuple[str, str], dict[str, str]] = {}
 
     def open_store(self) -> None:
-        self.opened = Place(Path(self.directory.name)).open()
+        self.opened = self.run(Place(Path(self.directory.name)).open())
         self.store = self.opened.functions
 
     def run(self, work: Coroutine[object, object, T]) -> T:

@@ -134,6 +134,10 @@ class SqliteRecordStore:
         async for batch in subscription:
             yield batch
 
+    async def run(self) -> None:
+        """See RecordStore.run: the writer has a thread of its own, so there is nothing to do."""
+        await asyncio.get_running_loop().create_future()
+
     async def close(self) -> None:
         """Commit what waits and close."""
         await asyncio.to_thread(self._close)

@@ -1,0 +1,1 @@
+"""The driver for several daemons: PostgreSQL, one commit after the other under an advisory lock, a log of changes."""

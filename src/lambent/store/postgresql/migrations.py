@@ -1,0 +1,87 @@
+"""The database's form, as numbered steps. A step that was ever released is never edited; a change is a new step."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lambent.store.contracts import StoreUnusableError
+from lambent.store.postgresql import queries
+
+if TYPE_CHECKING:
+    import asyncpg
+
+MIGRATIONS: tuple[str, ...] = (
+    # 1: records, the log of their changes, and the one row that all daemons share.
+    """
+    CREATE TABLE records (
+        account_id text COLLATE "C" NOT NULL,
+        region text COLLATE "C" NOT NULL,
+        kind text COLLATE "C" NOT NULL,
+        name text COLLATE "C" NOT NULL,
+        qualifier text COLLATE "C" NOT NULL,
+        revision_id text NOT NULL,
+        is_unsettled boolean NOT NULL,
+        blob_sha256 text,
+        blob_bytes bigint NOT NULL,
+        document bytea NOT NULL,
+        sealed bytea,
+        PRIMARY KEY (account_id, region, kind, name, qualifier)
+    );
+    CREATE INDEX records_unsettled ON records (is_unsettled) WHERE is_unsettled;
+    CREATE INDEX records_blob ON records (blob_sha256) WHERE blob_sha256 IS NOT NULL;
+    CREATE INDEX records_blob_bytes ON records (account_id, region, blob_bytes) WHERE blob_bytes > 0;
+    CREATE TABLE change_log (
+        sequence bigint NOT NULL,
+        position integer NOT NULL,
+        account_id text NOT NULL,
+        region text NOT NULL,
+        kind text NOT NULL,
+        name text NOT NULL,
+        qualifier text NOT NULL,
+        revision_id text,
+        is_unsettled boolean,
+        blob_sha256 text,
+        blob_bytes bigint,
+        document bytea,
+        sealed bytea,
+        committed_at timestamptz NOT NULL DEFAULT now(),
+        PRIMARY KEY (sequence, position)
+    );
+    CREATE INDEX change_log_time ON change_log (committed_at);
+    CREATE TABLE installation (
+        is_only boolean PRIMARY KEY DEFAULT true CHECK (is_only),
+        last_sequence bigint NOT NULL,
+        key_digest text
+    );
+    INSERT INTO installation (last_sequence) VALUES (0);
+    """,
+)
+
+_FORM = "CREATE TABLE IF NOT EXISTS lambent_form (step integer PRIMARY KEY, applied_at timestamptz NOT NULL)"
+
+
+class SchemaTooNewError(StoreUnusableError):
+    """The database was written by a newer Lambent; this one would damage it."""
+
+
+async def migrate(connection: asyncpg.Connection, *, up_to: int = len(MIGRATIONS)) -> None:
+    """Bring the database to step `up_to`, one transaction for each step: a crash leaves a whole step or none.
+
+    Daemons that start together take turns: the lock is that of commits.
+
+    Raises:
+        SchemaTooNewError: the database has steps that this program does not know.
+    """
+    while True:
+        async with connection.transaction(isolation="read_committed"):
+            await connection.execute(queries.LOCK)
+            await connection.execute(_FORM)
+            current: int = await connection.fetchval("SELECT COALESCE(MAX(step), 0) FROM lambent_form")
+            if current > len(MIGRATIONS):
+                raise SchemaTooNewError(
+                    f"The database has form {current}, this Lambent knows up to {len(MIGRATIONS)}: use a newer Lambent."
+                )
+            if current >= up_to:
+                return
+            await connection.execute(MIGRATIONS[current])
+            await connection.execute("INSERT INTO lambent_form VALUES ($1, now())", current + 1)
