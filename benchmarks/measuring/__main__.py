@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.measuring import cold, machine, peers, report, sandboxes, standing, warm
+from benchmarks.measuring import cold, control, machine, peers, report, sandboxes, standing, warm
 from benchmarks.measuring.context import Context
 from benchmarks.measuring.generator import LoadError, Programs
 from benchmarks.measuring.rows import Row, missing
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 # In this order: what is compared stands close together in time.
 GROUPS: dict[str, Callable[[Context], list[Row]]] = {
     "warm": warm.rows,
+    "control": control.rows,
     "peers": peers.rows,
     "cold": cold.rows,
     "churn": sandboxes.rows,

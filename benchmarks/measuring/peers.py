@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.measuring import codes
+from benchmarks.measuring import codes, control
 from benchmarks.measuring.daemon import Code, send_raw
 from benchmarks.measuring.generator import Load, LoadError, LoadPlan, Programs
 from benchmarks.measuring.rows import Row, missing
@@ -98,6 +98,15 @@ class _Place:
         except LoadError as error:
             self.found.append(entry | {"why": str(error)[:300]})
 
+    def control(self, peer: str, caller: Caller) -> None:
+        """Keep the figures of its control plane."""
+        try:
+            found = control.measure(self.programs, caller, self.seconds)
+        except LoadError as error:
+            self.found.append({"peer": peer, "kind": "control", "why": str(error)[:300]})
+        else:
+            self.found.append({"peer": peer, "control": found})
+
     def first_invokes(self, peer: str, kind: str, caller: Caller, code: Code) -> None:
         """Create functions and keep the time of their first invokes."""
         names = [f"cold-{kind}-{number}" for number in range(COLDS)]
@@ -154,6 +163,7 @@ def _moto(place: _Place) -> None:
         _create(caller, "hello", codes.python())
         for clients in (1, CLIENTS):
             place.measure("moto (canned answer)", "python", 5000, caller.invokes("hello"), clients)
+        place.control("moto", caller)
     finally:
         _end(process)
 
@@ -189,6 +199,8 @@ def _ministack(place: _Place) -> None:
             for clients in (1, CLIENTS):
                 place.measure("ministack", kind, 4599, caller.invokes(f"hello-{kind}"), clients)
             place.first_invokes("ministack", kind, caller, code)
+        _create(caller, "hello", codes.python())
+        place.control("ministack", caller)
     finally:
         _end(process)
 
@@ -315,6 +327,8 @@ def _rows_of(entry: dict[str, object]) -> list[Row]:
     key = f"peer {peer} {kind} {clients}"
     if "why" in entry:
         return [missing(key, f"{peer} {kind}", "", str(entry["why"]))]
+    if "control" in entry:
+        return control.parse(entry)
     if "p50_ms" in entry:
         return [Row(key, f"{peer}, {kind}: p50 of the first invoke", float(str(entry["p50_ms"])), "ms", detail=entry)]
     load, note = entry["load"], str(entry.get("wrong", ""))

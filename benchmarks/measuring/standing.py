@@ -94,11 +94,11 @@ def mixed_rows(context: Context) -> list[Row]:
         daemon.start()
         daemon.create("mixed", codes.python())
         daemon.create("uploaded", codes.python())
-        _fill(context, daemon)
+        fill(context, daemon)
         requests = daemon.caller.invokes("mixed")
         quiet = context.programs.send(daemon.port, requests, LoadPlan(CLIENTS, context.seconds)).check("quiet")
         uploads = context.programs.start(daemon.port, _uploads(daemon), LoadPlan(1, context.seconds + 3, 0))
-        lists = context.programs.start(daemon.port, _lists(daemon), LoadPlan(1, context.seconds + 3, 0))
+        lists = context.programs.start(daemon.port, list_pages(daemon), LoadPlan(1, context.seconds + 3, 0))
         try:
             requests = daemon.caller.invokes("mixed")
             loud = context.programs.send(daemon.port, requests, LoadPlan(CLIENTS, context.seconds)).check("loud")
@@ -117,7 +117,8 @@ def mixed_rows(context: Context) -> list[Row]:
     ]
 
 
-def _fill(context: Context, daemon: Daemon) -> None:
+def fill(context: Context, daemon: Daemon) -> None:
+    """Create the functions that are listed. Raises LoadError."""
     names = [f"listed-{number:05d}" for number in range(context.listed)]
     for start in range(0, len(names), 1000):
         part = names[start : start + 1000]
@@ -137,7 +138,7 @@ def _uploads(daemon: Daemon) -> list[bytes]:
     return [daemon.caller.request("PUT", path, body) for body in bodies]
 
 
-def _lists(daemon: Daemon) -> list[bytes]:
+def list_pages(daemon: Daemon) -> list[bytes]:
     """One request for each page."""
     pages, marker = [], ""
     while True:
