@@ -30,7 +30,7 @@ from lambent.model.arn import FunctionArn
 from lambent.model.concurrency import ReservedConcurrency
 from lambent.model.environment import IsolationLevel
 from lambent.model.errors import LambdaError
-from lambent.model.function import Alias, FunctionVersion
+from lambent.model.function import Alias, FunctionVersion, PackageType
 from lambent.model.quotas import CONCURRENT_EXECUTIONS, AccountQuota
 from lambent.neighbours import ChildPlan, EmbeddedChild, Endpoints, Forwarder, LogsEndpoint, unknown_names
 from lambent.observability import FunctionMetrics, LogDelivery, LogStore, ObservabilityRoutes, Recorder
@@ -231,7 +231,6 @@ class Application:
         async with asyncio.TaskGroup() as services:
             loops = (
                 self.records.run,
-                self.records.run,
                 self.recorder.run,
                 self.pool.run,
                 self.control_plane.run,
@@ -327,7 +326,8 @@ class Application:
                 self.catalog.remove(arn, key.qualifier)
             else:
                 self.catalog.put(value)
-                self._unlearned.put_nowait(value)
+                if value.package_type is PackageType.ZIP:
+                    self._unlearned.put_nowait(value)
             self.pool.retire(arn, key.qualifier, value.configuration_id if value is not None else None)
         elif change.resource is Alias:
             if value is None:
@@ -357,6 +357,8 @@ class Application:
             seen = await asyncio.to_thread(self.workers.end_idle, seen)
 
     async def _prepare(self, version: FunctionVersion) -> str | None:
+        if version.package_type is PackageType.IMAGE:
+            return None
         await self.code.merge_layers(version)
         await asyncio.to_thread(self.packages.learn, version)
         return self.factory.unavailable_reason(version)

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
-from lambent.functions import rules
+from lambent.functions import images, rules
 from lambent.functions.runtimes import check_runtime
-from lambent.model.errors import InvalidParameterValueError, NotImplementedHereError
 from lambent.model.function import CodeReference, FileSystemConfig, FunctionVersion, PackageType, VpcConfig
 
 if TYPE_CHECKING:
@@ -20,8 +19,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# Stands in a value that is being built until the package is known.
-_NO_CODE = CodeReference(sha256="", size_bytes=0, unpacked_bytes=0)
+# Stands in a value that is being built until the package is known, and where there is none but an image.
+NO_CODE = CodeReference(sha256="", size_bytes=0, unpacked_bytes=0)
 
 
 def new_function(request: CreateFunctionRequest, arn: FunctionArn, *, refuse_deprecated: bool) -> FunctionVersion:
@@ -32,22 +31,22 @@ def new_function(request: CreateFunctionRequest, arn: FunctionArn, *, refuse_dep
         NotImplementedHereError: it needs what Lambent does not have yet (501).
     """
     _refuse_unfinished(request)
+    rules.check_publish_to(request.publish_to)
     rules.check_code_signing(request.code_signing_config_arn)
-    if not request.runtime or not request.handler:
-        # Source: observed.
-        raise InvalidParameterValueError(
-            "Runtime and Handler are mandatory parameters for functions created with deployment packages."
-        )
-    check_runtime(request.runtime, refuse_deprecated=refuse_deprecated)
+    images.check_creation(request)
+    if request.runtime:
+        check_runtime(request.runtime, refuse_deprecated=refuse_deprecated)
     rules.check_tags(request.tags or {})
     start = FunctionVersion(
         account_id=arn.account_id,
         region=arn.region,
         name=arn.name,
         role=request.role,
-        runtime=request.runtime,
-        handler=request.handler,
-        code=_NO_CODE,
+        package_type=PackageType(request.package_type or PackageType.ZIP),
+        runtime=request.runtime or None,
+        handler=request.handler or None,
+        code=NO_CODE,
+        image_uri=request.code.image_uri,
         configuration_id="",
         revision_id="",
         last_modified_ms=0,
@@ -68,7 +67,7 @@ def updated_function(
         RuntimeConfig=request.runtime_config,
         AcceleratorConfig=request.accelerator_config,
     )
-    _refuse_image_members(request.image_config)
+    images.check_update(current, request)
     changed = current
     if request.runtime is not None:
         if request.runtime != current.runtime:
@@ -105,6 +104,7 @@ def _with_settings(
         vpc=_vpc(request.vpc_config, changed.vpc),
         file_systems=_file_systems(request.file_system_configs, changed.file_systems),
         snap_start_apply_on=apply_on or changed.snap_start_apply_on,
+        image_config=images.image_config_of(request.image_config, changed.image_config),
     )
 
 
@@ -117,25 +117,13 @@ def _with_environment(function: FunctionVersion, given: shapes.Environment | Non
 
 
 def _refuse_unfinished(request: CreateFunctionRequest) -> None:
-    if request.package_type == PackageType.IMAGE.value or request.code.image_uri is not None:
-        raise NotImplementedHereError("Lambent does not support functions made from images yet: use PackageType Zip.")
-    _refuse_image_members(request.image_config)
     rules.refuse_unfinished(
-        PublishTo=request.publish_to,
         TenancyConfig=request.tenancy_config,
         CapacityProviderConfig=request.capacity_provider_config,
         DurableConfig=request.durable_config,
         RuntimeConfig=request.runtime_config,
         AcceleratorConfig=request.accelerator_config,
     )
-
-
-def _refuse_image_members(image_config: shapes.ImageConfig | None) -> None:
-    # Source: API reference, ImageConfig: "configuration values that override the container image Dockerfile".
-    if image_config is not None and any(
-        (image_config.entry_point, image_config.command, image_config.working_directory)
-    ):
-        raise InvalidParameterValueError("ImageConfig is only for functions with PackageType Image.")
 
 
 def _given_or(given: T | None, current: T) -> T:

@@ -6,6 +6,7 @@ import base64
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from lambent.functions.images import image_config_shape
 from lambent.model.function import FunctionState, PackageType
 from lambent.wire.generated import shared as shapes
 
@@ -56,14 +57,17 @@ def configuration_of(
         package_type=function.package_type.value,
         architectures=[function.architecture],
         ephemeral_storage=shapes.EphemeralStorage(size=function.ephemeral_storage_mib),
+        image_config_response=image_config_shape(function.image_config),
         snap_start=shapes.SnapStartResponse(apply_on=function.snap_start_apply_on, optimization_status="Off"),
         runtime_version_config=_runtime_version(function, version_arn),
         logging_config=_logging(function.logging, function.log_group),
     )
 
 
-def code_sha256_of(function: FunctionVersion) -> str:
-    """Return the package's hash as AWS writes it."""
+def code_sha256_of(function: FunctionVersion) -> str | None:
+    """Return the hash as AWS writes it: of a package in base64, of an image in hex; None if only a registry knows."""
+    if function.package_type is PackageType.IMAGE:
+        return function.image_digest
     return base64.b64encode(bytes.fromhex(function.code.sha256)).decode()
 
 

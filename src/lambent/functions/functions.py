@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from lambent.functions import names, paging
-from lambent.functions.building import new_function, updated_function
+from lambent.functions.building import NO_CODE, new_function, updated_function
 from lambent.functions.configuration import configuration_of
+from lambent.functions.images import code_location, with_new_image
 from lambent.functions.layers.lookup import LayerLookup, check_unpacked_size
 from lambent.functions.lookups import changeable, check_code_storage, existing, update_in_progress
 from lambent.functions.packages.sources import Packages, PackageSource
-from lambent.functions.rules import refuse_unfinished
+from lambent.functions.rules import check_publish_to
 from lambent.functions.versions import check_unreferenced
 from lambent.model.arn import LATEST
 from lambent.model.concurrency import ReservedConcurrency
@@ -21,15 +23,16 @@ from lambent.model.errors import (
     PreconditionFailedError,
     ResourceConflictError,
 )
-from lambent.model.function import FunctionVersion, VersionCounter
+from lambent.model.function import FunctionVersion, PackageType, VersionCounter
 from lambent.store.contracts import CommitRefusedError
 from lambent.wire.generated import get_function, list_functions
 from lambent.wire.generated.delete_function import DeleteFunctionResponse
 from lambent.wire.generated.shared import Concurrency
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import AsyncIterator, Sequence
 
+    from lambent.functions.code_signing.signatures import Signatures
     from lambent.functions.ids import Ids
     from lambent.functions.packages.links import CodeLinks
     from lambent.functions.packages.sweeping import Sweeper
@@ -59,6 +62,7 @@ class FunctionTools:
     publisher: Publisher
     links: CodeLinks
     sweeper: Sweeper
+    signatures: Signatures
 
 
 class Functions:
@@ -76,6 +80,7 @@ class Functions:
         self._publisher = tools.publisher
         self._links = tools.links
         self._sweeper = tools.sweeper
+        self._signatures = tools.signatures
 
     async def create_function(self, caller: Caller, request: CreateFunctionRequest) -> FunctionConfiguration:
         """Create a function; it is Pending in the answer and Active or Failed soon after. With Publish it has a
@@ -95,7 +100,7 @@ class Functions:
         code = request.code
         source = PackageSource("Code.ZipFile", code.zip_file, code.s3_bucket, code.s3_key, code.s3_object_version)
         try:
-            async with self._packages.open(caller, source) as package, self._code.add(package) as reference:
+            async with self._placed(caller, function, source) as reference:
                 await self._check_code_storage(arn, reference)
                 function = self._transitions.creating(self._renewed(function, reference))
                 check_unpacked_size(function)
@@ -116,11 +121,7 @@ class Functions:
         tags = await self._store.get_tags(arn)
         return get_function.GetFunctionResponse(
             configuration=configuration_of(function, arn),
-            code=get_function.FunctionCodeLocation(
-                repository_type="S3",
-                location=self._links.url(caller, function.code.sha256, function.name),
-                source_kms_key_arn=function.source_kms_key_arn,
-            ),
+            code=self._location(caller, function),
             tags=tags or None,
             concurrency=await self._concurrency(arn),
         )
@@ -141,26 +142,25 @@ class Functions:
             Others: as `create_function`.
         Source: recorded (test_lambda_versions_with_code_changes: the answer is the new version, Pending).
         """
-        refuse_unfinished(PublishTo=request.publish_to, ImageUri=request.image_uri)
+        check_publish_to(request.publish_to)
         arn = names.resolve_latest(caller, request.function_name)
         current = await changeable(self._store, arn, request.revision_id)
-        changed = current
+        changed = with_new_image(current, request)
         if request.architectures:
             changed = replace(changed, architecture=request.architectures[0])
         changed = replace(changed, source_kms_key_arn=request.source_kms_key_arn)
         source = PackageSource(
             "ZipFile", request.zip_file, request.s3_bucket, request.s3_key, request.s3_object_version
         )
-        async with self._packages.open(caller, source) as package:
-            if request.dry_run:
-                return configuration_of(self._renewed(changed, await self._code.check(package)), arn)
-            async with self._code.add(package) as reference:
-                await self._check_code_storage(arn, reference, replaced_bytes=current.code.size_bytes)
-                changed = self._transitions.updating(self._renewed(changed, reference))
-                check_unpacked_size(changed)
-                published = await self._commit(
-                    changed, current, is_revision_given=request.revision_id is not None, publish=bool(request.publish)
-                )
+        if request.dry_run:
+            return configuration_of(self._renewed(changed, await self._checked(caller, changed, source)), arn)
+        async with self._placed(caller, changed, source) as reference:
+            await self._check_code_storage(arn, reference, replaced_bytes=current.code.size_bytes)
+            changed = self._transitions.updating(self._renewed(changed, reference))
+            check_unpacked_size(changed)
+            published = await self._commit(
+                changed, current, is_revision_given=request.revision_id is not None, publish=bool(request.publish)
+            )
         self._sweeper.want()
         return configuration_of(changed, arn) if published is None else configuration_of(*published)
 
@@ -239,6 +239,32 @@ class Functions:
     def _renewed(self, function: FunctionVersion, code: CodeReference) -> FunctionVersion:
         """Return the function as changed now: its environments of before retire."""
         return replace(function, code=code, configuration_id=self._ids.new(), last_modified_ms=self._clock.time_ms())
+
+    @contextlib.asynccontextmanager
+    async def _placed(
+        self, caller: Caller, function: FunctionVersion, source: PackageSource
+    ) -> AsyncIterator[CodeReference]:
+        """Have a request's package in the code store for a block; of an image there is only the reference."""
+        if function.package_type is PackageType.IMAGE:
+            yield NO_CODE
+            return
+        async with self._packages.open(caller, source) as package, self._code.add(package) as reference:
+            yield reference
+
+    async def _checked(self, caller: Caller, function: FunctionVersion, source: PackageSource) -> CodeReference:
+        if function.package_type is PackageType.IMAGE:
+            return NO_CODE
+        async with self._packages.open(caller, source) as package:
+            return await self._code.check(package)
+
+    def _location(self, caller: Caller, function: FunctionVersion) -> get_function.FunctionCodeLocation:
+        if function.image_uri is not None:
+            return code_location(function.image_uri, function.image_digest)
+        return get_function.FunctionCodeLocation(
+            repository_type="S3",
+            location=self._links.url(caller, function.code.sha256, function.name),
+            source_kms_key_arn=function.source_kms_key_arn,
+        )
 
     async def _insert(self, function: FunctionVersion, request: CreateFunctionRequest) -> FunctionVersion | None:
         """Commit a new function; return its first version if one is asked for."""

@@ -134,7 +134,20 @@ def check_layers(layers: Sequence[str], region: str) -> None:
 def check_snap_start(apply_on: str | None, runtime: str | None) -> None:
     """Refuse SnapStart for runtimes without it. Source: observed. Raises InvalidParameterValueError (400)."""
     if apply_on == "PublishedVersions" and runtime not in SNAP_START:
-        raise InvalidParameterValueError(f"{runtime} is not supported for SnapStart enabled functions.")
+        raise InvalidParameterValueError(
+            f"{runtime or 'PackageType Image'} is not supported for SnapStart enabled functions."
+        )
+
+
+def check_publish_to(publish_to: str | None) -> None:
+    """Refuse a publication to $LATEST.PUBLISHED: only functions on a capacity provider have one, and none are here.
+
+    Raises:
+        InvalidParameterValueError: it is asked for (400).
+    Source: developer guide, Lambda Managed Instances, "$LATEST.PUBLISHED version".
+    """
+    if publish_to is not None:
+        raise InvalidParameterValueError("PublishTo is only supported for functions with a CapacityProviderConfig.")
 
 
 def check_tags(tags: Mapping[str, str]) -> None:

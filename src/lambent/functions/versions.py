@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from lambent.functions import names, paging
+from lambent.functions import names, paging, rules
 from lambent.functions.configuration import code_sha256_of, configuration_of
 from lambent.functions.lookups import changeable, check_code_storage
 from lambent.model.arn import LATEST
@@ -95,11 +95,12 @@ class Versions:
         Raises:
             ResourceNotFoundError: there is no such function (404).
             PreconditionFailedError: RevisionId is not that of $LATEST (412).
-            InvalidParameterValueError: CodeSha256 is not that of $LATEST (400).
+            InvalidParameterValueError: CodeSha256 is not that of $LATEST; PublishTo (400).
             ResourceConflictError: $LATEST is being created or updated (409).
             CodeStorageExceededError: the account's code quota is used up (400).
         Source: recorded (TestLambdaVersions, test_function_revisions_version_and_alias).
         """
+        rules.check_publish_to(request.publish_to)
         arn = names.resolve_latest(caller, request.function_name)
         for _ in range(_TRIES):
             latest = await changeable(self._store, arn, request.revision_id)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lambent.model.errors import ResourceConflictError
-from lambent.model.function import FunctionState
+from lambent.model.errors import NotImplementedHereError, ResourceConflictError
+from lambent.model.function import FunctionState, PackageType
 from lambent.model.invocation import Invocation
 
 if TYPE_CHECKING:
@@ -28,13 +28,16 @@ class Admission:
 
         Raises:
             ResourceConflictError: the function is Pending, Inactive or Failed (409).
-            Source: recorded (lambda/test_lambda.json, state conflicts).
+            NotImplementedHereError: it is made from a container image (501).
+        Source: recorded (lambda/test_lambda.json, state conflicts).
         """
         if version.state is not FunctionState.ACTIVE:
             raise ResourceConflictError(
                 "The operation cannot be performed at this time. "
                 f"The function is currently in the following state: {version.state.value}"
             )
+        if version.package_type is PackageType.IMAGE:
+            raise NotImplementedHereError("Functions made from container images are kept, but cannot be run here yet.")
         return Invocation(
             request_id=request.request_id,
             version=version,

@@ -70,6 +70,15 @@ class FileSystemConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class ImageConfig:
+    """`ImageConfig`: what overrides an image's own start; empty means the image's."""
+
+    entry_point: tuple[str, ...] = ()
+    command: tuple[str, ...] = ()
+    working_directory: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class CodeReference:
     """A package in the code store. `sha256` is lower-case hex of the zip; sizes in bytes."""
 
@@ -133,6 +142,13 @@ class FunctionVersion:
     snap_start_apply_on: str = "None"
     source_kms_key_arn: str | None = None
     latest_description: str | None = None
+    image_uri: str | None = None
+    image_config: ImageConfig | None = None
+
+    @property
+    def image_digest(self) -> str | None:
+        """The image's SHA-256 in lower-case hex, if its reference names it; only a registry knows what a tag means."""
+        return None if self.image_uri is None else self.image_uri.partition("@sha256:")[2] or None
 
     @property
     def arn(self) -> FunctionArn:

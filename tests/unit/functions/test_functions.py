@@ -253,7 +253,7 @@ async def test_deleting_with_a_qualifier(scene: Scene) -> None:
         ({"Timeout": 901}, "ValidationException", "Member must have value less than or equal to 900"),
         ({"EphemeralStorage": {"Size": 10_241}}, "ValidationException", "Value '10241' at 'ephemeralStorage.size'"),
         ({"MemorySize": 20_000, "Timeout": 901}, "ValidationException", "2 validation errors detected: Value '20000'"),
-        ({"PackageType": "Image"}, "NotImplementedException", "functions made from images"),
+        ({"PublishTo": "LATEST_PUBLISHED"}, "InvalidParameterValueException", "PublishTo is only supported"),
         ({"DurableConfig": {}}, "NotImplementedException", "does not support DurableConfig yet"),
         ({"Code": {}}, "InvalidParameterValueException", "Please provide a source for function code."),
         ({"Code": {"ZipFile": ""}}, "InvalidParameterValueException", "Uploaded file must be a non-empty zip"),

@@ -10,8 +10,8 @@ import pytest
 from lambent.clock import SystemClock
 from lambent.invocation import Admission
 from lambent.model.arn import FunctionArn
-from lambent.model.errors import ResourceConflictError
-from lambent.model.function import CodeReference, FunctionState, FunctionVersion
+from lambent.model.errors import NotImplementedHereError, ResourceConflictError
+from lambent.model.function import CodeReference, FunctionState, FunctionVersion, PackageType
 from lambent.model.invocation import InvokeRequest
 
 VERSION = FunctionVersion(
@@ -48,3 +48,8 @@ def test_a_trace_header_is_kept_unless_it_is_none() -> None:
 def test_a_function_that_is_not_active(state: FunctionState) -> None:
     with pytest.raises(ResourceConflictError, match=f"following state: {state.value}"):
         admission().admit(REQUEST, replace(VERSION, state=state))
+
+
+def test_a_function_made_from_an_image() -> None:
+    with pytest.raises(NotImplementedHereError, match="container images"):
+        admission().admit(REQUEST, replace(VERSION, package_type=PackageType.IMAGE, image_uri="app:1"))
