@@ -1,7 +1,8 @@
 """PLANE. Logs and metrics: readings of the one stream of platform events.
 
 Owns: the files below `logs/` in the data directory, and counts in memory (scope node). Does: keep log lines within a
-bound, deliver them to CloudWatch Logs, count invocations, answer about both. Never: waited for by an invocation, imported by a room that emits.
+bound, deliver them to CloudWatch Logs, count invocations, answer about both. Never: waited for by an invocation,
+imported by a room that emits.
 """
 
 from lambent.observability.delivery import LogDelivery

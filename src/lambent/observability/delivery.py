@@ -1,8 +1,9 @@
-"""Log lines on their way to CloudWatch Logs: gathered by stream, sent in batches, tried again, bounded, never waited for."""
+"""Log lines on their way to CloudWatch Logs: gathered by stream, sent in batches, tried again, bounded."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections import deque
 from typing import TYPE_CHECKING, NamedTuple, Protocol
@@ -73,6 +74,7 @@ class LogDelivery:
         self._known: set[_Stream] = set()
         self._begun = asyncio.Event()
         self._wake = asyncio.Event()
+        self._delivered = asyncio.Event()
         self._is_unreachable = False
         self.queued_bytes = 0
         self.delivered_events = 0
@@ -109,6 +111,7 @@ class LogDelivery:
             await asyncio.sleep(_GATHER_SECONDS)
             self._wake.clear()
             await self._deliver()
+            self._delivered.set()
             if self._is_unreachable:
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, _PAUSE_SECONDS_MAX)
@@ -120,13 +123,12 @@ class LogDelivery:
         """Wait until everything queued is sent, at most so long; do not begin with it now."""
         if not self.delivered_events:
             return
-        try:
+        with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await asyncio.sleep(_GATHER_SECONDS)
                 while self._lines and not self._is_unreachable:
-                    await asyncio.sleep(_GATHER_SECONDS / 2)
-        except TimeoutError:
-            pass
+                    self._delivered.clear()
+                    await self._delivered.wait()
         if self._lines:
             _log.warning("%d bytes of log lines were not delivered to CloudWatch Logs", self.queued_bytes)
 

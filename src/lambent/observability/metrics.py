@@ -5,7 +5,14 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from lambent.model.platform_event import InitReport, InvokeReport, InvokeStart, ProvisionedSpillover, Throttled
+from lambent.model.platform_event import (
+    InitReport,
+    InvokeReport,
+    InvokeStart,
+    ProvisionedSpillover,
+    SignatureUnverified,
+    Throttled,
+)
 
 if TYPE_CHECKING:
     from lambent.model.platform_event import EnvironmentReference, PlatformEvent
@@ -23,6 +30,7 @@ class FunctionCounts:
     throttles: int = 0
     timeouts: int = 0
     provisioned_spillovers: int = 0
+    signature_validation_errors: int = 0
     initialisations: int = 0
     duration_ms_sum: float = 0.0
     duration_ms_max: float = 0.0
@@ -54,6 +62,8 @@ class FunctionMetrics:
             self._of((event.account_id, event.region, event.name)).throttles += 1
         elif isinstance(event, ProvisionedSpillover):
             self._of((event.account_id, event.region, event.name)).provisioned_spillovers += 1
+        elif isinstance(event, SignatureUnverified):
+            self._of((event.account_id, event.region, event.name)).signature_validation_errors += 1
         elif isinstance(event, InitReport):
             counts = self._of_environment(event.environment)
             counts.initialisations += 1

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -45,13 +44,13 @@ class FakeLogs:
         self.changed.set()
         return code
 
-    def _CreateLogGroup(self, body: Mapping[str, object], group: str) -> str | None:  # noqa: N802
+    def _CreateLogGroup(self, body: Mapping[str, object], group: str) -> str | None:
         if group in self.groups:
             return "ResourceAlreadyExistsException"
         self.groups.add(group)
         return None
 
-    def _CreateLogStream(self, body: Mapping[str, object], group: str) -> str | None:  # noqa: N802
+    def _CreateLogStream(self, body: Mapping[str, object], group: str) -> str | None:
         if group not in self.groups:
             return "ResourceNotFoundException"
         key = (group, str(body["logStreamName"]))
@@ -60,7 +59,7 @@ class FakeLogs:
         self.streams[key] = []
         return None
 
-    def _PutLogEvents(self, body: Mapping[str, Any], group: str) -> str | None:  # noqa: N802
+    def _PutLogEvents(self, body: Mapping[str, Any], group: str) -> str | None:
         key = (group, body["logStreamName"])
         if key not in self.streams:
             return "ResourceNotFoundException"

@@ -10,6 +10,7 @@ Arguments: the directory of packages, the listening descriptor, the process id o
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ctypes
 import logging
 import os
@@ -47,7 +48,6 @@ _DATA = re.compile(
     r"ChangeMessageVisibility|PurgeQueue|Publish|PutRecord|PutEvents|PutLogEvents|CreateLogStream|PutMetricData|"
     r"StartExecution|SendTask|SendEmail|SendRawEmail|Invoke|PutMetric|StartQuery)"
 )
-_touched: ContextVar[set[str] | None] = ContextVar("touched", default=None)
 
 
 def main() -> None:
@@ -74,14 +74,15 @@ async def serve(descriptor: int) -> None:
     ended = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ended.set)
     keeper = Keeper(stack)
-    keeping = asyncio.create_task(keeper.run())
 
     async def wait_for_end() -> None:
+        # MiniStack writes everything itself now; two writers would be in each other's way.
         await ended.wait()
-        keeping.cancel()
-        await asyncio.wait([keeping])
+        await keeper.stop()
 
-    await serve_asgi(keeper, config, shutdown_trigger=wait_for_end)
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(keeper.run())
+        await serve_asgi(keeper, config, shutdown_trigger=wait_for_end)
 
 
 class Keeper:
@@ -95,6 +96,9 @@ class Keeper:
         self._costs: dict[str, float] = {}
         self._written_at: dict[str, float] = {}
         self._wake = asyncio.Event()
+        self._is_stopping = False
+        self._stopped = asyncio.Event()
+        self._touched: ContextVar[set[str] | None] = ContextVar("touched", default=None)
         self._find_module = stack._get_module
         stack._get_module = self._noting_module  # type: ignore[attr-defined]
 
@@ -105,7 +109,7 @@ class Keeper:
             return
         request = _Request(scope, receive)
         touched: set[str] = set()
-        _touched.set(touched)
+        self._touched.set(touched)
 
         async def send_kept(message: Message) -> None:
             if message["type"] == "http.response.start" and message["status"] < 400:
@@ -115,25 +119,33 @@ class Keeper:
         await self._stack.app(scope, request.receive, send_kept)
 
     async def run(self) -> None:
-        """Write what is due, until cancelled."""
+        """Write what is due, until `stop`."""
         loop = asyncio.get_running_loop()
-        while True:
+        while not self._is_stopping:
             self._wake.clear()
             now = loop.time()
             due = [key for key, at in self._due.items() if at <= now]
             for key in due:
                 del self._due[key]
-                await self._write(key)
+                try:
+                    await self._write(key)
+                except Exception:
+                    logging.getLogger("ministack").exception("the state of %s could not be written", key)
             if not due:
                 left = min(self._due.values(), default=now + 3600) - now
-                try:
+                with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(max(left, 0.001)):
                         await self._wake.wait()
-                except TimeoutError:
-                    pass
+        self._stopped.set()
+
+    async def stop(self) -> None:
+        """End `run` and return when it writes no more."""
+        self._is_stopping = True
+        self._wake.set()
+        await self._stopped.wait()
 
     def _noting_module(self, name: str) -> object:
-        touched = _touched.get()
+        touched = self._touched.get()
         if touched is not None:
             touched.add(name)
         return self._find_module(name)
@@ -191,15 +203,13 @@ class Keeper:
         try:
             find_state = self._stack._build_persistence_save_dict().get(key)
             state = find_state() if find_state is not None else None
-            if state is not None:
-                await loop.run_in_executor(None, save_state, key, state)
         except RuntimeError:
             # A thread of MiniStack's changed it while it was copied.
             self._waiters.setdefault(key, []).extend(waiters)
             self._mark(key, loop.time() + 0.05)
             return
-        except Exception:
-            logging.getLogger("ministack").exception("the state of %s could not be written", key)
+        if state is not None:
+            await loop.run_in_executor(None, save_state, key, state)
         self._written_at[key] = loop.time()
         self._costs[key] = self._written_at[key] - started
         for waiter in waiters:
