@@ -24,7 +24,7 @@ from lambent.environments import (
 from lambent.environments.runtimes import CatalogueOptions, RuntimeCatalogue
 from lambent.environments.sandbox import NamespaceDriver, ProcessDriver
 from lambent.environments.sandbox.sandbox import RuntimeFamily, SandboxError
-from lambent.functions import ControlPlane, ControlPlaneParts, ControlPlaneRules, S3Packages
+from lambent.functions import ControlPlane, ControlPlaneParts, ControlPlaneRules, Ec2Networks, S3Packages
 from lambent.invocation import Admission, Catalog, ConcurrencyLimiter, Invoker
 from lambent.model.arn import FunctionArn
 from lambent.model.concurrency import ReservedConcurrency
@@ -174,6 +174,7 @@ class Application:
                     concurrent_executions=settings.quotas.concurrent_executions,
                     code_storage_bytes=settings.quotas.code_storage_bytes,
                 ),
+                networked=Ec2Networks(self.neighbours).attached,
                 download=S3Packages(self.neighbours, self.process.data_directory / "spool").download,
                 code_in_environments=self.pool.code_in_use,
             )

@@ -6,7 +6,7 @@ import base64
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from lambent.functions.images import image_config_shape
+from lambent.functions.definition.images import image_config_shape
 from lambent.model.function import FunctionState, PackageType
 from lambent.wire.generated import shared as shapes
 
@@ -92,8 +92,7 @@ def _vpc(vpc: VpcConfig | None) -> shapes.VpcConfigResponse | None:
     return shapes.VpcConfigResponse(
         subnet_ids=list(vpc.subnet_ids),
         security_group_ids=list(vpc.security_group_ids),
-        # Which network a subnet belongs to only EC2 could tell.
-        vpc_id="",
+        vpc_id=vpc.vpc_id or "",
         ipv6_allowed_for_dual_stack=vpc.ipv6_allowed_for_dual_stack,
     )
 

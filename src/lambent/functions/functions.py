@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from lambent.functions import names, paging
-from lambent.functions.building import NO_CODE, new_function, updated_function
 from lambent.functions.configuration import configuration_of
-from lambent.functions.images import code_location, with_new_image
+from lambent.functions.definition.building import NO_CODE, new_function, updated_function
+from lambent.functions.definition.images import code_location, with_new_image
 from lambent.functions.layers.lookup import LayerLookup, check_unpacked_size
 from lambent.functions.lookups import changeable, check_code_storage, existing, update_in_progress
 from lambent.functions.packages.sources import Packages, PackageSource
@@ -74,6 +74,7 @@ class Functions:
         self._clock = parts.clock
         self._rules = parts.rules
         self._packages = Packages(parts.download)
+        self._networked = parts.networked
         self._layers = LayerLookup(parts.store.resources)
         self._ids = tools.ids
         self._transitions = tools.transitions
@@ -93,7 +94,7 @@ class Functions:
         """
         arn = names.resolve_new(caller, request.function_name)
         function = new_function(request, arn, refuse_deprecated=self._rules.refuse_deprecated)
-        function = await self._layers.given(caller, function, request.layers)
+        function = await self._networked(caller, await self._layers.given(caller, function, request.layers))
         if await self._store.get(arn) is not None:
             # Source: observed. Said before the package is unpacked; the commit says it again to the second of two.
             raise ResourceConflictError(f"Function already exist: {arn.name}")
@@ -171,7 +172,7 @@ class Functions:
         arn = names.resolve_latest(caller, request.function_name)
         current = await changeable(self._store, arn, request.revision_id)
         changed = updated_function(current, request, refuse_deprecated=self._rules.refuse_deprecated)
-        changed = await self._layers.given(caller, changed, request.layers)
+        changed = await self._networked(caller, await self._layers.given(caller, changed, request.layers))
         check_unpacked_size(changed)
         changed = self._transitions.updating(self._renewed(changed, changed.code))
         await self._commit(changed, current, is_revision_given=request.revision_id is not None)

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from lambent.store import CodeStore, FunctionStore, InstallationKey
 
 
+async def _as_given(_caller: Caller, version: FunctionVersion) -> FunctionVersion:
+    return version
+
+
 @dataclass(frozen=True, slots=True)
 class ControlPlaneRules:
     """Settings: `runtimes.refuse_deprecated`, `quotas.concurrent_executions`, `quotas.code_storage_bytes`."""
@@ -30,6 +34,8 @@ class ControlPlaneParts:
     """Given by app.py.
 
     `prepare(version)` makes ready what the version needs and returns None, or why this machine cannot run it.
+    `networked(caller, version)` returns the version with its VPC known; it raises InvalidParameterValueError with AWS's
+    text when EC2 refuses.
     `download(caller, bucket, key, object_version)` fetches a package from S3 into the spool; it raises
     InvalidParameterValueError with AWS's text when S3 refuses; None when no S3 endpoint is set.
     `code_in_environments()` names packages (sha256) that live environments still have mounted.
@@ -43,5 +49,6 @@ class ControlPlaneParts:
     random_bytes: Callable[[int], bytes]
     prepare: Callable[[FunctionVersion], Awaitable[str | None]]
     rules: ControlPlaneRules
+    networked: Callable[[Caller, FunctionVersion], Awaitable[FunctionVersion]] = _as_given
     download: Callable[[Caller, str, str, str | None], Awaitable[UploadedBlob]] | None = None
     code_in_environments: Callable[[], Collection[str]] = tuple

@@ -6,7 +6,7 @@ import json
 import re
 from typing import TYPE_CHECKING
 
-from lambent.functions.runtimes import SNAP_START
+from lambent.functions.definition.runtimes import SNAP_START
 from lambent.model.errors import InvalidParameterValueError, LambdaError, NotImplementedHereError, ValidationError
 from lambent.model.function import LogFormat, LoggingConfig
 from lambent.model.quotas import (

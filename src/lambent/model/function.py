@@ -53,11 +53,12 @@ class LoggingConfig:
 
 @dataclass(frozen=True, slots=True)
 class VpcConfig:
-    """`VpcConfig` as the caller gave it. Networks of EC2 do not exist here: it is echoed, never attached."""
+    """`VpcConfig` as the caller gave it: answered, never attached. `vpc_id` None: EC2 was not asked yet."""
 
     subnet_ids: tuple[str, ...] = ()
     security_group_ids: tuple[str, ...] = ()
     ipv6_allowed_for_dual_stack: bool = False
+    vpc_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

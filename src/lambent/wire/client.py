@@ -98,6 +98,22 @@ class OutwardClient:
         assert isinstance(decoded, dict)
         return decoded
 
+    async def query(self, asked: str, action: str, parameters: Mapping[str, str], principal: Principal) -> str:
+        """Call an operation of a service with the query protocol (ec2) and return its answer, XML.
+
+        Raises:
+            CallError: the service refused.
+            NeighbourError: the service is not there or does not answer.
+        """
+        place = await self._places.place(asked)
+        headers = {"content-type": "application/x-www-form-urlencoded; charset=utf-8"}
+        body = urlencode({"Action": action, **parameters}).encode()
+        response = await self._send(place, asked, principal, SignedRequest("POST", "/", "", headers), body)
+        text = await self._read(place, response, _ANSWER_BYTES_MAX)
+        if response.status >= 300:
+            raise _xml_error(text, response.status)
+        return text.decode("utf-8", "replace")
+
     async def get_object(self, bucket: str, key: str, version: str | None, principal: Principal) -> OutwardResponse:
         """Return an object of S3, path-style, to be read as it arrives.
 

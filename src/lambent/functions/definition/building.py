@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
-from lambent.functions import images, rules
-from lambent.functions.runtimes import check_runtime
+from lambent.functions import rules
+from lambent.functions.definition import images
+from lambent.functions.definition.runtimes import check_runtime
 from lambent.model.function import CodeReference, FileSystemConfig, FunctionVersion, PackageType, VpcConfig
 
 if TYPE_CHECKING:
@@ -32,7 +33,6 @@ def new_function(request: CreateFunctionRequest, arn: FunctionArn, *, refuse_dep
     """
     _refuse_unfinished(request)
     rules.check_publish_to(request.publish_to)
-    rules.check_code_signing(request.code_signing_config_arn)
     images.check_creation(request)
     if request.runtime:
         check_runtime(request.runtime, refuse_deprecated=refuse_deprecated)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from botocore.loaders import Loader
 
-from lambent.functions.runtimes import DEPRECATED, GONE, NEWER, SNAP_START, SUPPORTED, check_runtime
+from lambent.functions.definition.runtimes import DEPRECATED, GONE, NEWER, SNAP_START, SUPPORTED, check_runtime
 from lambent.model.errors import InvalidParameterValueError
 
 DESCRIBED = Loader().load_service_model("lambda", "service-2")["shapes"]["Runtime"]["enum"]
