@@ -43,7 +43,10 @@ class FunctionStore:
         writes = (self.resources.put_new(function), self.resources.put_over(kept))
         try:
             await self.resources.commit(*writes, *others)
-        except CommitRefusedError:
+        except CommitRefusedError as error:
+            if error.key.name != function.name:
+                # Something else that the function needs changed.
+                raise
             raise ResourceConflictError(f"Function already exist: {function.name}") from None
 
     async def update(self, function: FunctionVersion, *others: Write, expected_revision_id: str) -> None:

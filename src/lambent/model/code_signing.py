@@ -1,0 +1,43 @@
+"""Whose code may be deployed. Nothing here says that code is signed: without AWS Signer no signature is verified."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class CodeSigningPolicy(StrEnum):
+    """`UntrustedArtifactOnDeployment`: what becomes of a package without a signature that could be verified."""
+
+    WARN = "Warn"
+    ENFORCE = "Enforce"
+
+
+@dataclass(frozen=True, slots=True)
+class CodeSigningConfig:
+    """A code signing configuration. `config_id` sorts by creation. `last_modified_ms` since the Unix epoch."""
+
+    account_id: str
+    region: str
+    config_id: str
+    allowed_publishers: tuple[str, ...]
+    policy: CodeSigningPolicy
+    last_modified_ms: int
+    revision_id: str
+    description: str | None = None
+
+    @property
+    def arn(self) -> str:
+        """Its ARN."""
+        return f"arn:aws:lambda:{self.region}:{self.account_id}:code-signing-config:{self.config_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionCodeSigning:
+    """Which configuration (of the same account and region) a function has."""
+
+    account_id: str
+    region: str
+    function_name: str
+    config_id: str
+    revision_id: str
