@@ -6,6 +6,7 @@ workers        assembly: processes for CPU work
 startup        assembly: what must be done before the event loop and before rights are dropped
 api            door: HTTP, signatures, routes, errors in AWS's form
 functions      control plane: one method for each operation
+events         plane: what feeds functions: event source mappings
 neighbours     door: the services around Lambda: embedded, or real ones by endpoint
 observability  plane: logs and metrics, readings of the one stream of platform events
 invocation     data plane: name → version → may it run → an environment → result

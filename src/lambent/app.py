@@ -21,13 +21,15 @@ from lambent.environments import (
     PoolRules,
     PrewarmedSandboxes,
 )
+from lambent.environments.provisioning import ProvisionedEnvironments
 from lambent.environments.runtimes import CatalogueOptions, RuntimeCatalogue
 from lambent.environments.sandbox import NamespaceDriver, ProcessDriver
 from lambent.environments.sandbox.sandbox import RuntimeFamily, SandboxError
+from lambent.events import EventSourceMappings
 from lambent.functions import ControlPlane, ControlPlaneParts, ControlPlaneRules, Ec2Networks, S3Packages
 from lambent.invocation import Admission, Catalog, ConcurrencyLimiter, Invoker
 from lambent.model.arn import FunctionArn
-from lambent.model.concurrency import ReservedConcurrency
+from lambent.model.concurrency import ProvisionedConcurrency, ReservedConcurrency
 from lambent.model.environment import IsolationLevel
 from lambent.model.errors import LambdaError
 from lambent.model.function import Alias, FunctionVersion, PackageType
@@ -104,7 +106,7 @@ class Application:
         self.records = open_records(directory, url=settings.store.url, key=key, has_others=has_others)
         self.resources = Resources(self.records, key)
         self.store = FunctionStore(self.resources)
-        self.code = CodeStore(directory, self.workers)
+        self.code = CodeStore(directory, self.workers, self.records.blobs)
         logs = LogStore(directory / "logs", settings.logs.bytes_max)
         metrics = FunctionMetrics()
         self._build_neighbours()
@@ -137,6 +139,7 @@ class Application:
     def _build_data_plane(self) -> None:
         settings, clock = self.settings, self.clock
         parts = FactoryParts(
+            make_ready=self._make_ready,
             plan=self.runtimes.plan,
             code_directory=lambda version: self.code.directory(version.code.sha256),
             layers_directory=self.code.opt_directory,
@@ -156,7 +159,11 @@ class Application:
             ),
         )
         self.pool = EnvironmentPool(self.factory, self.prewarmed, rules, self.recorder, clock)
-        self.concurrency = ConcurrencyLimiter(settings.quotas.concurrent_executions, self.recorder, clock)
+        share = settings.cluster.slice
+        self.concurrency = ConcurrencyLimiter(settings.quotas.concurrent_executions, self.recorder, clock, share)
+        self.provisioned = ProvisionedEnvironments(
+            self.pool, self.catalog.routes, self.concurrency.put_provisioned, clock, share
+        )
         self.invoker = Invoker(self.catalog, Admission(clock, os.urandom), self.concurrency, self.pool)
 
     def _build_control_plane(self, key: InstallationKey) -> None:
@@ -177,6 +184,8 @@ class Application:
                 networked=Ec2Networks(self.neighbours).attached,
                 download=S3Packages(self.neighbours, self.process.data_directory / "spool").download,
                 code_in_environments=self.pool.code_in_use,
+                allocation_of=self.provisioned.allocation,
+                note=self.recorder.emit,
             )
         )
 
@@ -216,6 +225,7 @@ class Application:
             ),
             ApiParts(
                 control_plane=self.control_plane,
+                planes={"events": EventSourceMappings(self.resources, self.clock, os.urandom)},
                 invoker=self.invoker,
                 find_credentials=self.keys.find,
                 workers=self.workers,
@@ -234,6 +244,7 @@ class Application:
                 self.records.run,
                 self.recorder.run,
                 self.pool.run,
+                self.provisioned.run,
                 self.control_plane.run,
                 self._feed_catalog,
                 self._learn_packages,
@@ -257,6 +268,7 @@ class Application:
             self.recorder.end_followers()
             await self.server.stop(settings.drain_seconds if self._refusal is None else 0)
             # Environments first: an invocation that outlived the drain ends with its environment.
+            self.provisioned.close()
             await self.pool.close()
             if self.delivery is not None:
                 await self.delivery.drain(_DELIVERY_SECONDS)
@@ -330,14 +342,21 @@ class Application:
                 if value.package_type is PackageType.ZIP:
                     self._unlearned.put_nowait(value)
             self.pool.retire(arn, key.qualifier, value.configuration_id if value is not None else None)
+            self.provisioned.changed(arn)
         elif change.resource is Alias:
             if value is None:
                 self.catalog.remove_alias(FunctionArn(key.account_id, key.region, key.name), key.qualifier)
             else:
                 self.catalog.put_alias(value)
+            self.provisioned.changed(FunctionArn(key.account_id, key.region, key.name))
         elif change.resource is ReservedConcurrency:
             arn = FunctionArn(key.account_id, key.region, key.name)
             self.concurrency.put_reserved(arn, None if value is None else value.executions)
+        elif change.resource is ProvisionedConcurrency:
+            if value is None:
+                self.provisioned.remove(FunctionArn(key.account_id, key.region, key.name, key.qualifier))
+            else:
+                self.provisioned.put(value)
         elif change.resource is AccountQuota and key.name == CONCURRENT_EXECUTIONS.name:
             self.concurrency.put_limit(key.account_id, key.region, None if value is None else value.value)
 
@@ -346,9 +365,10 @@ class Application:
         while True:
             version = await self._unlearned.get()
             with contextlib.suppress(LambdaError):
-                # Only a version whose merged tree was lost needs it: preparation has made all others.
-                await self.code.merge_layers(version)
-            await asyncio.to_thread(self.packages.learn, version)
+                # Only a version whose merged tree was lost needs it: preparation has made all others. What another
+                # daemon took in comes with its first invocation here.
+                if self.code.has(version):
+                    await self._make_ready(version)
             self.factory.unavailable_reason(version)
 
     async def _end_idle_workers(self) -> None:
@@ -360,9 +380,13 @@ class Application:
     async def _prepare(self, version: FunctionVersion) -> str | None:
         if version.package_type is PackageType.IMAGE:
             return None
-        await self.code.merge_layers(version)
-        await asyncio.to_thread(self.packages.learn, version)
+        await self._make_ready(version)
         return self.factory.unavailable_reason(version)
+
+    async def _make_ready(self, version: FunctionVersion) -> None:
+        await self.code.make_ready(version)
+        if not self.packages.is_known(version):
+            await asyncio.to_thread(self.packages.learn, version)
 
     def _credentials_for(self, version: FunctionVersion) -> Credentials:
         return self.keys.issue_for_role(version.account_id, version.role)
@@ -397,7 +421,7 @@ class Application:
 
     async def _download_code(self, request: LocalRequest) -> HttpResponse:
         query = {name: values[0] for name, values in request.query.items()}
-        download = self.control_plane.open_code(request.parameters["sha256"], query)
+        download = await self.control_plane.open_code(request.parameters["sha256"], query)
         headers = (
             ("Content-Type", "application/zip"),
             ("Content-Disposition", f'attachment; filename="{download.file_name}"'),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from lambent.api.authentication import AuthenticationMode, AuthenticationOptions, Authenticator
@@ -19,7 +19,7 @@ from lambent.wire.api_description import ApiDescription
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from concurrent.futures import Executor
     from pathlib import Path
 
@@ -51,7 +51,7 @@ class ApiParts:
     """The neighbours: see invoke.Invokes, operations.OPERATIONS, authentication.FindCredentials.
 
     `workers` decode large bodies (a process pool); `random_bytes` is os.urandom or a fake. `neighbours` take what is
-    for other services; without them it is refused.
+    for other services; without them it is refused. `planes`: room → object, beside the control plane.
     """
 
     control_plane: object
@@ -63,6 +63,7 @@ class ApiParts:
     log: logging.Logger
     local_routes: Sequence[LocalRoute] = ()
     neighbours: Forwards | None = None
+    planes: Mapping[str, object] = field(default_factory=dict)
 
 
 def build_server(options: ApiOptions, parts: ApiParts) -> ApiServer:
@@ -81,7 +82,7 @@ def build_server(options: ApiOptions, parts: ApiParts) -> ApiServer:
             entrance=Entrance(options.hosts, options.origins),
             authenticator=Authenticator(authentication, parts.find_credentials, parts.clock),
             invoke=InvokeDoor(parts.invoker, description),
-            control=ControlDoor(parts.control_plane, bodies),
+            control=ControlDoor(parts.control_plane, bodies, parts.planes),
             local=LocalRoutes(parts.local_routes),
             errors=ErrorAnswers(description, parts.log),
             elsewhere=ElsewhereDoor(

@@ -18,6 +18,7 @@ from lambent.wire.blob_members import extract_blobs, has_blobs
 from lambent.wire.rest_json import RequestError, RequestParts, decode_request, encode_response, parse_json
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from concurrent.futures import Executor
 
     from lambent.api.authentication import Identity
@@ -45,10 +46,10 @@ class DecodedBody:
 
 
 class ControlDoor:
-    """Calls the control plane: an object with the methods that operations.py names. Keeps no state."""
+    """Calls the planes: objects, by room, with the methods that operations.py names. Keeps no state."""
 
-    def __init__(self, control_plane: object, bodies: BodyOptions) -> None:
-        self._control_plane = control_plane
+    def __init__(self, control_plane: object, bodies: BodyOptions, planes: Mapping[str, object]) -> None:
+        self._planes = {"functions": control_plane, **planes}
         self._bodies = bodies
         self._plans: dict[str, BodyPlan] = {}
 
@@ -78,7 +79,7 @@ class ControlDoor:
             parts = RequestParts(labels, query, request.headers, parse_json(body.document))
             typed = decode_request(operation, parts)
             caller = replace(caller_of(request, identity, request_id, body), operation=operation.name)
-            response = await getattr(self._control_plane, row.method)(caller, typed)
+            response = await getattr(self._planes[row.room], row.method)(caller, typed)
         finally:
             if body.blobs:
                 await asyncio.get_running_loop().run_in_executor(None, discard_blobs, body.blobs)

@@ -1,7 +1,7 @@
 """The index: all 91 operations of AWS Lambda, and where each is answered.
 
-A row names the method of the control plane (the operation in snake case, in the room `functions`), or INVOKE for
-the door's own file, or says why the operation is not there yet. The list of those may only shrink.
+A row names the method (the operation in snake case) and its room, or INVOKE for the door's own file, or says why the
+operation is not there yet. The list of those may only shrink. A note says what of a working operation comes later.
 """
 
 from __future__ import annotations
@@ -14,17 +14,23 @@ if TYPE_CHECKING:
 
 
 class Row(NamedTuple):
-    """How one operation is answered: a method of the control plane, or the reason why it is not."""
+    """How one operation is answered: a method of a room's plane, or the reason why it is not."""
 
     method: str | None = None
     missing: str | None = None
+    room: str = "functions"
+    note: str | None = None
 
 
 INVOKE = Row(method="invoke")
 
 
-def _row(method: str) -> Row:
-    return Row(method=method)
+def _row(method: str, note: str | None = None) -> Row:
+    return Row(method=method, note=note)
+
+
+def _mapping(method: str) -> Row:
+    return Row(method=method, room="events", note="stored and validated; sources are not polled yet")
 
 
 def _missing(what: str) -> Row:
@@ -32,11 +38,8 @@ def _missing(what: str) -> Row:
 
 
 _CAPACITY = _missing("capacity providers are")
-_CODE_SIGNING = _missing("code signing is")
-_CONCURRENCY = _missing("provisioned concurrency is")
 _DURABLE = _missing("durable executions are")
 _EVENT_INVOKE = _missing("asynchronous invocation is")
-_MAPPINGS = _missing("event source mappings are")
 _RECURSION = _missing("recursion detection is")
 _RUNTIME_MANAGEMENT = _missing("runtime management is")
 _STREAMING = _missing("response streaming is")
@@ -48,33 +51,33 @@ OPERATIONS: Mapping[str, Row] = MappingProxyType(
         "CheckpointDurableExecution": _DURABLE,
         "CreateAlias": _row("create_alias"),
         "CreateCapacityProvider": _CAPACITY,
-        "CreateCodeSigningConfig": _CODE_SIGNING,
-        "CreateEventSourceMapping": _MAPPINGS,
+        "CreateCodeSigningConfig": _row("create_code_signing_config"),
+        "CreateEventSourceMapping": _mapping("create_event_source_mapping"),
         "CreateFunction": _row("create_function"),
         "CreateFunctionUrlConfig": _row("create_function_url_config"),
         "DeleteAlias": _row("delete_alias"),
         "DeleteCapacityProvider": _CAPACITY,
-        "DeleteCodeSigningConfig": _CODE_SIGNING,
+        "DeleteCodeSigningConfig": _row("delete_code_signing_config"),
         "DeleteDurableExecution": _DURABLE,
-        "DeleteEventSourceMapping": _MAPPINGS,
+        "DeleteEventSourceMapping": _mapping("delete_event_source_mapping"),
         "DeleteFunction": _row("delete_function"),
-        "DeleteFunctionCodeSigningConfig": _CODE_SIGNING,
+        "DeleteFunctionCodeSigningConfig": _row("delete_function_code_signing_config"),
         "DeleteFunctionConcurrency": _row("delete_function_concurrency"),
         "DeleteFunctionEventInvokeConfig": _row("delete_function_event_invoke_config"),
         "DeleteFunctionUrlConfig": _row("delete_function_url_config"),
         "DeleteLayerVersion": _row("delete_layer_version"),
-        "DeleteProvisionedConcurrencyConfig": _CONCURRENCY,
+        "DeleteProvisionedConcurrencyConfig": _row("delete_provisioned_concurrency_config"),
         "DeleteResourcePolicy": _row("delete_resource_policy"),
         "GetAccountSettings": _row("get_account_settings"),
         "GetAlias": _row("get_alias"),
         "GetCapacityProvider": _CAPACITY,
-        "GetCodeSigningConfig": _CODE_SIGNING,
+        "GetCodeSigningConfig": _row("get_code_signing_config"),
         "GetDurableExecution": _DURABLE,
         "GetDurableExecutionHistory": _DURABLE,
         "GetDurableExecutionState": _DURABLE,
-        "GetEventSourceMapping": _MAPPINGS,
+        "GetEventSourceMapping": _mapping("get_event_source_mapping"),
         "GetFunction": _row("get_function"),
-        "GetFunctionCodeSigningConfig": _CODE_SIGNING,
+        "GetFunctionCodeSigningConfig": _row("get_function_code_signing_config"),
         "GetFunctionConcurrency": _row("get_function_concurrency"),
         "GetFunctionConfiguration": _row("get_function_configuration"),
         "GetFunctionEventInvokeConfig": _row("get_function_event_invoke_config"),
@@ -85,7 +88,7 @@ OPERATIONS: Mapping[str, Row] = MappingProxyType(
         "GetLayerVersionByArn": _row("get_layer_version_by_arn"),
         "GetLayerVersionPolicy": _row("get_layer_version_policy"),
         "GetPolicy": _row("get_policy"),
-        "GetProvisionedConcurrencyConfig": _CONCURRENCY,
+        "GetProvisionedConcurrencyConfig": _row("get_provisioned_concurrency_config"),
         "GetResourcePolicy": _row("get_resource_policy"),
         "GetRuntimeManagementConfig": _RUNTIME_MANAGEMENT,
         "Invoke": INVOKE,
@@ -93,28 +96,28 @@ OPERATIONS: Mapping[str, Row] = MappingProxyType(
         "InvokeWithResponseStream": _STREAMING,
         "ListAliases": _row("list_aliases"),
         "ListCapacityProviders": _CAPACITY,
-        "ListCodeSigningConfigs": _CODE_SIGNING,
+        "ListCodeSigningConfigs": _row("list_code_signing_configs"),
         "ListDurableExecutionsByFunction": _DURABLE,
-        "ListEventSourceMappings": _MAPPINGS,
+        "ListEventSourceMappings": _mapping("list_event_source_mappings"),
         "ListFunctionEventInvokeConfigs": _row("list_function_event_invoke_configs"),
         "ListFunctionUrlConfigs": _row("list_function_url_configs"),
         "ListFunctionVersionsByCapacityProvider": _CAPACITY,
         "ListFunctions": _row("list_functions"),
-        "ListFunctionsByCodeSigningConfig": _CODE_SIGNING,
+        "ListFunctionsByCodeSigningConfig": _row("list_functions_by_code_signing_config"),
         "ListLayerVersions": _row("list_layer_versions"),
         "ListLayers": _row("list_layers"),
-        "ListProvisionedConcurrencyConfigs": _CONCURRENCY,
+        "ListProvisionedConcurrencyConfigs": _row("list_provisioned_concurrency_configs"),
         "ListTags": _row("list_tags"),
         "ListVersionsByFunction": _row("list_versions_by_function"),
         "PauseDurableExecution": _DURABLE,
         "PublishLayerVersion": _row("publish_layer_version"),
         "PublishVersion": _row("publish_version"),
-        "PutFunctionCodeSigningConfig": _CODE_SIGNING,
+        "PutFunctionCodeSigningConfig": _row("put_function_code_signing_config"),
         "PutFunctionConcurrency": _row("put_function_concurrency"),
         "PutFunctionEventInvokeConfig": _row("put_function_event_invoke_config"),
         "PutFunctionRecursionConfig": _RECURSION,
         "PutFunctionScalingConfig": _CAPACITY,
-        "PutProvisionedConcurrencyConfig": _CONCURRENCY,
+        "PutProvisionedConcurrencyConfig": _row("put_provisioned_concurrency_config"),
         "PutResourcePolicy": _row("put_resource_policy"),
         "PutRuntimeManagementConfig": _RUNTIME_MANAGEMENT,
         "RemoveLayerVersionPermission": _row("remove_layer_version_permission"),
@@ -128,8 +131,8 @@ OPERATIONS: Mapping[str, Row] = MappingProxyType(
         "UntagResource": _row("untag_resource"),
         "UpdateAlias": _row("update_alias"),
         "UpdateCapacityProvider": _CAPACITY,
-        "UpdateCodeSigningConfig": _CODE_SIGNING,
-        "UpdateEventSourceMapping": _MAPPINGS,
+        "UpdateCodeSigningConfig": _row("update_code_signing_config"),
+        "UpdateEventSourceMapping": _mapping("update_event_source_mapping"),
         "UpdateFunctionCode": _row("update_function_code"),
         "UpdateFunctionConfiguration": _row("update_function_configuration"),
         "UpdateFunctionEventInvokeConfig": _row("update_function_event_invoke_config"),

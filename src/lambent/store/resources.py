@@ -15,13 +15,18 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
+from lambent.model.code_signing import CodeSigningConfig, FunctionCodeSigning
 from lambent.model.concurrency import (
     ConcurrencyFence,
     FunctionScaling,
     ProvisionedConcurrency,
     ReservedConcurrency,
 )
-from lambent.model.event import EventInvokeConfig
+from lambent.model.configs.event import EventInvokeConfig
+from lambent.model.configs.event_source import EventSourceMapping, MappingClaim
+from lambent.model.configs.function_url import FunctionUrlConfig
+from lambent.model.configs.policy import FunctionPolicy
+from lambent.model.configs.tags import ResourceTags
 from lambent.model.function import (
     Alias,
     FunctionState,
@@ -30,9 +35,7 @@ from lambent.model.function import (
     UpdateStatus,
     VersionCounter,
 )
-from lambent.model.function_url import FunctionUrlConfig
 from lambent.model.layer import Layer, LayerPolicy, LayerVersion
-from lambent.model.policy import FunctionPolicy
 from lambent.model.quotas import AccountQuota
 from lambent.store.contracts import ANY_REVISION, Delete, DeleteAll, Put, Record, RecordKey, Require, ResourceChange
 
@@ -108,9 +111,14 @@ KINDS: dict[type, Kind] = {
     Layer: Kind("layer", "name"),
     LayerVersion: Kind("layer-version", "name", "version", blob=_layer_blob),
     LayerPolicy: Kind("layer-policy", "name", "version"),
+    CodeSigningConfig: Kind("code-signing-config", "config_id"),
+    FunctionCodeSigning: Kind("function-code-signing", "function_name", is_of_function=True),
     FunctionPolicy: Kind("function-policy", "name", "qualifier", is_of_function=True),
     EventInvokeConfig: Kind("event-invoke-config", "name", "qualifier", is_of_function=True),
     FunctionUrlConfig: Kind("function-url-config", "name", "qualifier", is_of_function=True),
+    EventSourceMapping: Kind("event-source-mapping", "uuid"),
+    MappingClaim: Kind("mapping-claim", "claim"),
+    ResourceTags: Kind("resource-tags", "resource"),
     ReservedConcurrency: Kind("reserved-concurrency", "function_name", is_of_function=True),
     ProvisionedConcurrency: Kind(
         "provisioned-concurrency", "function_name", "qualifier", is_numbered=True, is_of_function=True

@@ -10,8 +10,8 @@ from lambent.functions import names
 from lambent.functions.configs.targets import Targets
 from lambent.functions.paging import cut, marker_of, page_size, place_of
 from lambent.model.arn import LATEST, FunctionArn
+from lambent.model.configs.event import EventInvokeConfig, is_destination
 from lambent.model.errors import InvalidParameterValueError, ResourceNotFoundError
-from lambent.model.event import EventInvokeConfig
 from lambent.store.contracts import CommitRefusedError
 from lambent.wire.generated import shared as shapes
 from lambent.wire.generated.list_function_event_invoke_configs import ListFunctionEventInvokeConfigsResponse
@@ -199,10 +199,7 @@ def _destinations(given: shapes.DestinationConfig) -> tuple[str | None, str | No
 
 
 def _is_of(destination: str | None, services: frozenset[str]) -> bool:
-    if destination is None:
-        return True
-    parts = destination.split(":")
-    return len(parts) > 2 and parts[0] == "arn" and parts[2] in services
+    return destination is None or is_destination(destination, services)
 
 
 def _no_function() -> ResourceNotFoundError:

@@ -13,8 +13,8 @@ from lambent.functions.configs.targets import Targets
 from lambent.functions.configuration import iso_time
 from lambent.functions.paging import cut, marker_of, page_size, place_of
 from lambent.model.arn import FunctionArn
+from lambent.model.configs.function_url import Cors, FunctionUrlConfig
 from lambent.model.errors import ResourceConflictError, ResourceNotFoundError
-from lambent.model.function_url import Cors, FunctionUrlConfig
 from lambent.store.contracts import CommitRefusedError
 from lambent.wire.generated import shared as shapes
 from lambent.wire.generated.create_function_url_config import CreateFunctionUrlConfigResponse

@@ -10,13 +10,13 @@ from lambent.functions import names
 from lambent.functions.configs.targets import Targets
 from lambent.functions.policies.statements import check_document, check_length, compact, document_of, statement_of
 from lambent.model.arn import LATEST
+from lambent.model.configs.policy import FunctionPolicy
 from lambent.model.errors import (
     InvalidParameterValueError,
     PreconditionFailedError,
     ResourceConflictError,
     ResourceNotFoundError,
 )
-from lambent.model.policy import FunctionPolicy
 from lambent.store.contracts import CommitRefusedError
 from lambent.wire.generated.add_permission import AddPermissionResponse
 from lambent.wire.generated.get_policy import GetPolicyResponse

@@ -6,9 +6,9 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
+from lambent.model.configs.policy import statements_of
+from lambent.model.configs.policy_conditions import is_like
 from lambent.model.errors import InvalidParameterValueError, LambdaError
-from lambent.model.policy import statements_of
-from lambent.model.policy_conditions import is_like
 from lambent.model.quotas import POLICY_BYTES
 
 if TYPE_CHECKING:

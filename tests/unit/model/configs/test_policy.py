@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lambent.model.configs.policy import Principal, is_allowed, statements_of
 from lambent.model.errors import InvalidParameterValueError
-from lambent.model.policy import Principal, is_allowed, statements_of
 
 ARN = "arn:aws:lambda:us-east-1:000000000000:function:f"
 S3 = Principal(service="s3.amazonaws.com")

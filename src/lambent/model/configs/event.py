@@ -22,3 +22,11 @@ class EventInvokeConfig:
     maximum_event_age_seconds: int | None = None
     on_success: str | None = None
     on_failure: str | None = None
+
+
+def is_destination(destination: str, services: frozenset[str]) -> bool:
+    """Whether an ARN (or `kafka://topic`) leads to one of these services."""
+    if destination.startswith("kafka://"):
+        return "kafka" in services
+    parts = destination.split(":")
+    return len(parts) > 2 and parts[0] == "arn" and parts[2] in services

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lambent.model.policy_conditions import Condition, is_like, is_met
+from lambent.model.configs.policy_conditions import Condition, is_like, is_met
 
 BUCKET = "arn:aws:s3:::bucket"
 

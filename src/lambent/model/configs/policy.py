@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from lambent.model.configs.policy_conditions import OPERATORS, Condition, is_like, is_met
 from lambent.model.errors import InvalidParameterValueError
-from lambent.model.policy_conditions import OPERATORS, Condition, is_like, is_met
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -1,0 +1,1 @@
+"""Event sources: mappings, the rules of each kind of source, filters."""

@@ -1,0 +1,33 @@
+"""Tags: what a set of them may be, and those of resources that are no functions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping  # noqa: TC003 - the store reads the annotations of what it keeps
+from dataclasses import dataclass
+
+from lambent.model.errors import InvalidParameterValueError
+from lambent.model.quotas import TAGS_PER_FUNCTION
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceTags:
+    """The tags of a mapping, code signing config or capacity provider: `resource` is the end of its ARN."""
+
+    account_id: str
+    region: str
+    resource: str
+    tags: Mapping[str, str]
+    revision_id: str
+
+
+def check_tags(tags: Mapping[str, str]) -> None:
+    """Refuse what a resource's tags may not be as a whole.
+
+    Raises:
+        InvalidParameterValueError: more than 50, or a key that AWS keeps for itself (400).
+    Source: recorded (test_tag_limits); Resource Groups Tagging guide for `aws:`.
+    """
+    if len(tags) > TAGS_PER_FUNCTION.value:
+        raise InvalidParameterValueError("Number of tags exceeds resource tag limit.")
+    if any(key.lower().startswith("aws:") for key in tags):
+        raise InvalidParameterValueError("Tag keys starting with 'aws:' are reserved for system use.")
