@@ -17,7 +17,6 @@ from lambent.model.errors import (
 )
 from lambent.model.function import Alias, RoutingConfig, VersionCounter
 from lambent.store.contracts import CommitRefusedError
-from lambent.store.resources import key_of
 from lambent.wire.generated import shared as shapes
 from lambent.wire.generated.list_aliases import ListAliasesResponse
 
@@ -67,11 +66,12 @@ class Aliases:
         )
         _check_routing(alias)
         for _ in range(_TRIES):
+            creation = self._resources.put_new(alias)
             conditions = await self._conditions(arn, alias)
             try:
-                await self._resources.commit(self._resources.put_new(alias), *conditions)
+                await self._resources.commit(creation, *conditions)
             except CommitRefusedError as error:
-                if error.key == key_of(alias):
+                if error.key == creation.record.key:
                     raise ResourceConflictError(f"Alias already exists: {alias.arn}") from None
                 continue
             return _shape(alias)

@@ -27,6 +27,7 @@ from lambent.model.function import FunctionVersion, PackageType, VersionCounter
 from lambent.store.contracts import CommitRefusedError
 from lambent.wire.generated import get_function, list_functions
 from lambent.wire.generated.delete_function import DeleteFunctionResponse
+from lambent.wire.generated.get_function import FunctionCodeLocation
 from lambent.wire.generated.shared import Concurrency
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from lambent.model.arn import FunctionArn
     from lambent.model.caller import Caller
     from lambent.model.function import CodeReference
+    from lambent.store.contracts import Write
     from lambent.wire.generated.create_function import CreateFunctionRequest
     from lambent.wire.generated.delete_function import DeleteFunctionRequest
     from lambent.wire.generated.get_function_configuration import GetFunctionConfigurationRequest
@@ -105,7 +107,8 @@ class Functions:
                 await self._check_code_storage(arn, reference)
                 function = self._transitions.creating(self._renewed(function, reference))
                 check_unpacked_size(function)
-                published = await self._insert(function, request)
+                signing = await self._signatures.check_new(caller, function, request.code_signing_config_arn)
+                published = await self._insert(function, request, signing)
         except LambdaError:
             # The package may have been placed before the commit failed.
             self._sweeper.want()
@@ -154,11 +157,13 @@ class Functions:
             "ZipFile", request.zip_file, request.s3_bucket, request.s3_key, request.s3_object_version
         )
         if request.dry_run:
+            await self._signatures.check(arn)
             return configuration_of(self._renewed(changed, await self._checked(caller, changed, source)), arn)
         async with self._placed(caller, changed, source) as reference:
             await self._check_code_storage(arn, reference, replaced_bytes=current.code.size_bytes)
             changed = self._transitions.updating(self._renewed(changed, reference))
             check_unpacked_size(changed)
+            await self._signatures.check(arn)
             published = await self._commit(
                 changed, current, is_revision_given=request.revision_id is not None, publish=bool(request.publish)
             )
@@ -174,6 +179,8 @@ class Functions:
         changed = updated_function(current, request, refuse_deprecated=self._rules.refuse_deprecated)
         changed = await self._networked(caller, await self._layers.given(caller, changed, request.layers))
         check_unpacked_size(changed)
+        if request.layers:
+            await self._signatures.check(arn)
         changed = self._transitions.updating(self._renewed(changed, changed.code))
         await self._commit(changed, current, is_revision_given=request.revision_id is not None)
         if request.layers is not None:
@@ -258,20 +265,22 @@ class Functions:
         async with self._packages.open(caller, source) as package:
             return await self._code.check(package)
 
-    def _location(self, caller: Caller, function: FunctionVersion) -> get_function.FunctionCodeLocation:
+    def _location(self, caller: Caller, function: FunctionVersion) -> FunctionCodeLocation:
         if function.image_uri is not None:
             return code_location(function.image_uri, function.image_digest)
-        return get_function.FunctionCodeLocation(
+        return FunctionCodeLocation(
             repository_type="S3",
             location=self._links.url(caller, function.code.sha256, function.name),
             source_kms_key_arn=function.source_kms_key_arn,
         )
 
-    async def _insert(self, function: FunctionVersion, request: CreateFunctionRequest) -> FunctionVersion | None:
-        """Commit a new function; return its first version if one is asked for."""
+    async def _insert(
+        self, function: FunctionVersion, request: CreateFunctionRequest, others: tuple[Write, ...]
+    ) -> FunctionVersion | None:
+        """Commit a new function, and other writes; return its first version if one is asked for."""
         publication = await self._publication(function) if request.publish else None
         writes = () if publication is None else publication.writes
-        await self._store.insert(function, request.tags or {}, *writes)
+        await self._store.insert(function, request.tags or {}, *writes, *others)
         self._begin(function, publication)
         return None if publication is None else publication.version
 
