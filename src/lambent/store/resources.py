@@ -222,7 +222,7 @@ class Resources:
         for resource, kind in KINDS.items():
             if not kind.is_of_function or kind.qualifier is None:
                 continue
-            found = await self.get(resource, arn.account_id, arn.region, arn.name, arn.qualifier or "")
+            found: Any = await self.get(resource, arn.account_id, arn.region, arn.name, arn.qualifier or "")
             if found is not None:
                 writes.append(self.delete(found))
         return writes
