@@ -82,7 +82,8 @@ class FunctionStore:
             found += [function for function in page if function.version == LATEST]
             if len(page) < wanted:
                 break
-            after = (page[-1].name, page[-1].version)
+            # The rest of a function's versions is stepped over, however many there are.
+            after = (page[-1].name, "\U0010ffff")
         return found[:limit]
 
     async def list_unsettled(self) -> Sequence[FunctionVersion]:

@@ -286,7 +286,7 @@ async def test_deleting_with_a_qualifier(scene: Scene) -> None:
         (
             {"CodeSigningConfigArn": "arn:aws:lambda:us-east-1:000000000000:code-signing-config:csc-x"},
             "CodeSigningConfigNotFoundException",
-            "cannot find the code signing config",
+            "The code signing configuration cannot be found.",
         ),
     ],
 )
