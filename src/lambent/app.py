@@ -102,8 +102,13 @@ class Application:
         self.workers = Workers(_WORKERS)
         key = InstallationKey.open(directory / "keys")
         self.keys = AccessKeys(directory / "keys", key, clock)
-        has_others = settings.cluster.slice < 1
-        self.records = open_records(directory, url=settings.store.url, key=key, has_others=has_others)
+        self.records = open_records(
+            directory,
+            url=settings.store.url,
+            key=key,
+            blobs_directory=settings.store.blobs,
+            has_others=settings.cluster.slice < 1,
+        )
         self.resources = Resources(self.records, key)
         self.store = FunctionStore(self.resources)
         self.code = CodeStore(directory, self.workers, self.records.blobs)
@@ -139,6 +144,7 @@ class Application:
     def _build_data_plane(self) -> None:
         settings, clock = self.settings, self.clock
         parts = FactoryParts(
+            make_ready=self._make_ready,
             make_ready=self._make_ready,
             plan=self.runtimes.plan,
             code_directory=lambda version: self.code.directory(version.code.sha256),
@@ -382,6 +388,11 @@ class Application:
             return None
         await self._make_ready(version)
         return self.factory.unavailable_reason(version)
+
+    async def _make_ready(self, version: FunctionVersion) -> None:
+        await self.code.make_ready(version)
+        if not self.packages.is_known(version):
+            await asyncio.to_thread(self.packages.learn, version)
 
     async def _make_ready(self, version: FunctionVersion) -> None:
         await self.code.make_ready(version)

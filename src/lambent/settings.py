@@ -242,6 +242,9 @@ class StoreSettings:
         "", "PostgreSQL that several daemons share, postgresql://USER@HOST/DATABASE; empty: SQLite in data_dir.",
         "URL", Bounds(check=_check_database_url, text="a postgresql URL", is_secret=True),
     )  # fmt: skip
+    blobs: str = _setting(
+        "", "With store.url: where packages lie, seen by all daemons; empty: in the database.", "directory"
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from lambent.model.errors import ServiceError
 from lambent.model.platform_event import EnvironmentReference
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from lambent.clock import Clock
     from lambent.environments.prewarm import PrewarmedSandboxes
@@ -33,7 +33,8 @@ class FactoryParts:
 
     `plan` chooses runtime and sandbox kind; `code_directory` is the unpacked package's path relative to the data
     directory, `layers_directory` that of what is /opt, None for an empty one; `credentials_for` issues the execution
-    role's credentials; `random_bytes(n)` is the source of ids; `endpoint`, if given, answers AWS_ENDPOINT_URL inside.
+    role's credentials; `random_bytes(n)` is the source of ids; `endpoint`, if given, answers AWS_ENDPOINT_URL inside;
+    `make_ready`, if given, has a version's packages on this node, whoever took them in.
     """
 
     plan: Callable[[FunctionVersion], RuntimePlan | Unavailable]
@@ -42,6 +43,7 @@ class FactoryParts:
     credentials_for: Callable[[FunctionVersion], Credentials]
     random_bytes: Callable[[int], bytes]
     endpoint: EndpointDoor | None = None
+    make_ready: Callable[[FunctionVersion], Awaitable[None]] | None = None
 
 
 class EnvironmentFactory:
@@ -65,8 +67,10 @@ class EnvironmentFactory:
 
         Raises:
             SandboxError: no sandbox could be made; nothing of the customer's ran.
-            ServiceError: no interpreter for the runtime is on this machine any more.
+            ServiceError: no interpreter for the runtime, or no package, is on this machine any more.
         """
+        if self._parts.make_ready is not None:
+            await self._parts.make_ready(version)
         plan = self._parts.plan(version)
         if isinstance(plan, Unavailable):
             raise ServiceError(plan.reason)

@@ -53,6 +53,10 @@ class PackageFacts:
                 self._facts.pop(next(iter(self._facts)), None)
             self._facts[sha256] = facts
 
+    def is_known(self, version: FunctionVersion) -> bool:
+        """Whether there is nothing to learn about a version."""
+        return all(sha256 in self._facts for sha256 in _packages(version))
+
     def sdk_names(self, version: FunctionVersion) -> frozenset[str] | None:
         """Return the top-level names of a version's modules, if it uses the Python SDK; None if not, or not known."""
         known = [facts for sha256 in _packages(version) if (facts := self._facts.get(sha256)) is not None]

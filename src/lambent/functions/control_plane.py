@@ -110,11 +110,11 @@ class ControlPlane:
             tasks.create_task(self._transitions.run())
             tasks.create_task(self._sweeper.run())
 
-    def open_code(self, sha256: str, query: Mapping[str, str]) -> CodeDownload:
+    async def open_code(self, sha256: str, query: Mapping[str, str]) -> CodeDownload:
         """Return the package that a URL of GetFunction leads to: `GET /_lambent/v1/code/{sha256}`.
 
         Raises:
             AccessDeniedError: forged or older than ten minutes (403).
             ResourceNotFoundError: no function uses the package any more (404).
         """
-        return self._links.open(sha256, query)
+        return await self._links.open(sha256, query)

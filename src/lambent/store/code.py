@@ -11,29 +11,33 @@ from concurrent.futures import BrokenExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lambent.model.errors import ServiceError
+from lambent.model.errors import InvalidParameterValueError, ServiceError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
     from concurrent.futures import Executor
 
     from lambent.model.function import CodeReference, FunctionVersion
+    from lambent.store.contracts import Blobs
     from lambent.store.package import PreparedPackage
 
 
 class CodeStore:
     """`zips/<sha256>.zip` and `code/<sha256>/` in the data directory. Scope: node. After a crash: whole packages.
 
-    `layers/<digest>/` are trees of several layers merged, made again whenever one is missing.
+    `layers/<digest>/` are trees of several layers merged, made again whenever one is missing. Where several daemons
+    share their packages (`Blobs`), the directory holds what this one took in or needed.
 
     A package is added by writing beside its place, flushing and renaming; it is removed when no function version
     refers to it any more. There is no counter that a crash could falsify: what the database does not name is garbage.
     """
 
-    def __init__(self, data_directory: str | Path, executor: Executor) -> None:
+    def __init__(self, data_directory: str | Path, executor: Executor, blobs: Blobs | None = None) -> None:
         """Open the store and sweep what a crash left half-written. `executor` unpacks: a pool of processes."""
         self._root = Path(data_directory)
         self._executor = executor
+        self._blobs = blobs
+        self._bringing: dict[str, asyncio.Lock] = {}
         self._held: Counter[str] = Counter()
         self._kept_by_sweep: set[str] | None = None
         self._lock = asyncio.Lock()
@@ -62,6 +66,8 @@ class CodeStore:
                 self._let_go(reference.sha256)
                 raise
         try:
+            if self._blobs is not None:
+                await self._blobs.put(reference.sha256, self.zip_path(reference.sha256))
             yield reference
         finally:
             self._let_go(reference.sha256)
@@ -77,6 +83,33 @@ class CodeStore:
         from lambent.store.package import is_ready
 
         await asyncio.get_running_loop().run_in_executor(self._executor, is_ready)
+
+    async def make_ready(self, version: FunctionVersion) -> None:
+        """Have on this node all that a committed version needs: what another daemon took in is fetched and unpacked.
+
+        Raises:
+            ServiceError: a package cannot be had, or is not what its name says (500).
+        """
+        for sha256 in _packages(version):
+            await self.bring(sha256)
+        await self.merge_layers(version)
+
+    def has(self, version: FunctionVersion) -> bool:
+        """Whether all packages of a version are on this node."""
+        return all(self.is_here(sha256) for sha256 in _packages(version))
+
+    async def bring(self, sha256: str) -> None:
+        """Have a package on this node. Raises: see `make_ready`."""
+        if self._blobs is None or self.is_here(sha256):
+            return
+        async with self._bringing.setdefault(sha256, asyncio.Lock()):
+            if not self.is_here(sha256):
+                await self._fetch(self._blobs, sha256)
+        self._bringing.pop(sha256, None)
+
+    def is_here(self, sha256: str) -> bool:
+        """Whether the package is on this node, whole."""
+        return (self._code / sha256).is_dir() and self.zip_path(sha256).exists()
 
     def directory(self, sha256: str) -> str:
         """Return the unpacked tree's path relative to the data directory."""
@@ -125,6 +158,8 @@ class CodeStore:
         finally:
             self._kept_by_sweep = None
         await asyncio.to_thread(_remove_all, trash)
+        if self._blobs is not None:
+            await self._blobs.sweep(used)
         return len(trash)
 
     @property
@@ -142,6 +177,24 @@ class CodeStore:
     @property
     def _directories(self) -> tuple[Path, ...]:
         return self._zips, self._code, self._layers
+
+    async def _fetch(self, blobs: Blobs, sha256: str) -> None:
+        fetched = self._zips / f".{secrets.token_hex(8)}"
+        self._hold(sha256)
+        try:
+            await blobs.fetch(sha256, fetched)
+            try:
+                prepared = await self._prepare(str(fetched))
+            except InvalidParameterValueError as error:
+                raise ServiceError(f"The package {sha256} is damaged in the store.") from error
+            if prepared.reference.sha256 != sha256:
+                await asyncio.to_thread(prepared.discard)
+                raise ServiceError(f"The package {sha256} is damaged in the store.")
+            async with self._lock:
+                await asyncio.to_thread(prepared.place)
+        finally:
+            fetched.unlink(missing_ok=True)
+            self._let_go(sha256)
 
     async def _prepare(self, source: bytes | str) -> PreparedPackage:
         # Here, not above: only who unpacks pays for the zip library at start.
@@ -178,6 +231,11 @@ class CodeStore:
                 path.rename(target)
                 trash.append(target)
         return trash
+
+
+def _packages(version: FunctionVersion) -> list[str]:
+    own = [version.code.sha256] if version.code.sha256 else []
+    return [*own, *(layer.code.sha256 for layer in version.layers)]
 
 
 def _discard_unwanted(future: asyncio.Future[PreparedPackage]) -> None:

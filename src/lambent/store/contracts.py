@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from lambent.model.errors import LambdaError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Collection, Sequence
+    from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -123,8 +124,39 @@ class ResourceChange:
     value: Any | None
 
 
+class Blobs(Protocol):
+    """Packages as they came, by the SHA-256 of their bytes (lower-case hex). Scope: installation. After a crash: whole.
+
+    Each node unpacks what it needs and keeps it on its own disk (`CodeStore`); this is where it comes from.
+    """
+
+    async def put(self, sha256: str, path: Path) -> None:
+        """Keep a file's content durably; the same content may be there already. It is safe from sweeps for an hour.
+
+        Raises:
+            ServiceError: it could not be written.
+        """
+
+    async def fetch(self, sha256: str, path: Path) -> None:
+        """Write the content to a new file `path`. Who uses it compares the hash.
+
+        Raises:
+            ServiceError: it is not there, or could not be read or written.
+        """
+
+    async def sweep(self, in_use: Collection[str]) -> int:
+        """Remove what is not `in_use` and was not put within the last hour; return how many went."""
+
+
 class RecordStore(Protocol):
-    """All records. Scope: cluster. After a crash: as committed, whole commits only."""
+    """All records. Scope: cluster. After a crash: as committed, whole commits only.
+
+    `blobs` is where packages are when several daemons share them; None: they are in the data directory alone.
+    """
+
+    @property
+    def blobs(self) -> Blobs | None:
+        """See above."""
 
     async def commit(self, writes: Sequence[Write]) -> int:
         """Do all writes or none, durably; return the sequence of the commit.

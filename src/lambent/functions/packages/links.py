@@ -47,12 +47,13 @@ class CodeLinks:
         query = urlencode({"name": name, "Expires": expires, "Signature": signature})
         return f"{caller.base_url}{PATH}{quote(sha256)}?{query}"
 
-    def open(self, sha256: str, query: Mapping[str, str]) -> CodeDownload:
+    async def open(self, sha256: str, query: Mapping[str, str]) -> CodeDownload:
         """Return the package of a URL: the path's last segment and its query's first values.
 
         Raises:
             AccessDeniedError: the signature is not ours or its time is over (403).
             ResourceNotFoundError: nobody uses the package any more (404).
+            ServiceError: another daemon took it in, and it cannot be had from there (500).
         """
         name, expires, signature = (query.get(part, "") for part in ("name", "Expires", "Signature"))
         text = f"{sha256}/{name}/{expires}"
@@ -60,6 +61,7 @@ class CodeLinks:
             raise AccessDeniedError("The link's signature is not valid.")
         if int(expires) < self._clock.time_ms() // 1000:
             raise AccessDeniedError("Request has expired")
+        await self._code.bring(sha256)
         path = self._code.zip_path(sha256)
         try:
             size_bytes = path.stat().st_size

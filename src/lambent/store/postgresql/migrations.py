@@ -55,6 +55,21 @@ MIGRATIONS: tuple[str, ...] = (
     );
     INSERT INTO installation (last_sequence) VALUES (0);
     """,
+    # 2: packages, in pieces. Zip archives do not shrink: the database need not try.
+    """
+    CREATE TABLE blobs (
+        sha256 text PRIMARY KEY,
+        size_bytes bigint NOT NULL,
+        kept_at timestamptz NOT NULL
+    );
+    CREATE TABLE blob_chunks (
+        sha256 text NOT NULL REFERENCES blobs ON DELETE CASCADE,
+        number integer NOT NULL,
+        content bytea NOT NULL,
+        PRIMARY KEY (sha256, number)
+    );
+    ALTER TABLE blob_chunks ALTER COLUMN content SET STORAGE EXTERNAL;
+    """,
 )
 
 _FORM = "CREATE TABLE IF NOT EXISTS lambent_form (step integer PRIMARY KEY, applied_at timestamptz NOT NULL)"

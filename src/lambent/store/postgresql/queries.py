@@ -132,3 +132,17 @@ SELECT current_setting('server_version_num')::integer AS version, current_settin
 # The first daemon says with which key the database's secrets are sealed, all others must have the same.
 KEEP_KEY_DIGEST = "UPDATE installation SET key_digest = $1 WHERE key_digest IS NULL"
 KEY_DIGEST = "SELECT key_digest FROM installation"
+
+# Packages. A daemon that puts one another has is content; of two that put one at once the second waits for the first.
+KEEP_BLOB = "UPDATE blobs SET kept_at = now() WHERE sha256 = $1 RETURNING sha256"
+PUT_BLOB = """
+INSERT INTO blobs (sha256, size_bytes, kept_at) VALUES ($1, $2, now()) ON CONFLICT DO NOTHING RETURNING sha256
+"""
+PUT_BLOB_CHUNK = "INSERT INTO blob_chunks (sha256, number, content) VALUES ($1, $2, $3)"
+BLOB_SIZE = "SELECT size_bytes FROM blobs WHERE sha256 = $1"
+BLOB_CHUNK = "SELECT content FROM blob_chunks WHERE sha256 = $1 AND number = $2"
+
+# The hour is for what is put and not committed yet, here or by another daemon: no commit takes that long.
+SWEEP_BLOBS = """
+DELETE FROM blobs WHERE kept_at < now() - interval '1 hour' AND sha256 <> ALL($1::text[]) RETURNING sha256
+"""

@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from lambent.store.postgresql import queries
+from lambent.store.postgresql.blobs import PostgresqlBlobs
 from lambent.store.postgresql.connection import ANY_FAILURE, Database, service_error
 from lambent.store.postgresql.feed import Feed
 from lambent.store.postgresql.opening import Expectations, prepare_database
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     import asyncpg
 
-    from lambent.store.contracts import ChangeBatch, Record, RecordKey, Write
+    from lambent.store.contracts import Blobs, ChangeBatch, Record, RecordKey, Write
 
 
 class PostgresqlRecordStore:
@@ -26,14 +27,17 @@ class PostgresqlRecordStore:
     `run` commits and listens: without it a commit waits.
     """
 
-    def __init__(self, url: str, expectations: Expectations = Expectations()) -> None:  # noqa: B008 - it is frozen
+    def __init__(self, url: str, expectations: Expectations, blobs: Blobs | None = None) -> None:
         """Check the database and bring it to today's form. Blocks; called while the daemon starts.
+
+        Packages are in the database unless `blobs` is given.
 
         Raises:
             StoreUnusableError: see `prepare_database`.
         """
         prepare_database(url, expectations)
         self._database = Database(url)
+        self.blobs = blobs or PostgresqlBlobs(self._database)
         self._feed = Feed(self._database)
         self._writer = Writer(self._database, self._feed.offer)
 

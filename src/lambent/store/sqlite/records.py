@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 class SqliteRecordStore:
     """A RecordStore in one SQLite file. Scope: node. After a crash: as committed."""
 
+    blobs = None
+
     def __init__(self, path: str | Path) -> None:
         """Open or create the database and bring it to today's form. Blocks; called while the daemon starts.
 

@@ -30,7 +30,7 @@ async def test_the_link_opens_the_package(scene: Scene) -> None:
     package = zipped()
     await scene.create(Code={"ZipFile": package})
     digest, query = await link(scene)
-    opened = scene.plane.open_code(digest, query)
+    opened = await scene.plane.open_code(digest, query)
     assert await asyncio.to_thread(Path(opened.path).read_bytes) == base64.b64decode(package)
     assert (opened.size_bytes, opened.file_name) == (len(base64.b64decode(package)), "f.zip")
 
@@ -47,10 +47,10 @@ async def test_forged_and_old_links_do_not(scene: Scene) -> None:
         (digest, query | {"name": "g"}),
     ):
         with pytest.raises(AccessDeniedError):
-            scene.plane.open_code(path, changed)
+            await scene.plane.open_code(path, changed)
     scene.clock.now_ms += 601_000
     with pytest.raises(AccessDeniedError, match="expired"):
-        scene.plane.open_code(digest, query)
+        await scene.plane.open_code(digest, query)
 
 
 async def test_a_link_to_a_package_that_went(scene: Scene) -> None:
@@ -58,4 +58,4 @@ async def test_a_link_to_a_package_that_went(scene: Scene) -> None:
     digest, query = await link(scene)
     scene.code.zip_path(digest).unlink()
     with pytest.raises(ResourceNotFoundError):
-        scene.plane.open_code(digest, query)
+        await scene.plane.open_code(digest, query)

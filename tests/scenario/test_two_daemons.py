@@ -1,0 +1,181 @@
+"""Two daemons on one PostgreSQL: what one is told the other does, and what the database's death takes and leaves."""
+
+from __future__ import annotations
+
+import subprocess
+import threading
+import time
+import urllib.request
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.postgres import Postgres
+from tests.running import create_function, invoke, make_zip_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tests.conftest import ServerFactory
+    from tests.running import LambentServer
+
+pytestmark = pytest.mark.slow
+
+ECHO = "def handler(event, context):\n    return event\n"
+ROLE = "arn:aws:iam::000000000000:role/r"
+SEEN_SECONDS = 1.5
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[Postgres]:
+    server = Postgres()
+    try:
+        yield server
+    finally:
+        server.remove()
+
+
+@pytest.fixture
+def pair(
+    lambent_server_factory: ServerFactory, postgres: Postgres, request: pytest.FixtureRequest
+) -> tuple[LambentServer, LambentServer]:
+    """Two daemons with the same key on a database of their own."""
+    settings = {"store.url": postgres.make_database(request.node.name[:60]), "cluster.slice": "0.5"}
+    first = lambent_server_factory(settings)
+    return first, second_of(lambent_server_factory, first, settings)
+
+
+def second_of(factory: ServerFactory, first: LambentServer, settings: dict[str, str]) -> LambentServer:
+    """Return another daemon, started as an operator would: with the first one's keys."""
+    directory = first.data_dir.with_name(first.data_dir.name + "-second")
+    directory.mkdir(mode=0o755)
+    subprocess.run(["cp", "-a", str(first.data_dir / "keys"), str(directory)], check=True)
+    return factory(settings, directory)
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = SEEN_SECONDS) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "did not happen in time"
+        time.sleep(0.02)
+
+
+def assert_unavailable(client: Any, operation: str, **members: str) -> None:
+    """Assert that an operation on kept-0 is refused for now, without waiting for a database that is gone."""
+    began = time.monotonic()
+    with pytest.raises(client.exceptions.ServiceException) as refused:
+        getattr(client, operation)(FunctionName="kept-0", **members)
+    assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == 503
+    assert time.monotonic() - began < 5
+
+
+def answers(client: Any, name: str, expected: object) -> bool:
+    try:
+        return bool(invoke(client, name, 1) == expected)
+    except client.exceptions.ResourceNotFoundException:
+        return False
+
+
+def test_what_one_is_told_the_other_does(pair: tuple[LambentServer, LambentServer]) -> None:
+    one, other = (server.client() for server in pair)
+    create_function(one, "shared", {"index.py": ECHO})
+    assert other.get_function_configuration(FunctionName="shared")["State"] == "Active"
+    # The package comes to the other daemon with its first invocation there.
+    assert invoke(other, "shared", {"a": 1}) == {"a": 1}
+    url = other.get_function(FunctionName="shared")["Code"]["Location"]
+    with urllib.request.urlopen(url) as download:
+        assert download.read() == make_zip_bytes({"index.py": ECHO})
+
+    code = make_zip_bytes({"index.py": "def handler(event, context):\n    return 'new'\n"})
+    other.update_function_code(FunctionName="shared", ZipFile=code)
+    other.get_waiter("function_updated_v2").wait(FunctionName="shared", WaiterConfig={"Delay": 1})
+    wait_until(lambda: answers(one, "shared", "new"))
+    other.delete_function(FunctionName="shared")
+    wait_until(lambda: not answers(one, "shared", "new"))
+
+
+def test_of_two_that_create_or_change_at_once_one_wins(pair: tuple[LambentServer, LambentServer]) -> None:
+    clients = [server.client() for server in pair]
+    zipped = make_zip_bytes({"index.py": ECHO})
+    outcomes: list[str] = []
+
+    def create(client: Any, name: str) -> None:
+        try:
+            client.create_function(
+                FunctionName=name, Runtime="python3.11", Handler="index.handler", Role=ROLE, Code={"ZipFile": zipped}
+            )
+            outcomes.append("created")
+        except client.exceptions.ResourceConflictException:
+            outcomes.append("conflict")
+
+    for number in range(5):
+        threads = [threading.Thread(target=create, args=(client, f"raced-{number}")) for client in clients]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert sorted(outcomes) == ["conflict"] * 5 + ["created"] * 5
+
+
+def test_a_killed_database_stops_changes_and_no_invocation(
+    pair: tuple[LambentServer, LambentServer], postgres: Postgres
+) -> None:
+    one, other = (server.client() for server in pair)
+    for number in range(5):
+        create_function(one, f"kept-{number}", {"index.py": ECHO}, Description=str(number))
+    assert invoke(one, "kept-0", 1) == 1
+    assert invoke(other, "kept-1", 1) == 1
+    postgres.kill()
+    try:
+        for client, name in ((one, "kept-0"), (one, "kept-2"), (other, "kept-1")):
+            assert invoke(client, name, 2) == 2, "the catalog has what an invocation needs"
+        for client in (one, other):
+            assert_unavailable(client, "update_function_configuration", Description="lost")
+            assert_unavailable(client, "delete_function")
+            assert_unavailable(client, "get_function")
+    finally:
+        postgres.start()
+    # Neither daemon was started again.
+    for client in (one, other):
+        listed = client.list_functions()["Functions"]
+        assert [(f["FunctionName"], f["Description"]) for f in listed] == [(f"kept-{n}", str(n)) for n in range(5)]
+    one.update_function_configuration(FunctionName="kept-0", Description="changed again")
+    code = make_zip_bytes({"index.py": "def handler(event, context):\n    return 'new'\n"})
+    one.get_waiter("function_updated_v2").wait(FunctionName="kept-0", WaiterConfig={"Delay": 1})
+    one.update_function_code(FunctionName="kept-0", ZipFile=code)
+    one.get_waiter("function_updated_v2").wait(FunctionName="kept-0", WaiterConfig={"Delay": 1})
+    wait_until(lambda: answers(other, "kept-0", "new"), seconds=5)
+
+
+def test_a_killed_daemon_leaves_the_other_at_work(pair: tuple[LambentServer, LambentServer]) -> None:
+    first, second = pair
+    create_function(first.client(), "f", {"index.py": ECHO})
+    first.kill()
+    client = second.client()
+    assert invoke(client, "f", 1) == 1
+    client.update_function_configuration(FunctionName="f", Description="by the other")
+    client.get_waiter("function_updated_v2").wait(FunctionName="f", WaiterConfig={"Delay": 1})
+    first.start()
+    assert first.client().get_function_configuration(FunctionName="f")["Description"] == "by the other"
+
+
+def test_another_key_is_refused(lambent_server_factory: ServerFactory, postgres: Postgres) -> None:
+    settings = {"store.url": postgres.make_database("another-key")}
+    lambent_server_factory(settings)
+    with pytest.raises(AssertionError, match="another key: copy the directory keys/"):
+        lambent_server_factory(settings)
+
+
+def test_a_database_that_cannot_be_had_is_told_without_its_password(
+    lambent_server_factory: ServerFactory, postgres: Postgres
+) -> None:
+    for url in (
+        f"postgresql://tester:wr0ng-s3cret@127.0.0.1:{postgres.port}/postgres",
+        f"postgresql://tester:wr0ng-s3cret@127.0.0.1:{postgres.port}/nowhere",
+        "postgresql://tester:wr0ng-s3cret@127.0.0.1:9/nowhere",
+        "mysql://tester:wr0ng-s3cret@127.0.0.1:9/nowhere",
+    ):
+        with pytest.raises(AssertionError, match=r"store\.url") as refused:
+            lambent_server_factory({"store.url": url})
+        assert "wr0ng-s3cret" not in str(refused.value)
+        assert "Traceback" not in str(refused.value)
