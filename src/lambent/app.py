@@ -145,7 +145,6 @@ class Application:
         settings, clock = self.settings, self.clock
         parts = FactoryParts(
             make_ready=self._make_ready,
-            make_ready=self._make_ready,
             plan=self.runtimes.plan,
             code_directory=lambda version: self.code.directory(version.code.sha256),
             layers_directory=self.code.opt_directory,
@@ -388,11 +387,6 @@ class Application:
             return None
         await self._make_ready(version)
         return self.factory.unavailable_reason(version)
-
-    async def _make_ready(self, version: FunctionVersion) -> None:
-        await self.code.make_ready(version)
-        if not self.packages.is_known(version):
-            await asyncio.to_thread(self.packages.learn, version)
 
     async def _make_ready(self, version: FunctionVersion) -> None:
         await self.code.make_ready(version)
