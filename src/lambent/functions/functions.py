@@ -100,6 +100,7 @@ class Functions:
         if await self._store.get(arn) is not None:
             # Source: observed. Said before the package is unpacked; the commit says it again to the second of two.
             raise ResourceConflictError(f"Function already exist: {arn.name}")
+        signing = await self._signatures.check_new(caller, function, request.code_signing_config_arn)
         code = request.code
         source = PackageSource("Code.ZipFile", code.zip_file, code.s3_bucket, code.s3_key, code.s3_object_version)
         try:
@@ -107,7 +108,6 @@ class Functions:
                 await self._check_code_storage(arn, reference)
                 function = self._transitions.creating(self._renewed(function, reference))
                 check_unpacked_size(function)
-                signing = await self._signatures.check_new(caller, function, request.code_signing_config_arn)
                 published = await self._insert(function, request, signing)
         except LambdaError:
             # The package may have been placed before the commit failed.
