@@ -75,13 +75,14 @@ class EnvironmentRules:
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What an environment is handed by its pool. `spawn` starts a task that the pool owns."""
+    """What an environment is handed by its pool. `on_broken`: its runtime ended while it was idle."""
 
     sink: TelemetrySink
     clock: Clock
     rules: EnvironmentRules
     on_settling: Callable[[ExecutionEnvironment], None]
     on_settled: Callable[[ExecutionEnvironment], None]
+    on_broken: Callable[[ExecutionEnvironment], None]
     on_ended: Callable[[ExecutionEnvironment], None]
 
 
@@ -96,6 +97,8 @@ class ExecutionEnvironment:
     ) -> None:
         self.reference = reference
         self.version: FunctionVersion = reference.version
+        self.is_provisioned = reference.initialization_type is InitializationType.PROVISIONED_CONCURRENCY
+        self.pool_key = pool_key(reference.version, is_provisioned=self.is_provisioned)
         self.idle_since_ns = 0
         self.is_frozen = False
         self.is_retired = False
@@ -142,10 +145,9 @@ class ExecutionEnvironment:
             await endpoint.serve_listener(self._sandbox.endpoint_listener)
         loop.add_reader(self._sandbox.log_fd, self._log_readable)
 
-    def init_started(
-        self, initialization_type: InitializationType, version_arn: str | None, notice: str | None
-    ) -> None:
+    def init_started(self, version_arn: str | None, notice: str | None) -> None:
         """Write INIT_START; the runtime process is about to start."""
+        initialization_type = self.reference.initialization_type
         self._started_ns = self._clock.monotonic_ns()
         self._around.sink.emit(
             InitStart(self.reference, self._clock.time_ms(), initialization_type, self._runtime_version)
@@ -184,7 +186,7 @@ class ExecutionEnvironment:
         self._log.begin_invocation(wants_tail=invocation.wants_log_tail)
         try:
             if not self._is_init_reported:
-                await self._first_init()
+                await self._first_init(self._around.rules.init_seconds)
             begun_ns = self._clock.monotonic_ns()
             begun_ms = self._clock.time_ms()
             self._around.sink.emit(
@@ -236,9 +238,29 @@ class ExecutionEnvironment:
         finally:
             timer.cancel()
 
-    async def _first_init(self) -> None:
+    async def initialize(self, init_seconds: float) -> str | None:
+        """Run Init before any invocation, as provisioned concurrency does; the environment is idle afterwards.
+
+        Returns None, or what ended Init in AWS's words; then it must be shut down.
+
+        Raises:
+            SandboxError: the sandbox failed; the environment is gone.
+        """
+        try:
+            failed = await self._first_init(init_seconds)
+        except SandboxError as error:
+            self._end(str(error))
+            await self._close()
+            raise
+        if failed is not None:
+            status, error_type = _init_status(failed)
+            return error_type or status
+        self._is_invoking = False
+        self._settle()
+        return None
+
+    async def _first_init(self, init_seconds: float) -> Outcome | None:
         # A failed Init is not the end: it is repeated inside the first invocation (developer guide, "Init phase").
-        init_seconds = self._around.rules.init_seconds
         timer = asyncio.get_running_loop().call_later(init_seconds, self._session.deadline_passed)
         try:
             failed = await self._session.wait_ready()
@@ -248,6 +270,7 @@ class ExecutionEnvironment:
             raise SandboxError(failed.reason)
         self._is_init_reported = True
         self._report_init("init", failed, self._started_ns)
+        return failed
 
     async def _restart(self) -> Outcome | None:
         started_ns = self._clock.monotonic_ns()
@@ -265,10 +288,12 @@ class ExecutionEnvironment:
     def _report_init(self, phase: str, failed: Outcome | None, started_ns: int) -> None:
         duration_ms = (self._clock.monotonic_ns() - started_ns) / 1e6
         status, error_type = _init_status(failed)
-        report = InitReport(
-            self.reference, self._clock.time_ms(), InitializationType.ON_DEMAND, phase, status, duration_ms, error_type
+        initialization_type = self.reference.initialization_type
+        self._around.sink.emit(
+            InitReport(
+                self.reference, self._clock.time_ms(), initialization_type, phase, status, duration_ms, error_type
+            )
         )
-        self._around.sink.emit(report)
         self._read_log()
         if failed is not None:
             write_init_report(self._log, phase, status, error_type, duration_ms)
@@ -316,7 +341,8 @@ class ExecutionEnvironment:
             error_type=error_type,
             duration_ms=duration_ms,
             init_duration_ms=self._init_duration_ms,
-            is_init_billed=self._around.rules.is_init_billed,
+            # Of provisioned concurrency Init is paid by the time that it stands ready.
+            is_init_billed=self._around.rules.is_init_billed and not self.is_provisioned,
             memory_size_mib=self.version.memory_mib,
             max_memory_used_mib=min(self.memory_peak_mib, self.version.memory_mib),
         )
@@ -340,6 +366,8 @@ class ExecutionEnvironment:
         self._session.fail(exited)
         if state is EnvironmentState.SETTLING:
             self._runtime_free()
+        elif state is EnvironmentState.IDLE and not self._is_invoking:
+            self._around.on_broken(self)
 
     def _settling_overdue(self, settles: int) -> None:
         # The runtime answered and never came back for the next one: its time is over like any other.
@@ -434,6 +462,11 @@ class ExecutionEnvironment:
         # What the runtime wrote before it answered is in the pipe now; it must stand before END.
         if self._server is not None:
             self._log.drain(self._sandbox.log_fd)
+
+
+def pool_key(version: FunctionVersion, *, is_provisioned: bool) -> str:
+    """Return what environments have in common that may stand in for each other."""
+    return f"{version.configuration_id}/provisioned" if is_provisioned else version.configuration_id
 
 
 def _init_status(failed: Outcome | None) -> tuple[str, str | None]:

@@ -62,7 +62,12 @@ class EnvironmentFactory:
         self._prewarmed.want(plan.kind)
         return None
 
-    async def create(self, version: FunctionVersion, around: Surroundings) -> ExecutionEnvironment:
+    async def create(
+        self,
+        version: FunctionVersion,
+        around: Surroundings,
+        initialization_type: InitializationType = InitializationType.ON_DEMAND,
+    ) -> ExecutionEnvironment:
         """Return an environment whose runtime was started (Init is under way).
 
         Raises:
@@ -74,7 +79,7 @@ class EnvironmentFactory:
         plan = self._parts.plan(version)
         if isinstance(plan, Unavailable):
             raise ServiceError(plan.reason)
-        reference = self._reference(version)
+        reference = self._reference(version, initialization_type)
         failure = SandboxError("no sandbox")
         # A waiting sandbox may have died with its supervisor; its successor is tried, then a new one.
         for _ in range(_SANDBOX_TRIES):
@@ -82,7 +87,7 @@ class EnvironmentFactory:
             environment = ExecutionEnvironment(sandbox, reference, plan.runtime_version, around)
             try:
                 await environment.open_door(self._parts.endpoint)
-                environment.init_started(InitializationType.ON_DEMAND, version.runtime_version_arn, plan.notice)
+                environment.init_started(version.runtime_version_arn, plan.notice)
                 await sandbox.specialise(self._specialisation(version, plan, sandbox, reference))
             except SandboxError as error:
                 failure = error
@@ -99,7 +104,7 @@ class EnvironmentFactory:
             runtime_api=sandbox.runtime_api_address,
             endpoint=sandbox.endpoint_address,
             log_stream=reference.log_stream,
-            initialization_type=InitializationType.ON_DEMAND,
+            initialization_type=reference.initialization_type,
             credentials=self._parts.credentials_for(version),
             runtime_variables=plan.variables,
             interpreter_directory=os.path.dirname(interpreter.executable) if interpreter is not None else None,
@@ -113,7 +118,8 @@ class EnvironmentFactory:
             argv=plan.argv,
         )
 
-    def _reference(self, version: FunctionVersion) -> EnvironmentReference:
+    def _reference(self, version: FunctionVersion, initialization_type: InitializationType) -> EnvironmentReference:
         environment_id = self._parts.random_bytes(16).hex()
         day = iso_time(self._clock.time_ms())[:10].replace("-", "/")
-        return EnvironmentReference(environment_id, version, f"{day}/[{version.version}]{environment_id}")
+        log_stream = f"{day}/[{version.version}]{environment_id}"
+        return EnvironmentReference(environment_id, version, log_stream, initialization_type)

@@ -8,13 +8,14 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lambent.environments.environment import EnvironmentRules, ExecutionEnvironment, Surroundings
+from lambent.environments.environment import EnvironmentRules, ExecutionEnvironment, Surroundings, pool_key
 from lambent.environments.lifecycle import EnvironmentState
 from lambent.environments.sandbox.sandbox import SandboxError
+from lambent.model.environment import InitializationType
 from lambent.model.errors import TooManyRequestsError
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Callable, Coroutine
 
     from lambent.clock import Clock
     from lambent.environments.factory import EnvironmentFactory
@@ -32,6 +33,13 @@ _FREEZE_AFTER_NS = 20_000_000
 _FIRST_CHARGE_MIB = 24
 _MEMORY_WAIT_SECONDS = 1.0
 _SETTLE_SECONDS = 0.02
+# Source: developer guide, "Lambda execution environment": Init of provisioned concurrency may take 130 s, or the
+# function's time-out where that is longer.
+_PROVISIONED_INIT_SECONDS = 130.0
+
+
+class InitFailedError(Exception):
+    """Init of an environment failed by the function's fault; the text is AWS's error type."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +55,8 @@ class EnvironmentPool:
     """All environments of this node. Scope: node. After a crash: none, the supervisor has killed them.
 
     Idle environments are kept by configuration id, so one of an older revision is never given out; the most recently
-    used goes first, the least recently used is evicted first when memory is short.
+    used goes first, the least recently used is evicted first when memory is short. Those of provisioned concurrency
+    are kept apart: only who holds a lease on one gets it, and none is reaped or evicted.
     """
 
     def __init__(
@@ -62,15 +71,18 @@ class EnvironmentPool:
         self._prewarmed = prewarmed
         self._rules = rules
         self._clock = clock
-        self._around = Surroundings(sink, clock, rules.environments, self._settling_begun, self._settled, self._ended)
+        callbacks = (self._settling_begun, self._settled, self._broken, self._ended)
+        self._around = Surroundings(sink, clock, rules.environments, *callbacks)
         self._idle: dict[str, list[ExecutionEnvironment]] = {}
         self._all: set[ExecutionEnvironment] = set()
+        self._watchers: dict[ExecutionEnvironment, Callable[[ExecutionEnvironment], None]] = {}
         self._unfrozen: list[ExecutionEnvironment] = []
         self._settling: dict[str, set[ExecutionEnvironment]] = {}
         self._waiters: dict[str, deque[asyncio.Future[ExecutionEnvironment]]] = {}
         self._creating = 0
         self._tasks: asyncio.TaskGroup | None = None
         self._freed = asyncio.Event()
+        self._is_closing = False
 
     async def run(self) -> None:
         """Own every environment's task, freeze and reap idle ones. Runs until cancelled; never raises."""
@@ -88,13 +100,19 @@ class EnvironmentPool:
             mine = environment.version
             if mine.version != version or mine.arn != arn or mine.configuration_id == configuration_id:
                 continue
-            environment.is_retired = True
-            if environment in self._idle.get(mine.configuration_id, ()):
-                self._take_out(environment)
-                self._spawn(environment.shut_down())
+            self.dismiss(environment)
+
+    def dismiss(self, environment: ExecutionEnvironment) -> None:
+        """Shut an environment down when it is idle, at once or after its invocation."""
+        environment.is_retired = True
+        if environment in self._idle.get(environment.pool_key, ()):
+            self._take_out(environment)
+            self._spawn(environment.shut_down())
+        self._tell_watcher(environment)
 
     async def close(self) -> None:
         """Shut every environment down, in parallel, each within its grace; then the waiting sandboxes."""
+        self._is_closing = True
         async with asyncio.TaskGroup() as closing:
             for environment in list(self._all):
                 closing.create_task(environment.shut_down())
@@ -113,44 +131,74 @@ class EnvironmentPool:
         counts["memory_mib"] = self._charged_mib()
         return counts
 
-    async def acquire(self, version: FunctionVersion) -> ExecutionEnvironment:
+    async def acquire(self, version: FunctionVersion, *, is_provisioned: bool = False) -> ExecutionEnvironment:
         """Return an idle environment of this configuration, else a new one whose Init is under way.
 
-        It comes back by itself when it is idle again, whatever becomes of the caller.
+        `is_provisioned`: the caller's lease is on one of provisioned concurrency; if that has just died, an ordinary
+        one stands in. It comes back by itself when it is idle again, whatever becomes of the caller.
 
         Raises:
             TooManyRequestsError: the host's memory bound is reached and nothing got free within 1 s (429).
             SandboxError: no sandbox could be made; nothing of the customer's ran.
             ServiceError: the runtime is not on this machine any more.
         """
-        idle = self._idle.get(version.configuration_id)
-        while idle:
-            environment = idle.pop()
-            if environment.is_usable:
-                return environment
+        found = self._pop_idle(pool_key(version, is_provisioned=True)) if is_provisioned else None
+        found = found or self._pop_idle(version.configuration_id)
+        if found is not None:
+            return found
         settled = await self._wait_settled(version.configuration_id)
         if settled is not None:
             return settled
+        return await self._create(version, InitializationType.ON_DEMAND)
+
+    async def provision(self, version: FunctionVersion, watch: Callable[[ExecutionEnvironment], None]) -> None:
+        """Make an environment of provisioned concurrency and run its Init; it is idle afterwards.
+
+        `watch(environment)` is called when it becomes idle, is dismissed, breaks or ends.
+
+        Raises:
+            InitFailedError: Init failed by the function's fault; the environment is gone.
+            TooManyRequestsError, SandboxError, ServiceError: see `acquire`.
+        """
+        environment = await self._create(version, InitializationType.PROVISIONED_CONCURRENCY)
+        self._watchers[environment] = watch
+        error_type = await environment.initialize(max(_PROVISIONED_INIT_SECONDS, version.timeout_seconds))
+        if error_type is not None:
+            environment.is_retired = True
+            await environment.shut_down()
+            raise InitFailedError(error_type)
+
+    async def _create(self, version: FunctionVersion, kind: InitializationType) -> ExecutionEnvironment:
         await self._make_room()
         self._creating += 1
         try:
-            environment = await self._factory.create(version, self._around)
+            environment = await self._factory.create(version, self._around, kind)
         finally:
             self._creating -= 1
         self._all.add(environment)
         self._spawn(environment.run())
+        if self._is_closing and kind is not InitializationType.ON_DEMAND:
+            await environment.shut_down()
+            raise SandboxError("the pool is closing")
         return environment
 
+    def _pop_idle(self, key: str) -> ExecutionEnvironment | None:
+        idle = self._idle.get(key)
+        while idle:
+            environment = idle.pop()
+            if environment.is_usable:
+                return environment
+        return None
+
     def _settling_begun(self, environment: ExecutionEnvironment) -> None:
-        self._settling.setdefault(environment.version.configuration_id, set()).add(environment)
+        self._settling.setdefault(environment.pool_key, set()).add(environment)
 
     def _settling_over(self, environment: ExecutionEnvironment) -> None:
-        configuration_id = environment.version.configuration_id
-        settling = self._settling.get(configuration_id)
+        settling = self._settling.get(environment.pool_key)
         if settling is not None:
             settling.discard(environment)
             if not settling:
-                del self._settling[configuration_id]
+                del self._settling[environment.pool_key]
 
     async def _wait_settled(self, configuration_id: str) -> ExecutionEnvironment | None:
         # The runtime has answered and is about to ask for the next invocation: a caller that calls again at once
@@ -172,34 +220,49 @@ class EnvironmentPool:
 
     def _settled(self, environment: ExecutionEnvironment) -> None:
         self._freed.set()
-        configuration_id = environment.version.configuration_id
+        key = environment.pool_key
         self._settling_over(environment)
-        waiters = self._waiters.get(configuration_id)
+        if environment.is_provisioned and environment.state is not EnvironmentState.IDLE:
+            # Its promise is that Init has been run: one that would have to run it again is replaced.
+            environment.is_retired = True
+        waiters = self._waiters.get(key)
         if waiters and not environment.is_retired:
             waiters.popleft().set_result(environment)
             if not waiters:
-                del self._waiters[configuration_id]
+                del self._waiters[key]
             return
         if environment.is_retired or self._tasks is None:
             self._spawn(environment.shut_down())
-            return
-        self._idle.setdefault(configuration_id, []).append(environment)
-        self._unfrozen.append(environment)
+        else:
+            self._idle.setdefault(key, []).append(environment)
+            self._unfrozen.append(environment)
+        self._tell_watcher(environment)
+
+    def _broken(self, environment: ExecutionEnvironment) -> None:
+        # An ordinary one is started again inside the next invocation.
+        if environment.is_provisioned:
+            self.dismiss(environment)
 
     def _ended(self, environment: ExecutionEnvironment) -> None:
         self._all.discard(environment)
         self._settling_over(environment)
         self._take_out(environment)
         self._freed.set()
+        self._tell_watcher(environment)
+        self._watchers.pop(environment, None)
+
+    def _tell_watcher(self, environment: ExecutionEnvironment) -> None:
+        watch = self._watchers.get(environment)
+        if watch is not None:
+            watch(environment)
 
     def _take_out(self, environment: ExecutionEnvironment) -> None:
-        configuration_id = environment.version.configuration_id
-        idle = self._idle.get(configuration_id)
+        idle = self._idle.get(environment.pool_key)
         if idle is not None:
             if environment in idle:
                 idle.remove(environment)
             if not idle:
-                del self._idle[configuration_id]
+                del self._idle[environment.pool_key]
 
     def _freeze_idle(self) -> None:
         # Freezing at once would cost a thaw on every call of a busy function; 20 ms later only real pauses pay.
@@ -225,6 +288,8 @@ class EnvironmentPool:
             now_ns = self._clock.monotonic_ns()
             for environments in list(self._idle.values()):
                 for environment in [one for one in environments if now_ns - one.idle_since_ns > bound_ns]:
+                    if environment.is_provisioned:
+                        break
                     self._take_out(environment)
                     self._spawn(environment.shut_down())
             await self._prewarmed.drop_unused()
@@ -248,7 +313,7 @@ class EnvironmentPool:
             ) from None
 
     def _least_recently_used(self) -> ExecutionEnvironment | None:
-        idle = [environment for environments in self._idle.values() for environment in environments]
+        idle = [one for environments in self._idle.values() for one in environments if not one.is_provisioned]
         return min(idle, key=lambda environment: environment.idle_since_ns, default=None)
 
     def _charged_mib(self) -> int:

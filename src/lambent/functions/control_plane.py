@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 
 from lambent.functions.account import Account, AccountQuotas
 from lambent.functions.aliases import Aliases
+from lambent.functions.code_signing.configs import CodeSigningConfigs
+from lambent.functions.code_signing.signatures import Signatures
+from lambent.functions.concurrency.provisioned import ProvisionedConcurrencies
 from lambent.functions.concurrency.reserved import ReservedConcurrencies
 from lambent.functions.configs.event_invoke_configs import EventInvokeConfigs
 from lambent.functions.configs.function_urls import FunctionUrls
@@ -40,7 +43,8 @@ class ControlPlane:
         self._sweeper = Sweeper(parts.store, parts.code, parts.code_in_environments)
         self._links = CodeLinks(parts.code, parts.key, parts.clock)
         publisher = Publisher(parts.store, ids, parts.clock)
-        tools = FunctionTools(ids, self._transitions, publisher, self._links, self._sweeper)
+        signatures = Signatures(parts, ids)
+        tools = FunctionTools(ids, self._transitions, publisher, self._links, self._sweeper, signatures)
         functions = Functions(parts, tools)
         self.create_function = functions.create_function
         self.get_function = functions.get_function
@@ -59,16 +63,35 @@ class ControlPlane:
         self.delete_alias = aliases.delete_alias
         self.list_aliases = aliases.list_aliases
         self._offer_configurations(parts, ids)
+        signing = CodeSigningConfigs(parts, ids, signatures)
+        self.create_code_signing_config = signing.create_code_signing_config
+        self.get_code_signing_config = signing.get_code_signing_config
+        self.update_code_signing_config = signing.update_code_signing_config
+        self.delete_code_signing_config = signing.delete_code_signing_config
+        self.list_code_signing_configs = signing.list_code_signing_configs
+        self.list_functions_by_code_signing_config = signing.list_functions_by_code_signing_config
+        self.put_function_code_signing_config = signing.put_function_code_signing_config
+        self.get_function_code_signing_config = signing.get_function_code_signing_config
+        self.delete_function_code_signing_config = signing.delete_function_code_signing_config
         tags = Tags(parts.store)
         self.list_tags = tags.list_tags
         self.tag_resource = tags.tag_resource
         self.untag_resource = tags.untag_resource
+        self._offer_concurrency(parts, ids)
+
+    def _offer_concurrency(self, parts: ControlPlaneParts, ids: Ids) -> None:
+        """Offer the account's quotas and what functions take of its concurrency."""
         self.quotas = AccountQuotas(parts.store.resources, parts.rules, ids)
         self.get_account_settings = Account(parts.store, self.quotas).get_account_settings
         reserved = ReservedConcurrencies(parts.store, self.quotas, ids)
         self.put_function_concurrency = reserved.put_function_concurrency
         self.get_function_concurrency = reserved.get_function_concurrency
         self.delete_function_concurrency = reserved.delete_function_concurrency
+        provisioned = ProvisionedConcurrencies(parts, self.quotas, ids)
+        self.put_provisioned_concurrency_config = provisioned.put_provisioned_concurrency_config
+        self.get_provisioned_concurrency_config = provisioned.get_provisioned_concurrency_config
+        self.delete_provisioned_concurrency_config = provisioned.delete_provisioned_concurrency_config
+        self.list_provisioned_concurrency_configs = provisioned.list_provisioned_concurrency_configs
 
     def _offer_configurations(self, parts: ControlPlaneParts, ids: Ids) -> None:
         """Offer what hangs on functions: policies, event invoke configs, URLs."""

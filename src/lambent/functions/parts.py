@@ -5,19 +5,27 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from lambent.model.concurrency import Allocation, AllocationStatus
 from lambent.model.quotas import CODE_STORAGE_BYTES, CONCURRENT_EXECUTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection
 
     from lambent.clock import Clock
+    from lambent.model.arn import FunctionArn
+    from lambent.functions.encryption.variables import VariableKeys
     from lambent.model.caller import Caller, UploadedBlob
     from lambent.model.function import FunctionVersion
+    from lambent.model.platform_event import PlatformEvent
     from lambent.store import CodeStore, FunctionStore, InstallationKey
 
 
 async def _as_given(_caller: Caller, version: FunctionVersion) -> FunctionVersion:
     return version
+
+
+def _unallocated(_arn: FunctionArn) -> Allocation:
+    return Allocation(0, 0, AllocationStatus.IN_PROGRESS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +47,8 @@ class ControlPlaneParts:
     `download(caller, bucket, key, object_version)` fetches a package from S3 into the spool; it raises
     InvalidParameterValueError with AWS's text when S3 refuses; None when no S3 endpoint is set.
     `code_in_environments()` names packages (sha256) that live environments still have mounted.
-    `random_bytes(n)` is the source of ids.
+    `allocation_of(arn)` tells how far provisioned concurrency of a version or an alias has come.
+    `random_bytes(n)` is the source of ids. `keys` are KMS's. `note(event)` takes what an operator should see counted.
     """
 
     store: FunctionStore
@@ -52,3 +61,6 @@ class ControlPlaneParts:
     networked: Callable[[Caller, FunctionVersion], Awaitable[FunctionVersion]] = _as_given
     download: Callable[[Caller, str, str, str | None], Awaitable[UploadedBlob]] | None = None
     code_in_environments: Callable[[], Collection[str]] = tuple
+    allocation_of: Callable[[FunctionArn], Allocation] = _unallocated
+    keys: VariableKeys | None = None
+    note: Callable[[PlatformEvent], None] = lambda _: None

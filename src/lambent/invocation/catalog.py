@@ -65,6 +65,18 @@ class Catalog:
         """Return the alias that the qualifier names, or None."""
         return self._alias((function.account_id, function.region, function.name), function.qualifier or LATEST)
 
+    def routes(self, function: FunctionArn) -> list[tuple[FunctionVersion, float]]:
+        """Return the versions that the qualifier may mean, each with its share (0 to 1) of the invocations."""
+        key = (function.account_id, function.region, function.name)
+        versions = self._versions.get(key, {})
+        qualifier = function.qualifier or LATEST
+        alias = self._alias(key, qualifier)
+        weights = {qualifier: 1.0}
+        if qualifier not in versions and alias is not None:
+            others = alias.routing_config.additional_version_weights if alias.routing_config is not None else {}
+            weights = {alias.function_version: 1.0 - sum(others.values()), **others}
+        return [(versions[number], weight) for number, weight in weights.items() if number in versions]
+
     def function_count(self) -> int:
         """Return how many functions it knows."""
         return len(self._versions)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lambent.environments.sandbox.sandbox import SandboxError
+from lambent.model.concurrency import ConcurrencyPool
 from lambent.model.errors import ServiceError
 
 if TYPE_CHECKING:
@@ -59,7 +60,9 @@ class Invoker:
         failure: SandboxError | None = None
         for _ in range(_TRIES):
             try:
-                environment = await self._environments.acquire(invocation.version)
+                environment = await self._environments.acquire(
+                    invocation.version, is_provisioned=lease.pool is ConcurrencyPool.PROVISIONED
+                )
                 return await environment.invoke(invocation, lease)
             except SandboxError as error:
                 if error.is_started:

@@ -71,6 +71,12 @@ class ResourceNotFoundError(LambdaError):
     code = "ResourceNotFoundException"
 
 
+class ProvisionedConcurrencyConfigNotFoundError(LambdaError):
+    """The version or alias has no provisioned concurrency (404)."""
+
+    code = "ProvisionedConcurrencyConfigNotFoundException"
+
+
 class ResourceConflictError(LambdaError):
     """The resource exists already or is in a state that forbids the operation (409)."""
 

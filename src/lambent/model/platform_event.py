@@ -10,8 +10,9 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from lambent.model.environment import InitializationType
+
 if TYPE_CHECKING:
-    from lambent.model.environment import InitializationType
     from lambent.model.function import FunctionVersion
 
 
@@ -22,6 +23,7 @@ class EnvironmentReference:
     environment_id: str
     version: FunctionVersion
     log_stream: str
+    initialization_type: InitializationType = InitializationType.ON_DEMAND
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +125,16 @@ class Throttled:
 
 
 @dataclass(frozen=True, slots=True)
+class SignatureUnverified:
+    """Code without a verified signature was deployed; its code signing configuration only warns."""
+
+    account_id: str
+    region: str
+    name: str
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class ProvisionedSpillover:
     """An invocation runs on demand because every environment of its version's provisioned concurrency is busy."""
 
@@ -142,6 +154,7 @@ PlatformEvent = (
     | EnvironmentEnded
     | Throttled
     | ProvisionedSpillover
+    | SignatureUnverified
 )
 
 
