@@ -26,7 +26,7 @@ from lambent.environments.runtimes import CatalogueOptions, RuntimeCatalogue
 from lambent.environments.sandbox import NamespaceDriver, ProcessDriver
 from lambent.environments.sandbox.sandbox import RuntimeFamily, SandboxError
 from lambent.events import EventSourceMappings
-from lambent.functions import ControlPlane, ControlPlaneParts, ControlPlaneRules, Ec2Networks, S3Packages
+from lambent.functions import ControlPlane, ControlPlaneParts, ControlPlaneRules, Ec2Networks, KmsKeys, S3Packages
 from lambent.invocation import Admission, Catalog, ConcurrencyLimiter, Invoker
 from lambent.model.arn import FunctionArn
 from lambent.model.concurrency import ProvisionedConcurrency, ReservedConcurrency
@@ -146,6 +146,7 @@ class Application:
         parts = FactoryParts(
             make_ready=self._make_ready,
             plan=self.runtimes.plan,
+            environment_of=self.kms.environment,
             code_directory=lambda version: self.code.directory(version.code.sha256),
             layers_directory=self.code.opt_directory,
             credentials_for=self._credentials_for,
@@ -188,6 +189,7 @@ class Application:
                 ),
                 networked=Ec2Networks(self.neighbours).attached,
                 download=S3Packages(self.neighbours, self.process.data_directory / "spool").download,
+                keys=self.kms,
                 code_in_environments=self.pool.code_in_use,
                 allocation_of=self.provisioned.allocation,
                 note=self.recorder.emit,
@@ -212,6 +214,7 @@ class Application:
         self.outward = HttpClient(ClientRules(silence_seconds=timeout_seconds))
         self.neighbours = OutwardClient(self.endpoints, self.outward, self.clock)
         is_delivering = settings.logs.deliver and self.endpoints.has("logs")
+        self.kms = KmsKeys(self.neighbours)
         self.delivery = LogDelivery(LogsEndpoint(self.neighbours)) if is_delivering else None
 
     def _build_door(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os.path
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from lambent.environments.environment import EndpointDoor, ExecutionEnvironment, Surroundings
@@ -16,7 +16,7 @@ from lambent.model.errors import ServiceError
 from lambent.model.platform_event import EnvironmentReference
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
 
     from lambent.clock import Clock
     from lambent.environments.prewarm import PrewarmedSandboxes
@@ -34,7 +34,8 @@ class FactoryParts:
     `plan` chooses runtime and sandbox kind; `code_directory` is the unpacked package's path relative to the data
     directory, `layers_directory` that of what is /opt, None for an empty one; `credentials_for` issues the execution
     role's credentials; `random_bytes(n)` is the source of ids; `endpoint`, if given, answers AWS_ENDPOINT_URL inside;
-    `make_ready`, if given, has a version's packages on this node, whoever took them in.
+    `make_ready`, if given, has a version's packages on this node, whoever took them in. `environment_of`, if given,
+    returns its variables, which may lie under a key that somebody else holds.
     """
 
     plan: Callable[[FunctionVersion], RuntimePlan | Unavailable]
@@ -44,6 +45,7 @@ class FactoryParts:
     random_bytes: Callable[[int], bytes]
     endpoint: EndpointDoor | None = None
     make_ready: Callable[[FunctionVersion], Awaitable[None]] | None = None
+    environment_of: Callable[[FunctionVersion], Awaitable[Mapping[str, str]]] | None = None
 
 
 class EnvironmentFactory:
@@ -73,9 +75,12 @@ class EnvironmentFactory:
         Raises:
             SandboxError: no sandbox could be made; nothing of the customer's ran.
             ServiceError: no interpreter for the runtime, or no package, is on this machine any more.
+            LambdaError: its variables cannot be decrypted (KMSDisabledException and the like).
         """
         if self._parts.make_ready is not None:
             await self._parts.make_ready(version)
+        if self._parts.environment_of is not None:
+            version = replace(version, environment=await self._parts.environment_of(version))
         plan = self._parts.plan(version)
         if isinstance(plan, Unavailable):
             raise ServiceError(plan.reason)

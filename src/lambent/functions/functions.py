@@ -10,6 +10,7 @@ from lambent.functions import names, paging
 from lambent.functions.configuration import configuration_of
 from lambent.functions.definition.building import NO_CODE, new_function, updated_function
 from lambent.functions.definition.images import code_location, with_new_image
+from lambent.functions.encryption.variables import Variables
 from lambent.functions.layers.lookup import LayerLookup, check_unpacked_size
 from lambent.functions.lookups import changeable, check_code_storage, existing, update_in_progress
 from lambent.functions.packages.sources import Packages, PackageSource
@@ -78,6 +79,7 @@ class Functions:
         self._packages = Packages(parts.download)
         self._networked = parts.networked
         self._layers = LayerLookup(parts.store.resources)
+        self._variables = Variables(parts.keys)
         self._ids = tools.ids
         self._transitions = tools.transitions
         self._publisher = tools.publisher
@@ -101,6 +103,7 @@ class Functions:
             # Source: observed. Said before the package is unpacked; the commit says it again to the second of two.
             raise ResourceConflictError(f"Function already exist: {arn.name}")
         signing = await self._signatures.check_new(caller, function, request.code_signing_config_arn)
+        function = await self._variables.sealed(function, None, is_given=True)
         code = request.code
         source = PackageSource("Code.ZipFile", code.zip_file, code.s3_bucket, code.s3_key, code.s3_object_version)
         try:
@@ -124,7 +127,7 @@ class Functions:
         function = await existing(self._store, arn)
         tags = await self._store.get_tags(arn)
         return get_function.GetFunctionResponse(
-            configuration=configuration_of(function, arn),
+            configuration=configuration_of(await self._variables.shown(function), arn),
             code=self._location(caller, function),
             tags=tags or None,
             concurrency=await self._concurrency(arn),
@@ -135,7 +138,7 @@ class Functions:
     ) -> FunctionConfiguration:
         """Return the configuration. Raises ResourceNotFoundError (404)."""
         arn = names.resolve(caller, request.function_name, request.qualifier)
-        return configuration_of(await existing(self._store, arn), arn)
+        return configuration_of(await self._variables.shown(await existing(self._store, arn)), arn)
 
     async def update_function_code(self, caller: Caller, request: UpdateFunctionCodeRequest) -> FunctionConfiguration:
         """Give $LATEST another package and, with Publish, publish it; with DryRun only say what would be.
@@ -158,7 +161,8 @@ class Functions:
         )
         if request.dry_run:
             await self._signatures.check(arn)
-            return configuration_of(self._renewed(changed, await self._checked(caller, changed, source)), arn)
+            would_be = self._renewed(changed, await self._checked(caller, changed, source))
+            return configuration_of(await self._variables.shown(would_be), arn)
         async with self._placed(caller, changed, source) as reference:
             await self._check_code_storage(arn, reference, replaced_bytes=current.code.size_bytes)
             changed = self._transitions.updating(self._renewed(changed, reference))
@@ -168,7 +172,8 @@ class Functions:
                 changed, current, is_revision_given=request.revision_id is not None, publish=bool(request.publish)
             )
         self._sweeper.want()
-        return configuration_of(changed, arn) if published is None else configuration_of(*published)
+        version, version_arn = published or (changed, arn)
+        return configuration_of(await self._variables.shown(version), version_arn)
 
     async def update_function_configuration(
         self, caller: Caller, request: UpdateFunctionConfigurationRequest
@@ -181,12 +186,13 @@ class Functions:
         check_unpacked_size(changed)
         if request.layers:
             await self._signatures.check(arn)
+        changed = await self._variables.sealed(changed, current, is_given=request.environment is not None)
         changed = self._transitions.updating(self._renewed(changed, changed.code))
         await self._commit(changed, current, is_revision_given=request.revision_id is not None)
         if request.layers is not None:
             # One that it had may be deleted already.
             self._sweeper.want()
-        return configuration_of(changed, arn)
+        return configuration_of(await self._variables.shown(changed), arn)
 
     async def delete_function(self, caller: Caller, request: DeleteFunctionRequest) -> DeleteFunctionResponse:
         """Remove a function with all that belongs to it, or one version; one that is not there is deleted already.
@@ -233,6 +239,7 @@ class Functions:
             after_name = None if place is None else place[0]
             found = await self._store.list_functions(*scope, after_name=after_name, limit=limit + 1)
         page, last = paging.cut(found, limit)
+        page = await self._variables.all_shown(page)
         return list_functions.ListFunctionsResponse(
             next_marker=None if last is None else paging.marker_of(last.name, last.version),
             functions=[

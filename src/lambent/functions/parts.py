@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection
 
     from lambent.clock import Clock
-    from lambent.model.arn import FunctionArn
     from lambent.functions.encryption.variables import VariableKeys
+    from lambent.model.arn import FunctionArn
     from lambent.model.caller import Caller, UploadedBlob
     from lambent.model.function import FunctionVersion
     from lambent.model.platform_event import PlatformEvent

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from lambent.functions import names, paging, rules
 from lambent.functions.configuration import code_sha256_of, configuration_of
+from lambent.functions.encryption.variables import Variables
 from lambent.functions.lookups import changeable, check_code_storage
 from lambent.model.arn import LATEST
 from lambent.model.errors import InvalidParameterValueError, ResourceConflictError
@@ -88,6 +89,7 @@ class Versions:
         self._rules = parts.rules
         self._publisher = publisher
         self._ids = ids
+        self._variables = Variables(parts.keys)
 
     async def publish_version(self, caller: Caller, request: PublishVersionRequest) -> FunctionConfiguration:
         """Publish $LATEST; it has a new RevisionId afterwards, as on AWS.
@@ -115,7 +117,8 @@ class Versions:
                     )
                 except CommitRefusedError:
                     continue
-            return configuration_of(publication.version, arn.qualified(publication.version.version))
+            version = await self._variables.shown(publication.version)
+            return configuration_of(version, arn.qualified(version.version))
         raise ResourceConflictError(f"Other changes of {arn} were faster; try again.")
 
     async def list_versions_by_function(
@@ -136,6 +139,7 @@ class Versions:
             limit=limit + 1,
         )
         page, last = paging.cut(found, limit)
+        page = await self._variables.all_shown(page)
         return ListVersionsByFunctionResponse(
             next_marker=None if last is None else paging.marker_of(last.version),
             versions=[configuration_of(one, arn.qualified(one.version), is_listed=True) for one in page],

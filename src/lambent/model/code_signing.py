@@ -33,6 +33,16 @@ class CodeSigningConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class CodeSigningFence:
+    """Written whenever a function gets the configuration, so that its deletion cannot overlook one."""
+
+    account_id: str
+    region: str
+    config_id: str
+    revision_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class FunctionCodeSigning:
     """Which configuration (of the same account and region) a function has."""
 

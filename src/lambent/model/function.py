@@ -103,7 +103,9 @@ class FunctionVersion:
     `configuration_id` is new whenever code or configuration changes and untouched by state transitions: an
     environment made for another one retires. `environment` holds plain text and never reaches a log or repr;
     `environment_given` tells an Environment without variables from none at all, which AWS answers differently.
-    `latest_description` is, of a published version, the description that $LATEST had then: its own may differ.
+    `environment_cipher` is the variables under the KMS key (base64): then only it is stored, and `environment` is empty
+    wherever nobody has decrypted it. `latest_description` is, of a published version, the description that $LATEST had
+    then: its own may differ.
     Units: seconds, MiB, bytes; `last_modified_ms` since the Unix epoch.
     """
 
@@ -126,6 +128,7 @@ class FunctionVersion:
     architecture: str = "x86_64"
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     environment_error: tuple[str, str] | None = None
+    environment_cipher: str | None = field(default=None, repr=False)
     logging: LoggingConfig = field(default_factory=LoggingConfig)
     tracing_mode: str = "PassThrough"
     kms_key_arn: str | None = None

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
-from lambent.model.code_signing import CodeSigningConfig, FunctionCodeSigning
+from lambent.model.code_signing import CodeSigningConfig, CodeSigningFence, FunctionCodeSigning
 from lambent.model.concurrency import (
     ConcurrencyFence,
     FunctionScaling,
@@ -65,9 +65,9 @@ class Kind:
     """How one type lies in the store.
 
     `name` and `qualifier` are the members that identify it within account and region; an integer qualifier, and a
-    number as text where `is_numbered`, is kept in order of its value. `sealed` is the member that lies encrypted.
-    `is_of_function`: `name` is a function's, and the resource goes with it. `blob` tells the package it needs and the
-    bytes that it counts.
+    number as text where `is_numbered`, is kept in order of its value. `sealed` is the member that lies encrypted,
+    unless another member holds it under a key of its own (`is_sealed_already`). `is_of_function`: `name` is a
+    function's, and the resource goes with it. `blob` tells the package it needs and the bytes that it counts.
     """
 
     kind: str
@@ -78,6 +78,7 @@ class Kind:
     is_of_function: bool = False
     is_unsettled: Callable[[Any], bool] = _no
     blob: Callable[[Any], tuple[str | None, int]] = _no_blob
+    is_sealed_already: Callable[[Any], bool] = _no
 
 
 def _function_blob(function: FunctionVersion) -> tuple[str | None, int]:
@@ -87,6 +88,10 @@ def _function_blob(function: FunctionVersion) -> tuple[str | None, int]:
 
 def _layer_blob(version: LayerVersion) -> tuple[str | None, int]:
     return version.code.sha256, version.code.size_bytes
+def _is_under_key(function: FunctionVersion) -> bool:
+    return function.environment_cipher is not None
+
+
 
 
 def is_unsettled(function: FunctionVersion) -> bool:
@@ -103,6 +108,7 @@ KINDS: dict[type, Kind] = {
         sealed="environment",
         is_of_function=True,
         is_unsettled=is_unsettled,
+        is_sealed_already=_is_under_key,
         blob=_function_blob,
     ),
     FunctionTags: Kind("function-tags", "name", is_of_function=True),
@@ -114,6 +120,7 @@ KINDS: dict[type, Kind] = {
     CodeSigningConfig: Kind("code-signing-config", "config_id"),
     FunctionCodeSigning: Kind("function-code-signing", "function_name", is_of_function=True),
     FunctionPolicy: Kind("function-policy", "name", "qualifier", is_of_function=True),
+    CodeSigningFence: Kind("code-signing-fence", "config_id"),
     EventInvokeConfig: Kind("event-invoke-config", "name", "qualifier", is_of_function=True),
     FunctionUrlConfig: Kind("function-url-config", "name", "qualifier", is_of_function=True),
     EventSourceMapping: Kind("event-source-mapping", "uuid"),
@@ -277,7 +284,7 @@ class Resources:
         sealed = None
         if kind.sealed is not None:
             secret = members.pop(kind.sealed)
-            if secret:
+            if secret and not kind.is_sealed_already(value):
                 sealed = self._key.seal(_secret_text(secret), _context(kind, value))
         sha256, size_bytes = kind.blob(value)
         return Record(

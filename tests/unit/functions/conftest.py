@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lambent.model.function import FunctionVersion
+    from lambent.model.platform_event import PlatformEvent
 
 ROLE = "arn:aws:iam::000000000000:role/r"
 PREFIX = "arn:aws:lambda:us-east-1:000000000000:function:"
@@ -60,6 +61,7 @@ class Scene:
     gate: asyncio.Event = field(default_factory=asyncio.Event)
     packages: dict[tuple[str, str, str | None], bytes] = field(default_factory=dict)
     in_environments: set[str] = field(default_factory=set)
+    noted: list[PlatformEvent] = field(default_factory=list)
     caller: Caller = field(default_factory=lambda: _CALLER)
 
     async def call(self, operation: str, caller: Caller | None = None, /, **members: Any) -> Any:
@@ -163,6 +165,7 @@ def open_scene(
         rules=rules,
         download=download,
         code_in_environments=lambda: made.in_environments,
+        note=lambda event: made.noted.append(event),
     )
     made = Scene(data_directory, store, code, ControlPlane(parts), clock)
     made.gate.set()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from lambent.functions import names, paging
 from lambent.functions.configuration import iso_time
-from lambent.model.code_signing import CodeSigningConfig, CodeSigningPolicy, FunctionCodeSigning
+from lambent.model.code_signing import CodeSigningConfig, CodeSigningFence, CodeSigningPolicy, FunctionCodeSigning
 from lambent.model.errors import InvalidParameterValueError, ResourceConflictError, ResourceNotFoundError
 from lambent.model.function import FunctionVersion, PackageType
 from lambent.store.contracts import CommitRefusedError
@@ -65,7 +65,8 @@ class CodeSigningConfigs:
             revision_id=self._ids.new(),
             description=request.description,
         )
-        await self._resources.commit(self._resources.put_new(config))
+        fence = CodeSigningFence(config.account_id, config.region, config.config_id, self._ids.new())
+        await self._resources.commit(self._resources.put_new(config), self._resources.put_new(fence))
         return create_code_signing_config.CreateCodeSigningConfigResponse(code_signing_config=_shown(config))
 
     async def get_code_signing_config(
@@ -104,12 +105,14 @@ class CodeSigningConfigs:
         """
         while True:
             config = await self._existing(caller, request.code_signing_config_arn)
+            fence = await self._resources.get(CodeSigningFence, config.account_id, config.region, config.config_id)
             if await self._functions_of(config, after=None, limit=1):
                 raise ResourceConflictError(
                     f"The code signing configuration {config.arn} is in use by functions and cannot be deleted."
                 )
+            writes = [self._resources.delete(item) for item in (config, fence) if item is not None]
             try:
-                await self._resources.commit(self._resources.delete(config))
+                await self._resources.commit(*writes)
             except CommitRefusedError:
                 # It was changed, or a function got it.
                 continue

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import logging
 import re
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from lambent.model.code_signing import CodeSigningConfig, CodeSigningPolicy, FunctionCodeSigning
+from lambent.model.code_signing import CodeSigningConfig, CodeSigningFence, CodeSigningPolicy, FunctionCodeSigning
 from lambent.model.errors import LambdaError
 from lambent.model.platform_event import SignatureUnverified
 
@@ -67,14 +66,12 @@ class Signatures:
         return await self._resources.get(CodeSigningConfig, arn.account_id, arn.region, kept.config_id)
 
     def attachment(self, arn: FunctionArn, config: CodeSigningConfig) -> tuple[Write, ...]:
-        """Return the writes that give a function its configuration.
-
-        The configuration is written too: one that is being deleted at this moment refuses, or is refused.
-        """
+        """Return the writes that give a function its configuration, which must still be there then."""
         resources = self._resources
         kept = FunctionCodeSigning(arn.account_id, arn.region, arn.name, config.config_id, self._ids.new())
-        touched = replace(config, revision_id=self._ids.new())
-        return resources.put_over(kept), resources.put_over(touched, config.revision_id)
+        fence = CodeSigningFence(config.account_id, config.region, config.config_id, self._ids.new())
+        there = resources.require(config, is_any_revision=True)
+        return there, resources.put_over(fence), resources.put_over(kept)
 
     async def check_new(self, caller: Caller, function: FunctionVersion, config_arn: str | None) -> tuple[Write, ...]:
         """Judge the code of a function to be created; return the writes that give it its configuration.

@@ -1,0 +1,1 @@
+"""Environment variables under keys of the customer's own: KMSKeyArn."""
