@@ -76,9 +76,9 @@ class Kind:
     is_numbered: bool = False
     sealed: str | None = None
     is_of_function: bool = False
+    is_sealed_already: Callable[[Any], bool] = _no
     is_unsettled: Callable[[Any], bool] = _no
     blob: Callable[[Any], tuple[str | None, int]] = _no_blob
-    is_sealed_already: Callable[[Any], bool] = _no
 
 
 def _function_blob(function: FunctionVersion) -> tuple[str | None, int]:
@@ -86,12 +86,12 @@ def _function_blob(function: FunctionVersion) -> tuple[str | None, int]:
     return " ".join(function.packages) or None, function.code.size_bytes
 
 
-def _layer_blob(version: LayerVersion) -> tuple[str | None, int]:
-    return version.code.sha256, version.code.size_bytes
 def _is_under_key(function: FunctionVersion) -> bool:
     return function.environment_cipher is not None
 
 
+def _layer_blob(version: LayerVersion) -> tuple[str | None, int]:
+    return version.code.sha256, version.code.size_bytes
 
 
 def is_unsettled(function: FunctionVersion) -> bool:
@@ -106,9 +106,9 @@ KINDS: dict[type, Kind] = {
         "version",
         is_numbered=True,
         sealed="environment",
+        is_sealed_already=_is_under_key,
         is_of_function=True,
         is_unsettled=is_unsettled,
-        is_sealed_already=_is_under_key,
         blob=_function_blob,
     ),
     FunctionTags: Kind("function-tags", "name", is_of_function=True),
@@ -118,9 +118,9 @@ KINDS: dict[type, Kind] = {
     LayerVersion: Kind("layer-version", "name", "version", blob=_layer_blob),
     LayerPolicy: Kind("layer-policy", "name", "version"),
     CodeSigningConfig: Kind("code-signing-config", "config_id"),
+    CodeSigningFence: Kind("code-signing-fence", "config_id"),
     FunctionCodeSigning: Kind("function-code-signing", "function_name", is_of_function=True),
     FunctionPolicy: Kind("function-policy", "name", "qualifier", is_of_function=True),
-    CodeSigningFence: Kind("code-signing-fence", "config_id"),
     EventInvokeConfig: Kind("event-invoke-config", "name", "qualifier", is_of_function=True),
     FunctionUrlConfig: Kind("function-url-config", "name", "qualifier", is_of_function=True),
     EventSourceMapping: Kind("event-source-mapping", "uuid"),
