@@ -7,6 +7,7 @@ startup        assembly: what must be done before the event loop and before righ
 api            door: HTTP, signatures, routes, errors in AWS's form
 functions      control plane: one method for each operation
 events         plane: what feeds functions: event source mappings
+durable        plane: durable executions
 neighbours     door: the services around Lambda: embedded, or real ones by endpoint
 observability  plane: logs and metrics, readings of the one stream of platform events
 invocation     data plane: name → version → may it run → an environment → result

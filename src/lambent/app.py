@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from lambent.api import ApiOptions, ApiParts, FileBody, HttpResponse, LocalRequest, LocalRoute, build_server
 from lambent.clock import SystemClock
+from lambent.durable import DurableExecutions
 from lambent.environments import (
     EnvironmentFactory,
     EnvironmentPool,
@@ -145,8 +146,8 @@ class Application:
         settings, clock = self.settings, self.clock
         parts = FactoryParts(
             make_ready=self._make_ready,
-            plan=self.runtimes.plan,
             environment_of=self.kms.environment,
+            plan=self.runtimes.plan,
             code_directory=lambda version: self.code.directory(version.code.sha256),
             layers_directory=self.code.opt_directory,
             credentials_for=self._credentials_for,
@@ -188,8 +189,8 @@ class Application:
                     code_storage_bytes=settings.quotas.code_storage_bytes,
                 ),
                 networked=Ec2Networks(self.neighbours).attached,
-                download=S3Packages(self.neighbours, self.process.data_directory / "spool").download,
                 keys=self.kms,
+                download=S3Packages(self.neighbours, self.process.data_directory / "spool").download,
                 code_in_environments=self.pool.code_in_use,
                 allocation_of=self.provisioned.allocation,
                 note=self.recorder.emit,
@@ -213,8 +214,8 @@ class Application:
         self.endpoints = Endpoints(settings.neighbours, self.child)
         self.outward = HttpClient(ClientRules(silence_seconds=timeout_seconds))
         self.neighbours = OutwardClient(self.endpoints, self.outward, self.clock)
-        is_delivering = settings.logs.deliver and self.endpoints.has("logs")
         self.kms = KmsKeys(self.neighbours)
+        is_delivering = settings.logs.deliver and self.endpoints.has("logs")
         self.delivery = LogDelivery(LogsEndpoint(self.neighbours)) if is_delivering else None
 
     def _build_door(self) -> None:
@@ -233,7 +234,10 @@ class Application:
             ),
             ApiParts(
                 control_plane=self.control_plane,
-                planes={"events": EventSourceMappings(self.resources, self.clock, os.urandom)},
+                planes={
+                    "events": EventSourceMappings(self.resources, self.clock, os.urandom),
+                    "durable": DurableExecutions(self.resources),
+                },
                 invoker=self.invoker,
                 find_credentials=self.keys.find,
                 workers=self.workers,
@@ -241,6 +245,7 @@ class Application:
                 random_bytes=os.urandom,
                 log=logging.getLogger("lambent.api"),
                 local_routes=self._local_routes(),
+                quotas=self.control_plane.quotas,
                 neighbours=Forwarder(self.endpoints, self.outward, self.clock),
             ),
         )

@@ -15,7 +15,7 @@ from lambent.model.caller import Caller, UploadedBlob
 from lambent.model.errors import NotImplementedHereError, RequestEntityTooLargeError, ServiceError
 from lambent.model.quotas import PAYLOAD_BYTES, ZIP_HTTP_REQUEST_BYTES
 from lambent.wire.blob_members import extract_blobs, has_blobs
-from lambent.wire.rest_json import RequestError, RequestParts, decode_request, encode_response, parse_json
+from lambent.wire.rest_json import RequestError, RequestParts, decode_request, encode_response, parse_body
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -76,7 +76,7 @@ class ControlDoor:
         body = await self._decode(request, operation)
         try:
             query = parse_qs(request.query, keep_blank_values=True, errors="replace")
-            parts = RequestParts(labels, query, request.headers, parse_json(body.document))
+            parts = RequestParts(labels, query, request.headers, parse_body(operation, body.document))
             typed = decode_request(operation, parts)
             caller = replace(caller_of(request, identity, request_id, body), operation=operation.name)
             response = await getattr(self._planes[row.room], row.method)(caller, typed)

@@ -87,8 +87,8 @@ class InvokeDoor:
         if kind == "RequestResponse":
             async with self._invoker.invoke(invocation) as result:
                 return _encode(result)
+        self._invoker.check(invocation)
         if kind == "DryRun":
-            self._invoker.check(invocation)
             return HttpResponse(204)
         raise NotImplementedHereError(
             "InvocationType Event is not available yet: nothing is accepted before it can be kept durably."

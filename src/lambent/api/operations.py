@@ -33,32 +33,31 @@ def _mapping(method: str) -> Row:
     return Row(method=method, room="events", note="stored and validated; sources are not polled yet")
 
 
+def _durable(method: str) -> Row:
+    return Row(method=method, room="durable", note="there are no executions: functions cannot be durable yet")
+
+
 def _missing(what: str) -> Row:
     return Row(missing=f"{what} not implemented yet")
 
 
 _CAPACITY = _missing("capacity providers are")
-_DURABLE = _missing("durable executions are")
-_EVENT_INVOKE = _missing("asynchronous invocation is")
-_RECURSION = _missing("recursion detection is")
-_RUNTIME_MANAGEMENT = _missing("runtime management is")
-_STREAMING = _missing("response streaming is")
 
 OPERATIONS: Mapping[str, Row] = MappingProxyType(
     {
         "AddLayerVersionPermission": _row("add_layer_version_permission"),
         "AddPermission": _row("add_permission"),
-        "CheckpointDurableExecution": _DURABLE,
+        "CheckpointDurableExecution": _durable("checkpoint_durable_execution"),
         "CreateAlias": _row("create_alias"),
-        "CreateCapacityProvider": _CAPACITY,
+        "CreateCapacityProvider": _row("create_capacity_provider", "stored; functions cannot use one yet"),
         "CreateCodeSigningConfig": _row("create_code_signing_config"),
         "CreateEventSourceMapping": _mapping("create_event_source_mapping"),
         "CreateFunction": _row("create_function"),
         "CreateFunctionUrlConfig": _row("create_function_url_config"),
         "DeleteAlias": _row("delete_alias"),
-        "DeleteCapacityProvider": _CAPACITY,
+        "DeleteCapacityProvider": _row("delete_capacity_provider"),
         "DeleteCodeSigningConfig": _row("delete_code_signing_config"),
-        "DeleteDurableExecution": _DURABLE,
+        "DeleteDurableExecution": _durable("delete_durable_execution"),
         "DeleteEventSourceMapping": _mapping("delete_event_source_mapping"),
         "DeleteFunction": _row("delete_function"),
         "DeleteFunctionCodeSigningConfig": _row("delete_function_code_signing_config"),
@@ -70,18 +69,18 @@ OPERATIONS: Mapping[str, Row] = MappingProxyType(
         "DeleteResourcePolicy": _row("delete_resource_policy"),
         "GetAccountSettings": _row("get_account_settings"),
         "GetAlias": _row("get_alias"),
-        "GetCapacityProvider": _CAPACITY,
+        "GetCapacityProvider": _row("get_capacity_provider"),
         "GetCodeSigningConfig": _row("get_code_signing_config"),
-        "GetDurableExecution": _DURABLE,
-        "GetDurableExecutionHistory": _DURABLE,
-        "GetDurableExecutionState": _DURABLE,
+        "GetDurableExecution": _durable("get_durable_execution"),
+        "GetDurableExecutionHistory": _durable("get_durable_execution_history"),
+        "GetDurableExecutionState": _durable("get_durable_execution_state"),
         "GetEventSourceMapping": _mapping("get_event_source_mapping"),
         "GetFunction": _row("get_function"),
         "GetFunctionCodeSigningConfig": _row("get_function_code_signing_config"),
         "GetFunctionConcurrency": _row("get_function_concurrency"),
         "GetFunctionConfiguration": _row("get_function_configuration"),
         "GetFunctionEventInvokeConfig": _row("get_function_event_invoke_config"),
-        "GetFunctionRecursionConfig": _RECURSION,
+        "GetFunctionRecursionConfig": _row("get_function_recursion_config"),
         "GetFunctionScalingConfig": _CAPACITY,
         "GetFunctionUrlConfig": _row("get_function_url_config"),
         "GetLayerVersion": _row("get_layer_version"),
@@ -90,18 +89,20 @@ OPERATIONS: Mapping[str, Row] = MappingProxyType(
         "GetPolicy": _row("get_policy"),
         "GetProvisionedConcurrencyConfig": _row("get_provisioned_concurrency_config"),
         "GetResourcePolicy": _row("get_resource_policy"),
-        "GetRuntimeManagementConfig": _RUNTIME_MANAGEMENT,
+        "GetRuntimeManagementConfig": _row("get_runtime_management_config"),
         "Invoke": INVOKE,
-        "InvokeAsync": _EVENT_INVOKE,
-        "InvokeWithResponseStream": _STREAMING,
+        "InvokeAsync": _row("invoke_async", "checked, then refused (501): nothing keeps events yet"),
+        "InvokeWithResponseStream": _row(
+            "invoke_with_response_stream", "checked, then refused (501): not streamed yet"
+        ),
         "ListAliases": _row("list_aliases"),
-        "ListCapacityProviders": _CAPACITY,
+        "ListCapacityProviders": _row("list_capacity_providers"),
         "ListCodeSigningConfigs": _row("list_code_signing_configs"),
-        "ListDurableExecutionsByFunction": _DURABLE,
+        "ListDurableExecutionsByFunction": _durable("list_durable_executions_by_function"),
         "ListEventSourceMappings": _mapping("list_event_source_mappings"),
         "ListFunctionEventInvokeConfigs": _row("list_function_event_invoke_configs"),
         "ListFunctionUrlConfigs": _row("list_function_url_configs"),
-        "ListFunctionVersionsByCapacityProvider": _CAPACITY,
+        "ListFunctionVersionsByCapacityProvider": _row("list_function_versions_by_capacity_provider"),
         "ListFunctions": _row("list_functions"),
         "ListFunctionsByCodeSigningConfig": _row("list_functions_by_code_signing_config"),
         "ListLayerVersions": _row("list_layer_versions"),
@@ -109,28 +110,28 @@ OPERATIONS: Mapping[str, Row] = MappingProxyType(
         "ListProvisionedConcurrencyConfigs": _row("list_provisioned_concurrency_configs"),
         "ListTags": _row("list_tags"),
         "ListVersionsByFunction": _row("list_versions_by_function"),
-        "PauseDurableExecution": _DURABLE,
+        "PauseDurableExecution": _durable("pause_durable_execution"),
         "PublishLayerVersion": _row("publish_layer_version"),
         "PublishVersion": _row("publish_version"),
         "PutFunctionCodeSigningConfig": _row("put_function_code_signing_config"),
         "PutFunctionConcurrency": _row("put_function_concurrency"),
         "PutFunctionEventInvokeConfig": _row("put_function_event_invoke_config"),
-        "PutFunctionRecursionConfig": _RECURSION,
+        "PutFunctionRecursionConfig": _row("put_function_recursion_config", "stored; loops are not detected yet"),
         "PutFunctionScalingConfig": _CAPACITY,
         "PutProvisionedConcurrencyConfig": _row("put_provisioned_concurrency_config"),
         "PutResourcePolicy": _row("put_resource_policy"),
-        "PutRuntimeManagementConfig": _RUNTIME_MANAGEMENT,
+        "PutRuntimeManagementConfig": _row("put_runtime_management_config"),
         "RemoveLayerVersionPermission": _row("remove_layer_version_permission"),
         "RemovePermission": _row("remove_permission"),
-        "ResumeDurableExecution": _DURABLE,
-        "SendDurableExecutionCallbackFailure": _DURABLE,
-        "SendDurableExecutionCallbackHeartbeat": _DURABLE,
-        "SendDurableExecutionCallbackSuccess": _DURABLE,
-        "StopDurableExecution": _DURABLE,
+        "ResumeDurableExecution": _durable("resume_durable_execution"),
+        "SendDurableExecutionCallbackFailure": _durable("send_durable_execution_callback_failure"),
+        "SendDurableExecutionCallbackHeartbeat": _durable("send_durable_execution_callback_heartbeat"),
+        "SendDurableExecutionCallbackSuccess": _durable("send_durable_execution_callback_success"),
+        "StopDurableExecution": _durable("stop_durable_execution"),
         "TagResource": _row("tag_resource"),
         "UntagResource": _row("untag_resource"),
         "UpdateAlias": _row("update_alias"),
-        "UpdateCapacityProvider": _CAPACITY,
+        "UpdateCapacityProvider": _row("update_capacity_provider", "stored; functions cannot use one yet"),
         "UpdateCodeSigningConfig": _row("update_code_signing_config"),
         "UpdateEventSourceMapping": _mapping("update_event_source_mapping"),
         "UpdateFunctionCode": _row("update_function_code"),

@@ -11,8 +11,12 @@ from lambent.functions.code_signing.configs import CodeSigningConfigs
 from lambent.functions.code_signing.signatures import Signatures
 from lambent.functions.concurrency.provisioned import ProvisionedConcurrencies
 from lambent.functions.concurrency.reserved import ReservedConcurrencies
+from lambent.functions.configs.capacity_providers import CapacityProviders
 from lambent.functions.configs.event_invoke_configs import EventInvokeConfigs
 from lambent.functions.configs.function_urls import FunctionUrls
+from lambent.functions.configs.later_invocations import LaterInvocations
+from lambent.functions.configs.recursion import Recursion
+from lambent.functions.configs.runtime_management import RuntimeManagement
 from lambent.functions.functions import Functions, FunctionTools
 from lambent.functions.ids import Ids
 from lambent.functions.layers.layers import Layers
@@ -73,7 +77,7 @@ class ControlPlane:
         self.put_function_code_signing_config = signing.put_function_code_signing_config
         self.get_function_code_signing_config = signing.get_function_code_signing_config
         self.delete_function_code_signing_config = signing.delete_function_code_signing_config
-        tags = Tags(parts.store)
+        tags = Tags(parts.store, ids)
         self.list_tags = tags.list_tags
         self.tag_resource = tags.tag_resource
         self.untag_resource = tags.untag_resource
@@ -126,6 +130,27 @@ class ControlPlane:
         self.get_function_url_config = urls.get_function_url_config
         self.delete_function_url_config = urls.delete_function_url_config
         self.list_function_url_configs = urls.list_function_url_configs
+        self._offer_management(parts, ids)
+
+    def _offer_management(self, parts: ControlPlaneParts, ids: Ids) -> None:
+        """Offer how functions are managed: loops, runtime updates, capacity, what is not there yet."""
+        resources = parts.store.resources
+        recursion = Recursion(resources, ids)
+        self.put_function_recursion_config = recursion.put_function_recursion_config
+        self.get_function_recursion_config = recursion.get_function_recursion_config
+        management = RuntimeManagement(resources, ids)
+        self.put_runtime_management_config = management.put_runtime_management_config
+        self.get_runtime_management_config = management.get_runtime_management_config
+        providers = CapacityProviders(resources, ids, parts.clock)
+        self.create_capacity_provider = providers.create_capacity_provider
+        self.get_capacity_provider = providers.get_capacity_provider
+        self.update_capacity_provider = providers.update_capacity_provider
+        self.delete_capacity_provider = providers.delete_capacity_provider
+        self.list_capacity_providers = providers.list_capacity_providers
+        self.list_function_versions_by_capacity_provider = providers.list_function_versions_by_capacity_provider
+        later = LaterInvocations(resources)
+        self.invoke_async = later.invoke_async
+        self.invoke_with_response_stream = later.invoke_with_response_stream
 
     async def run(self) -> None:
         """Settle functions and sweep code, until cancelled."""

@@ -1,4 +1,4 @@
-"""Tags of functions."""
+"""Tags of functions, event source mappings, code signing configs and capacity providers."""
 
 from __future__ import annotations
 
@@ -6,69 +6,134 @@ import asyncio
 import re
 from typing import TYPE_CHECKING
 
-from lambent.functions import names, rules
+from lambent.functions import names
+from lambent.model.code_signing import CodeSigningConfig
+from lambent.model.configs.capacity_provider import CapacityProvider
+from lambent.model.configs.event_source import EventSourceMapping
+from lambent.model.configs.tags import ResourceTags, check_tags
 from lambent.model.errors import InvalidParameterValueError, ResourceNotFoundError
+from lambent.store.contracts import CommitRefusedError
 from lambent.wire.generated.list_tags import ListTagsResponse
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lambent.functions.ids import Ids
     from lambent.model.arn import FunctionArn
     from lambent.model.caller import Caller
     from lambent.store import FunctionStore
+    from lambent.store.contracts import Write
     from lambent.wire.generated.list_tags import ListTagsRequest
     from lambent.wire.generated.tag_resource import TagResourceRequest
     from lambent.wire.generated.untag_resource import UntagResourceRequest
 
+    Change = Callable[[dict[str, str]], dict[str, str]]
+
 _FUNCTION_ARN = re.compile(r"arn:[^:]+:lambda:[^:]+:\d{12}:function:[^:]+(?P<qualifier>:[^:]+)?")
+_OTHER_ARN = re.compile(r"arn:[^:]+:lambda:(?P<region>[^:]+):(?P<account>\d{12}):(?P<kind>[a-z-]+):(?P<name>[^:]+)")
+_OTHERS: dict[str, type[EventSourceMapping] | type[CodeSigningConfig] | type[CapacityProvider]] = {
+    "event-source-mapping": EventSourceMapping,
+    "code-signing-config": CodeSigningConfig,
+    "capacity-provider": CapacityProvider,
+}
 
 
 class Tags:
     """The three operations on tags. Scope: node, for two changes of one function take turns here."""
 
-    def __init__(self, store: FunctionStore) -> None:
+    def __init__(self, store: FunctionStore, ids: Ids) -> None:
         self._store = store
+        self._resources = store.resources
+        self._ids = ids
         self._turn = asyncio.Lock()
 
     async def list_tags(self, caller: Caller, request: ListTagsRequest) -> ListTagsResponse:
-        """Return a function's tags. Raises ResourceNotFoundError (404)."""
-        return ListTagsResponse(tags=await self._existing(_function(caller, request.resource)))
+        """Return a resource's tags. Raises ResourceNotFoundError (404)."""
+        arn = _function(caller, request.resource)
+        if arn is not None:
+            return ListTagsResponse(tags=await self._of_function(arn))
+        _, kept = await self._of_other(caller, request.resource)
+        return ListTagsResponse(tags=dict(kept.tags))
 
     async def tag_resource(self, caller: Caller, request: TagResourceRequest) -> None:
         """Add or replace tags.
 
         Raises:
             InvalidParameterValueError: no tags given, too many in all, a reserved key, or an ARN with qualifier (400).
-            ResourceNotFoundError: there is no such function (404).
+            ResourceNotFoundError: there is no such resource (404).
         Source: recorded (test_tag_exceptions, test_tag_limits).
         """
         arn = _function(caller, request.resource)
         if not request.tags:
             raise InvalidParameterValueError("An error occurred and the request cannot be processed.")
-        async with self._turn:
-            tags = await self._existing(arn) | request.tags
-            rules.check_tags(tags)
-            await self._store.put_tags(arn, tags)
+        added = request.tags
+
+        def change(tags: dict[str, str]) -> dict[str, str]:
+            check_tags(tags | added)
+            return tags | added
+
+        await self._change(caller, request.resource, arn, change)
 
     async def untag_resource(self, caller: Caller, request: UntagResourceRequest) -> None:
         """Remove tags; a key that is not there is no error. Raises ResourceNotFoundError (404)."""
-        arn = _function(caller, request.resource)
-        async with self._turn:
-            tags = await self._existing(arn)
-            left = {key: value for key, value in tags.items() if key not in set(request.tag_keys)}
-            if left != tags:
-                await self._store.put_tags(arn, left)
+        removed = set(request.tag_keys)
 
-    async def _existing(self, arn: FunctionArn) -> dict[str, str]:
+        def change(tags: dict[str, str]) -> dict[str, str]:
+            return {key: value for key, value in tags.items() if key not in removed}
+
+        await self._change(caller, request.resource, _function(caller, request.resource), change)
+
+    async def _change(self, caller: Caller, resource: str, arn: FunctionArn | None, change: Change) -> None:
+        if arn is not None:
+            async with self._turn:
+                tags = await self._of_function(arn)
+                changed = change(tags)
+                if changed != tags:
+                    await self._store.put_tags(arn, changed)
+            return
+        while True:
+            there, kept = await self._of_other(caller, resource)
+            changed = change(dict(kept.tags))
+            if changed == kept.tags:
+                return
+            renewed = ResourceTags(kept.account_id, kept.region, kept.resource, changed, self._ids.new())
+            resources = self._resources
+            put = resources.put_over(renewed, kept.revision_id) if kept.revision_id else resources.put_new(renewed)
+            try:
+                await resources.commit(there, put)
+            except CommitRefusedError:
+                continue
+            return
+
+    async def _of_function(self, arn: FunctionArn) -> dict[str, str]:
         tags = await self._store.get_tags(arn)
         if tags is None:
             raise names.not_found(arn)
         return tags
 
+    async def _of_other(self, caller: Caller, resource: str) -> tuple[Write, ResourceTags]:
+        """Return the condition that a resource is there, and its tags (without a revision when it never had any)."""
+        match = _OTHER_ARN.fullmatch(resource)
+        kind = None if match is None else _OTHERS.get(match["kind"])
+        if match is not None and kind is not None and (match["region"], match["account"]) == _place(caller):
+            found = await self._resources.get(kind, caller.account_id, caller.region, match["name"])
+            if found is not None:
+                name = f"{match['kind']}:{match['name']}"
+                tags = await self._resources.get(ResourceTags, caller.account_id, caller.region, name)
+                empty = ResourceTags(caller.account_id, caller.region, name, {}, "")
+                return self._resources.require(found, is_any_revision=True), tags or empty
+        raise ResourceNotFoundError("The resource you requested does not exist.")
 
-def _function(caller: Caller, resource: str) -> FunctionArn:
+
+def _place(caller: Caller) -> tuple[str, str]:
+    return caller.region, caller.account_id
+
+
+def _function(caller: Caller, resource: str) -> FunctionArn | None:
+    """Return the function that an ARN names; None when it names something else."""
     match = _FUNCTION_ARN.fullmatch(resource)
     if match is None:
-        # Layers, mappings and the like cannot exist yet.
-        raise ResourceNotFoundError("The resource you requested does not exist.")
+        return None
     if match["qualifier"] is not None:
         raise InvalidParameterValueError(
             "Tags on function aliases and versions are not supported. Please specify a function ARN."

@@ -22,6 +22,15 @@ class Quota:
 
 
 @dataclass(frozen=True, slots=True)
+class QuotaState:
+    """A quota and what is in force for one account in one region; `default` holds where nothing was set."""
+
+    quota: Quota
+    value: int
+    default: int
+
+
+@dataclass(frozen=True, slots=True)
 class AccountQuota:
     """What a soft quota is for one account in one region, where that is not the default."""
 
@@ -56,6 +65,7 @@ PROCESSES = Quota("processes", 1_024, False, _DOC)
 INIT_SECONDS = Quota("init_seconds", 10, False, _DOC)
 LOG_TAIL_BYTES = Quota("log_tail_bytes", 4_096, False, "API reference, Invoke")
 TAGS_PER_FUNCTION = Quota("tags_per_function", 50, False, _DOC)
+CAPACITY_PROVIDERS = Quota("capacity_providers", 1_000, True, _DOC)
 POLICY_BYTES = Quota("policy_bytes", 20_480, False, _DOC)
 LAYERS_PER_FUNCTION = Quota("layers_per_function", 5, False, _DOC)
 ZIP_ENTRIES = Quota("zip_entries", 200_000, False, "ours: bounds the work of unpacking a hostile zip")

@@ -22,9 +22,11 @@ from lambent.model.concurrency import (
     ProvisionedConcurrency,
     ReservedConcurrency,
 )
+from lambent.model.configs.capacity_provider import CapacityProvider
 from lambent.model.configs.event import EventInvokeConfig
 from lambent.model.configs.event_source import EventSourceMapping, MappingClaim
 from lambent.model.configs.function_url import FunctionUrlConfig
+from lambent.model.configs.management import RecursionConfig, RuntimeManagementConfig
 from lambent.model.configs.policy import FunctionPolicy
 from lambent.model.configs.tags import ResourceTags
 from lambent.model.function import (
@@ -126,6 +128,9 @@ KINDS: dict[type, Kind] = {
     EventSourceMapping: Kind("event-source-mapping", "uuid"),
     MappingClaim: Kind("mapping-claim", "claim"),
     ResourceTags: Kind("resource-tags", "resource"),
+    RecursionConfig: Kind("recursion-config", "name", is_of_function=True),
+    RuntimeManagementConfig: Kind("runtime-management-config", "name", "qualifier", is_of_function=True),
+    CapacityProvider: Kind("capacity-provider", "name"),
     ReservedConcurrency: Kind("reserved-concurrency", "function_name", is_of_function=True),
     ProvisionedConcurrency: Kind(
         "provisioned-concurrency", "function_name", "qualifier", is_numbered=True, is_of_function=True

@@ -46,6 +46,17 @@ class Answer:
     body: bytes
 
 
+def parse_body(operation: Operation, body: bytes) -> Any:
+    """Return what a request's body holds: a JSON value, or, where the body is a blob, that in base64; None when empty.
+
+    Raises:
+        RequestError: SerializationException (400).
+    """
+    if _is_blob(operation.shapes()):
+        return base64.b64encode(body).decode() if body else None
+    return parse_json(body)
+
+
 def parse_json(body: bytes) -> Any:
     """Return the JSON value of a request body, None for an empty one.
 
@@ -147,7 +158,7 @@ def _gather(shapes: Any, parts: RequestParts) -> dict[str, Any]:
     """Put labels, query, headers and body members into one mapping by AWS's member names."""
     values: dict[str, Any] = {}
     body = parts.body
-    if body is not None and not isinstance(body, dict):
+    if body is not None and not isinstance(body, dict) and not _is_blob(shapes):
         raise RequestError("SerializationException", "Unexpected field type")
     members = shapes.INPUT[1]
     payload = shapes.INPUT_PAYLOAD
@@ -168,6 +179,11 @@ def _gather(shapes: Any, parts: RequestParts) -> dict[str, Any]:
         elif member == payload and body is not None:
             values[member] = _cleaned(spec, body)
     return values
+
+
+def _is_blob(shapes: Any) -> bool:
+    payload = shapes.INPUT_PAYLOAD
+    return payload is not None and shapes.INPUT[1][payload][0][0] == "blob"
 
 
 def _scalar(spec: Any, text: str) -> Any:

@@ -53,3 +53,37 @@ async def test_fifty_tags_and_no_more(scene: Scene) -> None:
     await scene.call("tag_resource", Resource=ARN, Tags=tags)
     assert await scene.refused("tag_resource", Resource=ARN, Tags={"more": "x"}) == too_many
     await scene.call("tag_resource", Resource=ARN, Tags={"0_key": "replaced"})
+
+
+async def test_tags_of_a_capacity_provider(scene: Scene) -> None:
+    arn = "arn:aws:lambda:us-east-1:000000000000:capacity-provider:p"
+    nothing = ("ResourceNotFoundException", "The resource you requested does not exist.")
+    assert await scene.refused("list_tags", Resource=arn) == nothing
+    await scene.call(
+        "create_capacity_provider",
+        CapacityProviderName="p",
+        VpcConfig={"SubnetIds": ["subnet-1"], "SecurityGroupIds": []},
+        PermissionsConfig={"CapacityProviderOperatorRoleArn": "arn:aws:iam::000000000000:role/r"},
+        Tags={"made": "with"},
+    )
+    await scene.call("tag_resource", Resource=arn, Tags={"a": "1"})
+    assert await scene.call("list_tags", Resource=arn) == {"Tags": {"made": "with", "a": "1"}}
+    await scene.call("untag_resource", Resource=arn, TagKeys=["made", "never"])
+    assert await scene.call("list_tags", Resource=arn) == {"Tags": {"a": "1"}}
+    assert await scene.refused("list_tags", Resource=arn.replace("000000000000", "111111111111")) == nothing
+    await scene.call("delete_capacity_provider", CapacityProviderName="p")
+    assert await scene.refused("tag_resource", Resource=arn, Tags={"a": "1"}) == nothing
+
+
+async def test_tags_of_a_code_signing_config(scene: Scene) -> None:
+    profile = "arn:aws:signer:us-east-1:000000000000:/signing-profiles/p/0123456789"
+    made = await scene.call(
+        "create_code_signing_config",
+        AllowedPublishers={"SigningProfileVersionArns": [profile]},
+        Tags={"made": "with"},
+    )
+    arn = made["CodeSigningConfig"]["CodeSigningConfigArn"]
+    await scene.call("tag_resource", Resource=arn, Tags={"a": "1"})
+    assert await scene.call("list_tags", Resource=arn) == {"Tags": {"made": "with", "a": "1"}}
+    await scene.call("delete_code_signing_config", CodeSigningConfigArn=arn)
+    assert (await scene.refused("list_tags", Resource=arn))[0] == "ResourceNotFoundException"

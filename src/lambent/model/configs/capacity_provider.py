@@ -1,0 +1,93 @@
+"""Capacity providers: where functions would run on instances of the customer's own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping  # noqa: TC003 - the store reads the annotations of what it keeps
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderVpc:
+    """Networks of a capacity provider."""
+
+    subnet_ids: tuple[str, ...] | None = None
+    security_group_ids: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderPermissions:
+    """The role that a capacity provider works with."""
+
+    capacity_provider_operator_role_arn: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceRequirements:
+    """Which instances may be taken."""
+
+    architectures: tuple[str, ...] | None = None
+    allowed_instance_types: tuple[str, ...] | None = None
+    excluded_instance_types: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ScalingPolicy:
+    """A metric and the value it is kept at, 0 to 100."""
+
+    predefined_metric_type: str | None = None
+    target_value: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderScaling:
+    """How a capacity provider grows."""
+
+    max_v_cpu_count: int | None = None
+    scaling_mode: str | None = None
+    scaling_policies: tuple[ScalingPolicy, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TagPropagation:
+    """Which tags instances get."""
+
+    mode: str | None = None
+    explicit_tags: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderLogging:
+    """What a capacity provider logs of itself, and where."""
+
+    system_log_level: str | None = None
+    log_group: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderTelemetry:
+    """Telemetry of a capacity provider."""
+
+    logging_config: ProviderLogging | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CapacityProvider:
+    """One capacity provider; members named as in AWS's shape."""
+
+    account_id: str
+    region: str
+    name: str
+    revision_id: str
+    last_modified_ms: int
+    vpc_config: ProviderVpc
+    permissions_config: ProviderPermissions
+    instance_requirements: InstanceRequirements | None = None
+    capacity_provider_scaling_config: ProviderScaling | None = None
+    kms_key_arn: str | None = None
+    propagate_tags: TagPropagation | None = None
+    telemetry_config: ProviderTelemetry | None = None
+
+    @property
+    def arn(self) -> str:
+        """`CapacityProviderArn`."""
+        return f"arn:aws:lambda:{self.region}:{self.account_id}:capacity-provider:{self.name}"

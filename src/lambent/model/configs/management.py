@@ -1,0 +1,29 @@
+"""How Lambda manages a function on its own: recursive loops, updates of the runtime."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class RecursionConfig:
+    """What happens when a function calls itself in a loop. `recursive_loop`: Allow or Terminate (AWS's default)."""
+
+    account_id: str
+    region: str
+    name: str
+    recursive_loop: str
+    revision_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class RuntimeManagementConfig:
+    """When a version ($LATEST or a number) gets another build of its runtime: Auto, FunctionUpdate or Manual."""
+
+    account_id: str
+    region: str
+    name: str
+    qualifier: str
+    update_runtime_on: str
+    revision_id: str
+    runtime_version_arn: str | None = None
