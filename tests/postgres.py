@@ -75,6 +75,10 @@ class Postgres:
         """Process id of the postmaster."""
         return int((self.data / "postmaster.pid").read_text().splitlines()[0])
 
+    def children(self) -> list[int]:
+        """Return the process ids of the postmaster's children, one of them for each connection."""
+        return [int(pid) for pid in Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()]
+
     def start(self) -> None:
         """Start and wait until it answers, after a crash too."""
         log = str(self.directory / "log")
@@ -83,8 +87,7 @@ class Postgres:
     def kill(self) -> None:
         """SIGKILL every process of the server at once, as a crash of the machine would."""
         postmaster = self.pid
-        children = Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text().split()
-        for pid in (postmaster, *map(int, children)):
+        for pid in (postmaster, *self.children()):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         while _is_running(postmaster):
