@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 from lambent.api import ApiOptions, ApiParts, FileBody, HttpResponse, LocalRequest, LocalRoute, build_server
 from lambent.clock import SystemClock
-from lambent.durable import DurableExecutions
 from lambent.environments import (
     EnvironmentFactory,
     EnvironmentPool,
@@ -234,10 +233,7 @@ class Application:
             ),
             ApiParts(
                 control_plane=self.control_plane,
-                planes={
-                    "events": EventSourceMappings(self.resources, self.clock, os.urandom),
-                    "durable": DurableExecutions(self.resources),
-                },
+                planes={"events": EventSourceMappings(self.resources, self.clock, os.urandom)},
                 invoker=self.invoker,
                 find_credentials=self.keys.find,
                 workers=self.workers,
@@ -245,7 +241,6 @@ class Application:
                 random_bytes=os.urandom,
                 log=logging.getLogger("lambent.api"),
                 local_routes=self._local_routes(),
-                quotas=self.control_plane.quotas,
                 neighbours=Forwarder(self.endpoints, self.outward, self.clock),
             ),
         )
