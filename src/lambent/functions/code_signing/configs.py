@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from lambent.functions import names, paging
 from lambent.functions.configuration import iso_time
 from lambent.model.code_signing import CodeSigningConfig, CodeSigningFence, CodeSigningPolicy, FunctionCodeSigning
+from lambent.model.configs.tags import ResourceTags, check_tags
 from lambent.model.errors import InvalidParameterValueError, ResourceConflictError, ResourceNotFoundError
 from lambent.model.function import FunctionVersion, PackageType
 from lambent.store.contracts import CommitRefusedError
@@ -66,7 +67,9 @@ class CodeSigningConfigs:
             description=request.description,
         )
         fence = CodeSigningFence(config.account_id, config.region, config.config_id, self._ids.new())
-        await self._resources.commit(self._resources.put_new(config), self._resources.put_new(fence))
+        check_tags(request.tags or {})
+        tags = ResourceTags(config.account_id, config.region, _tagged(config), request.tags or {}, self._ids.new())
+        await self._resources.commit(*(self._resources.put_new(item) for item in (config, fence, tags)))
         return create_code_signing_config.CreateCodeSigningConfigResponse(code_signing_config=_shown(config))
 
     async def get_code_signing_config(
@@ -110,7 +113,8 @@ class CodeSigningConfigs:
                 raise ResourceConflictError(
                     f"The code signing configuration {config.arn} is in use by functions and cannot be deleted."
                 )
-            writes = [self._resources.delete(item) for item in (config, fence) if item is not None]
+            tags = await self._resources.get(ResourceTags, config.account_id, config.region, _tagged(config))
+            writes = [self._resources.delete(item) for item in (config, fence, tags) if item is not None]
             try:
                 await self._resources.commit(*writes)
             except CommitRefusedError:
@@ -255,6 +259,10 @@ def _shown(config: CodeSigningConfig) -> shapes.CodeSigningConfig:
         code_signing_policies=shapes.CodeSigningPolicies(untrusted_artifact_on_deployment=config.policy.value),
         last_modified=iso_time(config.last_modified_ms),
     )
+
+
+def _tagged(config: CodeSigningConfig) -> str:
+    return f"code-signing-config:{config.config_id}"
 
 
 def _new_id(now_ms: int, random_bytes: Callable[[int], bytes]) -> str:
