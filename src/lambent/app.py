@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from lambent.api import ApiOptions, ApiParts, FileBody, HttpResponse, LocalRequest, LocalRoute, build_server
 from lambent.clock import SystemClock
+from lambent.durable import DurableExecutions
 from lambent.environments import (
     EnvironmentFactory,
     EnvironmentPool,
@@ -233,7 +234,10 @@ class Application:
             ),
             ApiParts(
                 control_plane=self.control_plane,
-                planes={"events": EventSourceMappings(self.resources, self.clock, os.urandom)},
+                planes={
+                    "events": EventSourceMappings(self.resources, self.clock, os.urandom),
+                    "durable": DurableExecutions(self.resources),
+                },
                 invoker=self.invoker,
                 find_credentials=self.keys.find,
                 workers=self.workers,
@@ -241,6 +245,7 @@ class Application:
                 random_bytes=os.urandom,
                 log=logging.getLogger("lambent.api"),
                 local_routes=self._local_routes(),
+                quotas=self.control_plane.quotas,
                 neighbours=Forwarder(self.endpoints, self.outward, self.clock),
             ),
         )
