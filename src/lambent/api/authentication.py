@@ -41,12 +41,13 @@ class AuthenticationOptions:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who asks. `service` is the signature's, empty without one."""
+    """Who asks. `service` is the signature's, empty without one. `is_known`: the access key is one of ours."""
 
     account_id: str
     region: str
     principal_arn: str
     service: str
+    is_known: bool = False
 
 
 class Authenticator:
@@ -116,7 +117,7 @@ class Authenticator:
             body_sha256 = hashlib.sha256(request.body).hexdigest()
         sigv4.verify(signed, authorization, body_sha256, credentials.secret_access_key, self._keys)
         principal = credentials.principal_arn or _root(credentials.account_id)
-        return Identity(credentials.account_id, scope.region, principal, scope.service)
+        return Identity(credentials.account_id, scope.region, principal, scope.service, is_known=True)
 
     def _believe(self, signed: sigv4.SignedRequest) -> Identity:
         options = self._options
@@ -147,7 +148,7 @@ class Authenticator:
             credentials = None
         account_id = credentials.account_id if credentials else self._options.default_account_id
         principal = (credentials.principal_arn if credentials else "") or _root(account_id)
-        return Identity(account_id, scope.region, principal, scope.service)
+        return Identity(account_id, scope.region, principal, scope.service, is_known=credentials is not None)
 
 
 def _root(account_id: str) -> str:

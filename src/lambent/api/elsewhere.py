@@ -85,7 +85,8 @@ class ElsewhereDoor:
             raise NeighbourError(NotImplementedHereError.code, text, 501)
         if request.is_oversize:
             raise NeighbourError("EntityTooLarge", "The request's body is larger than this endpoint takes.", 413)
-        forwarded = ForwardedRequest(asked, identity.account_id, identity.region, self._outward(request))
+        outward = self._outward(request)
+        forwarded = ForwardedRequest(asked, identity.account_id, identity.region, outward, is_vouched=identity.is_known)
         return _relayed(await self._neighbours.forward(forwarded), request, self._log)
 
     def refusal(self, request: HttpRequest, error: Exception, request_id: str) -> HttpResponse | None:

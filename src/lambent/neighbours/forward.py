@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import replace
+from datetime import datetime
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 from lambent.wire.addressing import bucket_of_host
 from lambent.wire.client import unreachable
 from lambent.wire.error_forms import NeighbourError
 from lambent.wire.http_client import ConnectionFailedError
-from lambent.wire.sigv4 import UNSIGNED_PAYLOAD, SignedRequest, sign
+from lambent.wire.sigv4 import UNSIGNED_PAYLOAD, SignedRequest, SigningCredentials, sign
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -45,8 +47,9 @@ class Forwarder:
     async def forward(self, forwarded: ForwardedRequest) -> OutwardResponse:
         """Hand a request on; return the answer when its head has arrived.
 
-        The embedded child is told the caller's account, whatever the key. An endpoint with credentials gets a
-        signature of ours, any other the caller's.
+        The embedded child gets the caller's signature, of which it reads who asks, unless the access key is one of
+        ours, of which it knows nothing: then it is told the account. An endpoint with credentials gets a signature of
+        ours, any other the caller's.
 
         Raises:
             NeighbourError: nobody answers this service, or not in time (501, 503).
@@ -54,7 +57,7 @@ class Forwarder:
         place = await self._places.place(forwarded.asked)
         request = forwarded.request
         if place.is_embedded:
-            request = _in_account(request, forwarded.account_id)
+            request = self._in_account(forwarded) if forwarded.is_vouched else request
         elif place.credentials is not None:
             request = await self._signed(place, forwarded)
         elif place.base_path:
@@ -64,12 +67,41 @@ class Forwarder:
         except ConnectionFailedError as error:
             raise unreachable(place, error) from error
 
+    def _in_account(self, forwarded: ForwardedRequest) -> OutwardRequest:
+        """Name the caller's account to the child as its keys do: by an access key of twelve digits."""
+        request = forwarded.request
+        headers = {name: value for name, value in request.headers if name not in _SIGNATURE_HEADERS}
+        path, query = self._unsigned_target(request)
+        scope = (forwarded.region, _SCOPES.get(forwarded.asked, forwarded.asked))
+        signed = SignedRequest(request.method, path, query, {"host": headers.get("host", "")})
+        credentials = SigningCredentials(forwarded.account_id, "lambent")
+        added = sign(signed, UNSIGNED_PAYLOAD, credentials, scope, self._clock.time_ms())
+        target = path + (f"?{query}" if query else "")
+        return replace(request, target=target, headers=tuple({**headers, **added}.items()))
+
+    def _unsigned_target(self, request: OutwardRequest) -> tuple[str, str]:
+        """Return path and query without a signature; one that has expired is refused."""
+        path, _, query = request.target.partition("?")
+        self._check_expiry(query)
+        return path, "&".join(pair for pair in query.split("&") if not pair.startswith(_SIGNATURE_QUERY))
+
+    def _check_expiry(self, query: str) -> None:
+        fields = {name: unquote(value) for name, _, value in (pair.partition("=") for pair in query.split("&"))}
+        expires = fields.get("X-Amz-Expires", "")
+        if not expires.isdigit():
+            return
+        try:
+            signed = datetime.strptime(fields.get("X-Amz-Date", ""), "%Y%m%dT%H%M%S%z")
+        except ValueError:
+            return
+        if signed.timestamp() + int(expires) < self._clock.time_ms() / 1000:
+            raise NeighbourError("AccessDenied", "Request has expired", 403)
+
     async def _signed(self, place: Place, forwarded: ForwardedRequest) -> OutwardRequest:
         assert place.credentials is not None
         request = forwarded.request
         headers = {name: value for name, value in request.headers if name not in _SIGNATURE_HEADERS}
-        path, _, query = request.target.partition("?")
-        query = "&".join(pair for pair in query.split("&") if not pair.startswith(_SIGNATURE_QUERY))
+        path, query = self._unsigned_target(request)
         bucket = bucket_of_host(headers.get("host", "")) if forwarded.asked == "s3" else None
         path = place.base_path + (f"/{bucket}{path}" if bucket else path)
         headers["host"] = place.host
@@ -94,29 +126,6 @@ class Forwarder:
         )  # fmt: skip
         target = path + (f"?{query}" if query else "")
         return replace(request, target=target, headers=tuple({**headers, **added}.items()), body=body)
-
-
-def _in_account(request: OutwardRequest, account_id: str) -> OutwardRequest:
-    """Let the key id of the signature name the caller's account: the child reads nothing else of it."""
-    headers = tuple(
-        (name, _with_key(value, "Credential=", "/", account_id)) if name == "authorization" else (name, value)
-        for name, value in request.headers
-    )
-    target = request.target
-    if "X-Amz-Credential=" in target:
-        target = _with_key(
-            target,
-            "X-Amz-Credential=",
-            "/" if "/" in target.partition("X-Amz-Credential=")[2].partition("&")[0] else "%2F",
-            account_id,
-        )
-    return replace(request, headers=headers, target=target)
-
-
-def _with_key(text: str, before: str, after: str, account_id: str) -> str:
-    start, found, rest = text.partition(before)
-    key_id, slash, rest = rest.partition(after)
-    return f"{start}{before}{account_id}{slash}{rest}" if found and slash and key_id else text
 
 
 async def _whole(body: bytes | AsyncIterator[bytes]) -> bytes:

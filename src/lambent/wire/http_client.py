@@ -54,12 +54,16 @@ class OutwardRequest:
 
 @dataclass(frozen=True, slots=True)
 class ForwardedRequest:
-    """A caller's request for the service `asked` (its name on AWS's command line), and in whose name it came."""
+    """A caller's request for the service `asked` (its name on AWS's command line), and in whose name it came.
+
+    `is_vouched`: the caller's access key is one of this installation, whose account it names.
+    """
 
     asked: str
     account_id: str
     region: str
     request: OutwardRequest
+    is_vouched: bool = False
 
 
 @dataclass(frozen=True, slots=True)
