@@ -53,9 +53,9 @@ def test_generated_parts_are_as_the_code_says() -> None:
 
 
 def test_every_setting_quota_and_error_is_documented() -> None:
-    settings, limits, kinds = ((ROOT / "docs" / f"{name}.md").read_text() for name in ("settings", "limits", "errors"))
+    settings, quotas, kinds = ((ROOT / "docs" / f"{name}.md").read_text() for name in ("settings", "quotas", "errors"))
     assert [row.name for row in table() if f"`{row.name}`" not in settings] == []
-    assert [one.name for one in QUOTAS if f"`{one.name}`" not in limits] == []
+    assert [one.name for one in QUOTAS if f"`{one.name}`" not in quotas] == []
     names = [name for name in vars(errors) if name.endswith("Error") and name != "LambdaError"]
     assert [name for name in names if f"`{name}`" not in kinds] == []
 

@@ -14,6 +14,7 @@ from lambent.api.errors import ErrorAnswers
 from lambent.api.invoke import InvokeDoor
 from lambent.api.local_routes import LocalRoutes
 from lambent.api.messages import HttpLimits
+from lambent.api.quotas import QuotaDoor
 from lambent.api.server import ApiServer
 from lambent.wire.api_description import ApiDescription
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from lambent.api.elsewhere import Forwards
     from lambent.api.invoke import Invokes
     from lambent.api.local_routes import LocalRoute
+    from lambent.api.quotas import Quotas
     from lambent.clock import Clock
 
 
@@ -62,6 +64,7 @@ class ApiParts:
     random_bytes: Callable[[int], bytes]
     log: logging.Logger
     local_routes: Sequence[LocalRoute] = ()
+    quotas: Quotas | None = None
     neighbours: Forwards | None = None
     planes: Mapping[str, object] = field(default_factory=dict)
 
@@ -75,6 +78,7 @@ def build_server(options: ApiOptions, parts: ApiParts) -> ApiServer:
         options.default_region,
         options.clock_skew_seconds,
     )
+    quota_routes = QuotaDoor(parts.quotas).routes() if parts.quotas is not None else []
     bodies = BodyOptions(options.body_memory_bytes_max, options.spool_directory, parts.workers)
     door = ApiDoor(
         DoorParts(
@@ -83,7 +87,7 @@ def build_server(options: ApiOptions, parts: ApiParts) -> ApiServer:
             authenticator=Authenticator(authentication, parts.find_credentials, parts.clock),
             invoke=InvokeDoor(parts.invoker, description),
             control=ControlDoor(parts.control_plane, bodies, parts.planes),
-            local=LocalRoutes(parts.local_routes),
+            local=LocalRoutes([*parts.local_routes, *quota_routes]),
             errors=ErrorAnswers(description, parts.log),
             elsewhere=ElsewhereDoor(
                 parts.neighbours,

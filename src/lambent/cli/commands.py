@@ -51,8 +51,8 @@ def parser() -> argparse.ArgumentParser:
     logs.add_argument("name", metavar="NAME", help="the function's name")
     logs.add_argument("--follow", action="store_true", help="go on printing lines as they are written")
     logs.add_argument("--since", metavar="TIME", help="30s, 10m, 2h, 7d, Unix milliseconds or an ISO time")
-    logs.add_argument("--endpoint-url", metavar="URL", help="the server (else AWS_ENDPOINT_URL, http://127.0.0.1:4566)")
-    logs.add_argument("--region", metavar="NAME", help="region of the function (else AWS_REGION, us-east-1)")
+    _add_client_options(logs)
+    _add_quotas(commands.add_parser("quotas", help="quotas of the caller's account and region"))
     return top
 
 
@@ -93,6 +93,10 @@ def _run(parsed: argparse.Namespace) -> int:
         from lambent.cli.logs import print_logs
 
         return print_logs(parsed)
+    if parsed.command == "quotas":
+        from lambent.cli.quotas import run_quotas
+
+        return run_quotas(parsed)
     if parsed.command == "keys":
         from lambent.cli.keys import run_keys
 
@@ -125,6 +129,24 @@ def _add_keys(keys: argparse.ArgumentParser) -> None:
     revoke = actions.add_parser("revoke", help="remove an access key")
     revoke.add_argument("access_key_id", metavar="ACCESS_KEY_ID")
     _add_setting_options(revoke)
+
+
+def _add_quotas(quotas: argparse.ArgumentParser) -> None:
+    actions = quotas.add_subparsers(dest="action", required=True, metavar="ACTION")
+    listing = actions.add_parser("list", help="print every quota: what is in force, its default, soft or hard")
+    listing.add_argument("--json", action="store_true", help="print a JSON list")
+    _add_client_options(listing)
+    setting = actions.add_parser("set", help="set a soft quota; it is in force at once")
+    setting.add_argument("name", metavar="NAME")
+    setting.add_argument("value", metavar="VALUE", help="a whole number, or the word default")
+    _add_client_options(setting)
+
+
+def _add_client_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--endpoint-url", metavar="URL", help="the server (else AWS_ENDPOINT_URL, http://127.0.0.1:4566)"
+    )
+    command.add_argument("--region", metavar="NAME", help="the region meant (else AWS_REGION, us-east-1)")
 
 
 def _add_setting_options(command: argparse.ArgumentParser) -> None:

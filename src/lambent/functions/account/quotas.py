@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lambent.functions.account.budget import Fences, read_budget
@@ -14,6 +13,7 @@ from lambent.model.quotas import (
     UNRESERVED_CONCURRENCY_MIN,
     AccountQuota,
     Quota,
+    QuotaState,
 )
 from lambent.store.contracts import CommitRefusedError
 
@@ -26,15 +26,6 @@ if TYPE_CHECKING:
     from lambent.store.contracts import Write
 
 _TRIES = 10
-
-
-@dataclass(frozen=True, slots=True)
-class QuotaState:
-    """A quota and what is in force for one account in one region; `default` holds where nothing was set."""
-
-    quota: Quota
-    value: int
-    default: int
 
 
 class AccountQuotas:

@@ -1,0 +1,80 @@
+"""A signed call of one of the server's own operations, from a command."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import http.client
+import json
+import ssl
+import urllib.parse
+from typing import TYPE_CHECKING
+
+from lambent.cli.failure import CommandError
+from lambent.clock import SystemClock
+from lambent.settings import read_client_environment
+from lambent.wire.sigv4 import SignedRequest, SigningCredentials, sign
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator, Mapping
+
+_CONNECT_SECONDS = 10
+
+
+@contextlib.contextmanager
+def called(
+    parsed: argparse.Namespace,
+    path: str,
+    *,
+    parameters: Mapping[str, str] | None = None,
+    method: str = "GET",
+    body: bytes = b"",
+) -> Iterator[http.client.HTTPResponse]:
+    """Call the server that `--endpoint-url` and `--region` or the environment name; yield its answer, status 200.
+
+    Its body may come for as long as it likes.
+
+    Raises:
+        CommandError: the server cannot be reached or refuses.
+    """
+    query = urllib.parse.urlencode(sorted((parameters or {}).items()), quote_via=urllib.parse.quote)
+    around = read_client_environment()
+    url = urllib.parse.urlsplit(parsed.endpoint_url or around.endpoint_url)
+    credentials = SigningCredentials(around.access_key_id, around.secret_access_key, around.session_token)
+    unsigned = SignedRequest(method, path, query, {"host": url.netloc})
+    scope = (parsed.region or around.region, "lambda")
+    headers = sign(unsigned, hashlib.sha256(body).hexdigest(), credentials, scope, SystemClock().time_ms())
+    connection = _connect(url)
+    try:
+        connection.request(method, f"{path}?{query}" if query else path, body=body or None, headers=headers)
+        answer = connection.getresponse()
+        if answer.status != 200:
+            raise CommandError(_refusal(answer.status, answer.read()))
+        if connection.sock is not None:
+            connection.sock.settimeout(None)
+        yield answer
+    except (OSError, http.client.HTTPException) as error:
+        if isinstance(error, BrokenPipeError):
+            raise
+        raise CommandError(f"no answer from {url.geturl()}: {error}.") from error
+    finally:
+        connection.close()
+
+
+def _connect(url: urllib.parse.SplitResult) -> http.client.HTTPConnection:
+    if url.scheme not in ("http", "https") or not url.hostname:
+        raise CommandError(f"{url.geturl()!r} is no http or https URL.")
+    if url.scheme == "https":
+        context = ssl.create_default_context()
+        return http.client.HTTPSConnection(url.hostname, url.port or 443, timeout=_CONNECT_SECONDS, context=context)
+    return http.client.HTTPConnection(url.hostname, url.port or 80, timeout=_CONNECT_SECONDS)
+
+
+def _refusal(status: int, body: bytes) -> str:
+    try:
+        members = json.loads(body)
+        text = members.get("Message") or members.get("message") or body.decode(errors="replace")
+    except (ValueError, AttributeError):
+        text = body.decode(errors="replace")
+    return f"the server answered {status}: {text}"
