@@ -1,0 +1,176 @@
+"""Nothing leaks between accounts and regions: every operation that reads, asked by the owner and by everybody else."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from botocore import xform_name
+from botocore.exceptions import ClientError
+
+from lambent.api.operations import OPERATIONS
+from tests.running import create_function, make_zip_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from tests.running import LambentServer
+
+pytestmark = pytest.mark.slow
+
+OWNER, OTHER = "111111111111", "222222222222"
+REGION, OTHER_REGION = "eu-west-1", "eu-central-1"
+NAME = "leak"
+ARN = f"arn:aws:lambda:{REGION}:{OWNER}"
+FUNCTION = f"{ARN}:function:{NAME}"
+QUEUE = f"arn:aws:sqs:{REGION}:{OWNER}:q"
+ROLE = f"arn:aws:iam::{OWNER}:role/r"
+READING = sorted(name for name, row in OPERATIONS.items() if row.method and name.startswith(("Get", "List")))
+# What even its owner does not find here: nothing starts an execution, and nothing was provisioned or scaled.
+ABSENT = {
+    "GetDurableExecution",
+    "GetDurableExecutionHistory",
+    "GetDurableExecutionState",
+    "GetProvisionedConcurrencyConfig",
+    "GetFunctionScalingConfig",
+}
+# Asked without a name: what comes back must be the asker's own.
+OWN = {
+    "GetAccountSettings",
+    "ListCapacityProviders",
+    "ListCodeSigningConfigs",
+    "ListEventSourceMappings",
+    "ListFunctions",
+    "ListLayers",
+}
+
+
+@dataclass(frozen=True)
+class Owned:
+    """Identifiers that the server gave to what the owner has."""
+
+    mapping_id: str
+    signing_arn: str
+
+    def request(self, operation: str, *, by_arn: bool) -> Mapping[str, Any]:
+        """Return a request for what the owner has, by name or by ARN."""
+        function = {"FunctionName": FUNCTION if by_arn else NAME}
+        layer = {"LayerName": f"{ARN}:layer:{NAME}" if by_arn else NAME}
+        provider = {"CapacityProviderName": f"{ARN}:capacity-provider:{NAME}" if by_arn else NAME}
+        execution = {"DurableExecutionArn": f"{FUNCTION}:1/durable-execution/a/b"}
+        policy = {"ResourceArn": FUNCTION}
+        signing = {"CodeSigningConfigArn": self.signing_arn}
+        named: dict[str, Mapping[str, Any]] = {
+            "GetAlias": {**function, "Name": "live"},
+            "GetCapacityProvider": provider,
+            "GetCodeSigningConfig": signing,
+            "GetDurableExecution": execution,
+            "GetDurableExecutionHistory": execution,
+            "GetDurableExecutionState": {**execution, "CheckpointToken": "dG9rZW4="},
+            "GetEventSourceMapping": {"UUID": self.mapping_id},
+            "GetFunctionScalingConfig": {**function, "Qualifier": "1"},
+            "GetLayerVersion": {**layer, "VersionNumber": 1},
+            "GetLayerVersionByArn": {"Arn": f"{ARN}:layer:{NAME}:1"},
+            "GetLayerVersionPolicy": {**layer, "VersionNumber": 1},
+            "GetProvisionedConcurrencyConfig": {**function, "Qualifier": "live"},
+            "GetResourcePolicy": policy,
+            "ListFunctionsByCodeSigningConfig": signing,
+            "ListFunctionVersionsByCapacityProvider": provider,
+            "ListLayerVersions": layer,
+            "ListTags": {"Resource": FUNCTION},
+        }
+        return named.get(operation, {} if operation in OWN else function)
+
+
+def client(server: LambentServer, account_id: str, region: str = REGION) -> Any:
+    return server.client(access_key=account_id, region=region)
+
+
+@pytest.fixture(scope="module")
+def owned(lambent_server: LambentServer) -> Owned:
+    """Let the owner have one of everything."""
+    mine = client(lambent_server, OWNER)
+    create_function(mine, NAME, {"index.py": "def handler(event, context): pass\n"}, Role=ROLE, Tags={"a": "b"})
+    mine.publish_version(FunctionName=NAME)
+    mine.create_alias(FunctionName=NAME, Name="live", FunctionVersion="1")
+    mine.add_permission(
+        FunctionName=NAME, StatementId="s", Action="lambda:InvokeFunction", Principal="s3.amazonaws.com"
+    )
+    mine.put_function_event_invoke_config(FunctionName=NAME, MaximumRetryAttempts=1)
+    mine.create_function_url_config(FunctionName=NAME, AuthType="NONE")
+    mine.put_function_concurrency(FunctionName=NAME, ReservedConcurrentExecutions=1)
+    mine.publish_layer_version(LayerName=NAME, Content={"ZipFile": make_zip_bytes({"python/m.py": ""})})
+    mine.add_layer_version_permission(
+        LayerName=NAME, VersionNumber=1, StatementId="s", Action="lambda:GetLayerVersion", Principal="333333333333"
+    )
+    mine.create_capacity_provider(
+        CapacityProviderName=NAME,
+        VpcConfig={"SubnetIds": ["subnet-0"], "SecurityGroupIds": []},
+        PermissionsConfig={"CapacityProviderOperatorRoleArn": ROLE},
+    )
+    signing = mine.create_code_signing_config(
+        AllowedPublishers={
+            "SigningProfileVersionArns": [f"arn:aws:signer:{REGION}:{OWNER}:/signing-profiles/p/0123456789"]
+        }
+    )["CodeSigningConfig"]["CodeSigningConfigArn"]
+    mine.put_function_code_signing_config(FunctionName=NAME, CodeSigningConfigArn=signing)
+    mapping = mine.create_event_source_mapping(FunctionName=NAME, EventSourceArn=QUEUE)
+    return Owned(mapping["UUID"], signing)
+
+
+def asked(server: LambentServer, place: tuple[str, str], operation: str, request: Mapping[str, Any]) -> tuple[int, Any]:
+    """Return status and content of the answer, be it an error or not."""
+    call = getattr(client(server, *place), xform_name(operation))
+    try:
+        answer = call(**request)
+    except ClientError as error:
+        answer = error.response
+    return answer.pop("ResponseMetadata")["HTTPStatusCode"], answer
+
+
+@pytest.mark.parametrize("operation", READING)
+def test_the_owner_reads_it(lambent_server: LambentServer, owned: Owned, operation: str) -> None:
+    for by_arn in (False, True):
+        status, answer = asked(lambent_server, (OWNER, REGION), operation, owned.request(operation, by_arn=by_arn))
+        assert (status == 200) is not (operation in ABSENT), answer
+
+
+@pytest.mark.parametrize("place", [(OTHER, REGION), (OWNER, OTHER_REGION), (OTHER, OTHER_REGION)])
+@pytest.mark.parametrize("operation", READING)
+def test_nobody_else_reads_it(
+    lambent_server: LambentServer, owned: Owned, operation: str, place: tuple[str, str]
+) -> None:
+    for by_arn in (False, True):
+        status, answer = asked(lambent_server, place, operation, owned.request(operation, by_arn=by_arn))
+        if status != 200:
+            # Who asks by ARN knows the ARN; that there is something behind it he does not learn.
+            assert status in (400, 403, 404), answer
+            assert operation not in OWN, answer
+            continue
+        lists = [value for value in answer.values() if isinstance(value, list)]
+        assert lists == [[] for _ in lists], answer
+        text = json.dumps(answer, default=str)
+        assert all(known not in text for known in (NAME, owned.mapping_id, owned.signing_arn)), answer
+
+
+def test_nobody_else_changes_it(lambent_server: LambentServer, owned: Owned) -> None:
+    theirs = client(lambent_server, OTHER)
+    for call, members in (
+        (theirs.delete_function, {"FunctionName": FUNCTION}),
+        (theirs.add_permission, {"FunctionName": FUNCTION, "StatementId": "x", "Action": "*", "Principal": "*"}),
+        (theirs.delete_event_source_mapping, {"UUID": owned.mapping_id}),
+        (theirs.delete_code_signing_config, {"CodeSigningConfigArn": owned.signing_arn}),
+        (theirs.delete_capacity_provider, {"CapacityProviderName": f"{ARN}:capacity-provider:{NAME}"}),
+        (theirs.tag_resource, {"Resource": FUNCTION, "Tags": {"x": "y"}}),
+        (theirs.delete_resource_policy, {"ResourceArn": FUNCTION}),
+        (theirs.create_event_source_mapping, {"FunctionName": FUNCTION, "EventSourceArn": QUEUE}),
+        (theirs.invoke, {"FunctionName": FUNCTION}),
+    ):
+        with pytest.raises(ClientError) as refused:
+            call(**members)
+        assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] in (400, 403, 404)
+    mine = client(lambent_server, OWNER)
+    assert mine.list_tags(Resource=FUNCTION)["Tags"] == {"a": "b"}
+    assert mine.get_event_source_mapping(UUID=owned.mapping_id)["UUID"] == owned.mapping_id
