@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 
 _VIOLATIONS_MAX = 50
 
+# Lists in whose message AWS does not say that members must not be null.
+# Source: recorded (test_invalid_vpc_config_security_group).
+_UNNAMED_NULL = frozenset(("vpcConfig.securityGroupIds", "vpcConfig.subnetIds"))
+
 # Members of a character class for letters, numbers and separators; beyond Latin they are taken by their blocks.
 _CATEGORIES = {
     r"\p{L}": "A-Za-z\u00aa\u00b5\u00ba\u00c0-\u02af\u0370-\u1fff\u2c00-\ud7ff\uf900-\ufffd\U00010000-\U0003ffff",
@@ -88,7 +92,8 @@ def _check_items(item: Any, value: list[Any], path: str) -> Iterator[str]:
         if element is not None:
             _require_type(item[0], element)
     if any(element is None or list(_scalar_constraints(item, element)) for element in value):
-        yield _violation(value, path, f"Member must satisfy constraint: [{', '.join(_described(item))}]")
+        described = _described(item, with_null=path not in _UNNAMED_NULL)
+        yield _violation(value, path, f"Member must satisfy constraint: [{', '.join(described)}]")
 
 
 def _check_map(spec: Any, value: dict[str, Any], path: str) -> Iterator[str]:

@@ -125,3 +125,15 @@ def test_any_value_is_judged(member: str, value: Any) -> None:
     except WrongTypeError as error:
         message = str(error)
     assert message
+
+
+def test_the_members_of_networks_as_recorded() -> None:
+    # Source: lambda/test_lambda_api.json, test_invalid_vpc_config_security_group.
+    groups = ("list", 0, 5, ("string", 0, 1024, "sg-[0-9a-zA-Z]*", None))
+    vpc = ("structure", {"SecurityGroupIds": (groups, None, None)}, ())
+    spec = ("structure", {"VpcConfig": (vpc, None, None)}, ())
+    assert violations(spec, {"VpcConfig": {"SecurityGroupIds": ["bad-format"]}}) == (
+        "1 validation error detected: Value '[bad-format]' at 'vpcConfig.securityGroupIds' failed to satisfy "
+        "constraint: Member must satisfy constraint: [Member must have length less than or equal to 1024, Member must "
+        "have length greater than or equal to 0, Member must satisfy regular expression pattern: sg-[0-9a-zA-Z]*]"
+    )
