@@ -27,6 +27,17 @@ _CATEGORIES = {
     r"\p{Z}": " \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000",
 }
 
+# AWS lists these values in another order than its description does. Source: recorded (RecursiveLoop, InvokeMode,
+# StartingPosition).
+_ORDERS = {
+    frozenset(order): order
+    for order in (
+        ("Terminate", "Allow"),
+        ("RESPONSE_STREAM", "BUFFERED"),
+        ("LATEST", "AT_TIMESTAMP", "TRIM_HORIZON"),
+    )
+}
+
 
 class WrongTypeError(Exception):
     """A JSON value has another type than its member: AWS's SerializationException; the text is the message."""
@@ -121,7 +132,7 @@ def _scalar_constraints(spec: Any, value: Any) -> Iterator[str]:
             yield f"Member must have value greater than or equal to {_number(kind, low)}"
     elif kind == "string":
         if spec[4] is not None and value not in spec[4]:
-            yield f"Member must satisfy enum value set: [{', '.join(spec[4])}]"
+            yield f"Member must satisfy enum value set: [{_listed(spec[4])}]"
         if high is not None and len(value) > high:
             yield f"Member must have length less than or equal to {high}"
         if low is not None and len(value) < low:
@@ -135,7 +146,7 @@ def _described(spec: Any, with_null: bool = True) -> list[str]:
     kind, low, high = (*spec, None, None)[:3]
     parts: list[str] = []
     if kind == "string" and spec[4] is not None:
-        parts.append(f"Member must satisfy enum value set: [{', '.join(spec[4])}]")
+        parts.append(f"Member must satisfy enum value set: [{_listed(spec[4])}]")
     noun = "value" if kind in ("integer", "double") else "length"
     if high is not None:
         parts.append(f"Member must have {noun} less than or equal to {_number(kind, high)}")
@@ -146,6 +157,10 @@ def _described(spec: Any, with_null: bool = True) -> list[str]:
     if with_null:
         parts.append("Member must not be null")
     return parts
+
+
+def _listed(values: tuple[str, ...]) -> str:
+    return ", ".join(_ORDERS.get(frozenset(values), values))
 
 
 def _bounds(spec: Any, size: int, noun: str, value: Any, path: str) -> Iterator[str]:

@@ -27,6 +27,12 @@ def test_nothing_wrong() -> None:
     ("spec", "value", "shown", "constraint"),
     [
         (("string", None, None, None, ("A", "B")), "C", "'C'", "Member must satisfy enum value set: [A, B]"),
+        (
+            ("string", None, None, None, ("Allow", "Terminate")),
+            "InvalidValue",
+            "'InvalidValue'",
+            "Member must satisfy enum value set: [Terminate, Allow]",
+        ),
         (("string", 0, 2, None, None), "abc", "'abc'", "Member must have length less than or equal to 2"),
         (("string", 4, None, None, None), "abc", "'abc'", "Member must have length greater than or equal to 4"),
         (
