@@ -112,7 +112,9 @@ class Application:
         )
         self.resources = Resources(self.records, key)
         self.store = FunctionStore(self.resources)
-        self.code = CodeStore(directory, self.workers, self.records.blobs)
+        self.code = CodeStore(
+            directory, self.workers, self.records.blobs, key=key, is_sealing=settings.encryption.at_rest
+        )
         logs = LogStore(directory / "logs", settings.logs.bytes_max)
         metrics = FunctionMetrics()
         self._build_neighbours()
@@ -439,7 +441,7 @@ class Application:
             ("Content-Type", "application/zip"),
             ("Content-Disposition", f'attachment; filename="{download.file_name}"'),
         )
-        return HttpResponse(200, headers, FileBody(Path(download.path), download.size_bytes))
+        return HttpResponse(200, headers, download.blocks or FileBody(Path(download.path), download.size_bytes))
 
     async def _close_state(self) -> None:
         await self.records.close()

@@ -223,6 +223,15 @@ class BillingSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class EncryptionSettings:
+    """What lies encrypted on disk beyond what always does (environment variables, secrets of access keys)."""
+
+    at_rest: bool = _setting(
+        False, "Keep the zips of functions and layers encrypted too. Their unpacked trees stay readable."
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class QuotasSettings:
     """Quotas that AWS would raise on request."""
 
@@ -312,6 +321,7 @@ class Settings:
     pool: PoolSettings = field(default_factory=PoolSettings)
     logs: LogsSettings = field(default_factory=LogsSettings)
     billing: BillingSettings = field(default_factory=BillingSettings)
+    encryption: EncryptionSettings = field(default_factory=EncryptionSettings)
     quotas: QuotasSettings = field(default_factory=QuotasSettings)
     store: StoreSettings = field(default_factory=StoreSettings)
     cluster: ClusterSettings = field(default_factory=ClusterSettings)

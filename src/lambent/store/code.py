@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from lambent.model.function import CodeReference, FunctionVersion
     from lambent.store.contracts import Blobs
+    from lambent.store.keys import InstallationKey
     from lambent.store.package import PreparedPackage
 
 
@@ -32,8 +33,21 @@ class CodeStore:
     refers to it any more. There is no counter that a crash could falsify: what the database does not name is garbage.
     """
 
-    def __init__(self, data_directory: str | Path, executor: Executor, blobs: Blobs | None = None) -> None:
-        """Open the store and sweep what a crash left half-written. `executor` unpacks: a pool of processes."""
+    def __init__(
+        self,
+        data_directory: str | Path,
+        executor: Executor,
+        blobs: Blobs | None = None,
+        *,
+        key: InstallationKey | None = None,
+        is_sealing: bool = False,
+    ) -> None:
+        """Open the store and sweep what a crash left half-written. `executor` unpacks: a pool of processes.
+
+        With `is_sealing` zips are kept encrypted under the `key`; what is encrypted is read in any case.
+        """
+        self._key = None if key is None else key.derive("packages")
+        self._is_sealing = is_sealing and key is not None
         self._root = Path(data_directory)
         self._executor = executor
         self._blobs = blobs
@@ -140,8 +154,26 @@ class CodeStore:
             raise storage_error(error) from error
 
     def zip_path(self, sha256: str) -> Path:
-        """Return where the zip is, if it is."""
+        """Return where the zip is, if it is: as it came, or sealed."""
         return self._zips / f"{sha256}.zip"
+
+    def read(self, sha256: str) -> AsyncIterator[bytes] | None:
+        """Return the zip's bytes as it came, in blocks, when the file itself is sealed; None when it is not.
+
+        Raises:
+            FileNotFoundError: it is not here.
+            ServiceError: while it is read: it cannot be opened (500).
+        """
+        from lambent.store.sealed_files import is_sealed
+
+        return self._opened(sha256) if is_sealed(self.zip_path(sha256)) else None
+
+    async def protect(self) -> None:
+        """Seal the zips that were kept before the setting asked for it. Crash-safe: each is one or the other."""
+        if not self._is_sealing:
+            return
+        for path in await asyncio.to_thread(lambda: list(self._zips.glob("[!.]*.zip"))):
+            await self._seal(path)
 
     async def sweep(self, in_use: Callable[[], Awaitable[frozenset[str]]]) -> int:
         """Remove every package that is neither in `in_use()` nor being added; return how many names went.
@@ -178,13 +210,37 @@ class CodeStore:
     def _directories(self) -> tuple[Path, ...]:
         return self._zips, self._code, self._layers
 
+    async def _opened(self, sha256: str) -> AsyncIterator[bytes]:
+        from lambent.store.sealed_files import plain_blocks
+
+        assert self._key is not None
+        blocks = plain_blocks(self.zip_path(sha256), self._key, sha256)
+        while (block := await asyncio.to_thread(next, blocks, None)) is not None:
+            yield block
+
+    async def _seal(self, path: Path) -> None:
+        from lambent.store.sealed_files import is_sealed, seal_file
+
+        assert self._key is not None
+        fresh = self._zips / f".{secrets.token_hex(8)}"
+        try:
+            if await asyncio.to_thread(is_sealed, path):
+                return
+            await asyncio.to_thread(seal_file, path, fresh, self._key, path.stem)
+            async with self._lock:
+                await asyncio.to_thread(_replace, path, fresh)
+        except FileNotFoundError:
+            return
+        finally:
+            fresh.unlink(missing_ok=True)
+
     async def _fetch(self, blobs: Blobs, sha256: str) -> None:
         fetched = self._zips / f".{secrets.token_hex(8)}"
         self._hold(sha256)
         try:
             await blobs.fetch(sha256, fetched)
             try:
-                prepared = await self._prepare(str(fetched))
+                prepared = await self._prepare(str(fetched), sealed_name=sha256)
             except InvalidParameterValueError as error:
                 raise ServiceError(f"The package {sha256} is damaged in the store.") from error
             if prepared.reference.sha256 != sha256:
@@ -196,11 +252,11 @@ class CodeStore:
             fetched.unlink(missing_ok=True)
             self._let_go(sha256)
 
-    async def _prepare(self, source: bytes | str) -> PreparedPackage:
+    async def _prepare(self, source: bytes | str, sealed_name: str | None = None) -> PreparedPackage:
         # Here, not above: only who unpacks pays for the zip library at start.
         from lambent.store.package import PackageJob, prepare_package
 
-        job = PackageJob(source, str(self._zips), str(self._code))
+        job = PackageJob(source, str(self._zips), str(self._code), self._key, sealed_name, self._is_sealing)
         future = asyncio.get_running_loop().run_in_executor(self._executor, prepare_package, job)
         try:
             return await asyncio.shield(future)
@@ -241,6 +297,12 @@ def _packages(version: FunctionVersion) -> list[str]:
 def _discard_unwanted(future: asyncio.Future[PreparedPackage]) -> None:
     if not future.cancelled() and future.exception() is None:
         future.result().discard()
+
+
+def _replace(path: Path, fresh: Path) -> None:
+    # A sweep may have taken it meanwhile; then it stays away.
+    if path.exists():
+        fresh.rename(path)
 
 
 def _remove_all(paths: list[Path]) -> None:

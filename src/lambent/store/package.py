@@ -17,7 +17,7 @@ import stat
 import struct
 import zipfile
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -45,11 +45,18 @@ _SINGLE_FLUSHES_MAX = 64
 
 @dataclass(frozen=True, slots=True)
 class PackageJob:
-    """What a worker is asked: bytes, or the path of a file that is moved; and the store's two directories."""
+    """What a worker is asked: bytes, or the path of a file that is moved; and the store's two directories.
+
+    `is_sealing`: the zip is kept sealed under the `key` (32 bytes). `sealed_name`: the source may be sealed, as the
+    package of that name.
+    """
 
     source: bytes | str
     zips_directory: str
     code_directory: str
+    key: bytes | None = field(default=None, repr=False)
+    sealed_name: str | None = None
+    is_sealing: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +95,11 @@ def prepare_package(job: PackageJob) -> PreparedPackage:
     token = secrets.token_hex(8)
     fresh_zip, fresh_tree = Path(job.zips_directory) / f".{token}", Path(job.code_directory) / f".{token}"
     try:
+        _open_source(job)
         size, digest = _take_in(job.source, fresh_zip)
         reference = CodeReference(digest, size, _unpack(fresh_zip, fresh_tree))
+        if job.is_sealing and job.key is not None:
+            fresh_zip = _sealed(fresh_zip, job.key, digest)
         return PreparedPackage(reference, str(fresh_zip), str(fresh_tree))
     except BaseException as error:
         fresh_zip.unlink(missing_ok=True)
@@ -97,6 +107,39 @@ def prepare_package(job: PackageJob) -> PreparedPackage:
         if isinstance(error, OSError):
             raise storage_error(error) from None
         raise
+
+
+def _open_source(job: PackageJob) -> None:
+    """Put what is sealed in the place of the source as it was before."""
+    if job.sealed_name is None or job.key is None or isinstance(job.source, bytes):
+        return
+    from lambent.store.sealed_files import is_sealed, plain_blocks
+
+    source = Path(job.source)
+    if not is_sealed(source):
+        return
+    plain = source.with_name(f".{secrets.token_hex(8)}")
+    try:
+        with plain.open("xb") as file:
+            for block in plain_blocks(source, job.key, job.sealed_name):
+                file.write(block)
+        plain.rename(source)
+    finally:
+        plain.unlink(missing_ok=True)
+
+
+def _sealed(plain: Path, key: bytes, name: str) -> Path:
+    """Seal a file beside its place and remove it; return the sealed one."""
+    from lambent.store.sealed_files import seal_file
+
+    sealed = plain.with_name(f".{secrets.token_hex(8)}")
+    try:
+        seal_file(plain, sealed, key, name)
+    except BaseException:
+        sealed.unlink(missing_ok=True)
+        raise
+    plain.unlink()
+    return sealed
 
 
 def is_ready() -> bool:

@@ -10,7 +10,7 @@ from urllib.parse import quote, urlencode
 from lambent.model.errors import AccessDeniedError, ResourceNotFoundError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import AsyncIterator, Mapping
 
     from lambent.clock import Clock
     from lambent.model.caller import Caller
@@ -25,11 +25,15 @@ PATH = "/_lambent/v1/code/"
 
 @dataclass(frozen=True, slots=True)
 class CodeDownload:
-    """A package to send: its file, its size at opening, and the name to save it under."""
+    """A package to send: its file, its size at opening, and the name to save it under.
+
+    `blocks` are what to send instead of the file when that is encrypted.
+    """
 
     path: str
     size_bytes: int
     file_name: str
+    blocks: AsyncIterator[bytes] | None = None
 
 
 class CodeLinks:
@@ -64,7 +68,7 @@ class CodeLinks:
         await self._code.bring(sha256)
         path = self._code.zip_path(sha256)
         try:
-            size_bytes = path.stat().st_size
+            size_bytes, blocks = path.stat().st_size, self._code.read(sha256)
         except FileNotFoundError:
             raise ResourceNotFoundError("The package is not there any more.") from None
-        return CodeDownload(str(path), size_bytes, f"{name}.zip")
+        return CodeDownload(str(path), size_bytes, f"{name}.zip", blocks)

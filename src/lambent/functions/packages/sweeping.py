@@ -1,4 +1,4 @@
-"""Removing packages that no function uses any more."""
+"""Removing packages that no function and no layer uses any more."""
 
 from __future__ import annotations
 
@@ -38,6 +38,10 @@ class Sweeper:
         """Sweep whenever it is wanted, until cancelled."""
         with contextlib.suppress(BrokenExecutor):
             await self._code.warm_up()
+        try:
+            await self._code.protect()
+        except OSError:
+            self._log.exception("packages from before could not be encrypted; the next start tries again")
         while True:
             await self._wanted.wait()
             self._wanted.clear()
