@@ -28,9 +28,10 @@ from lambent.environments.sandbox import NamespaceDriver, ProcessDriver
 from lambent.environments.sandbox.sandbox import RuntimeFamily, SandboxError
 from lambent.events import EventSourceMappings
 from lambent.functions import ControlPlane, ControlPlaneParts, ControlPlaneRules, Ec2Networks, KmsKeys, S3Packages
-from lambent.invocation import Admission, Catalog, ConcurrencyLimiter, Invoker
+from lambent.invocation import Admission, Catalog, ConcurrencyLimiter, Invoker, ResourcePolicies
 from lambent.model.arn import FunctionArn
 from lambent.model.concurrency import ProvisionedConcurrency, ReservedConcurrency
+from lambent.model.configs.policy import FunctionPolicy
 from lambent.model.environment import IsolationLevel
 from lambent.model.errors import LambdaError
 from lambent.model.function import Alias, FunctionVersion, PackageType
@@ -139,6 +140,7 @@ class Application:
             RuntimeFamily.EXEC: settings.pool.exec,
         }
         self.prewarmed = PrewarmedSandboxes(self.driver, sizes, clock)
+        self.policies = ResourcePolicies()
         self.catalog = Catalog()
         self._build_data_plane()
         self._build_control_plane(key)
@@ -180,6 +182,7 @@ class Application:
         self.control_plane = ControlPlane(
             ControlPlaneParts(
                 store=self.store,
+                allows=self.policies.allows_identity,
                 code=self.code,
                 key=key,
                 clock=self.clock,
@@ -236,6 +239,7 @@ class Application:
             ),
             ApiParts(
                 control_plane=self.control_plane,
+                allows=self.policies.allows_identity,
                 planes={
                     "events": EventSourceMappings(self.resources, self.clock, os.urandom),
                     "durable": DurableExecutions(self.resources),
@@ -344,6 +348,8 @@ class Application:
         async for batch in self.resources.changes():
             for change in batch:
                 self._apply(change)
+            # Not kept until the next one comes: the first holds all there is.
+            batch.clear()
             self._is_catalog_filled.set()
 
     def _apply(self, change: ResourceChange) -> None:
@@ -364,6 +370,11 @@ class Application:
             else:
                 self.catalog.put_alias(value)
             self.provisioned.changed(FunctionArn(key.account_id, key.region, key.name))
+        elif change.resource is FunctionPolicy:
+            if value is None:
+                self.policies.remove(FunctionArn(key.account_id, key.region, key.name, key.qualifier or None))
+            else:
+                self.policies.put(value)
         elif change.resource is ReservedConcurrency:
             arn = FunctionArn(key.account_id, key.region, key.name)
             self.concurrency.put_reserved(arn, None if value is None else value.executions)

@@ -11,7 +11,7 @@ from lambent.api.door import ApiDoor, DoorParts
 from lambent.api.elsewhere import ElsewhereDoor
 from lambent.api.entrance import Entrance
 from lambent.api.errors import ErrorAnswers
-from lambent.api.invoke import InvokeDoor
+from lambent.api.invoke import InvokeDoor, nobody
 from lambent.api.local_routes import LocalRoutes
 from lambent.api.messages import HttpLimits
 from lambent.api.quotas import QuotaDoor
@@ -25,8 +25,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lambent.api.authentication import FindCredentials
+    from lambent.api.control import ControlPlane
     from lambent.api.elsewhere import Forwards
-    from lambent.api.invoke import Invokes
+    from lambent.api.invoke import Allows, Invokes
     from lambent.api.local_routes import LocalRoute
     from lambent.api.quotas import Quotas
     from lambent.clock import Clock
@@ -54,9 +55,10 @@ class ApiParts:
 
     `workers` decode large bodies (a process pool); `random_bytes` is os.urandom or a fake. `neighbours` take what is
     for other services; without them it is refused. `planes`: room → object, beside the control plane.
+    `allows(principal_arn, account_id, action, arn)`: whether a resource policy lets another account's identity.
     """
 
-    control_plane: object
+    control_plane: ControlPlane
     invoker: Invokes
     find_credentials: FindCredentials
     workers: Executor
@@ -67,6 +69,7 @@ class ApiParts:
     quotas: Quotas | None = None
     neighbours: Forwards | None = None
     planes: Mapping[str, object] = field(default_factory=dict)
+    allows: Allows = nobody
 
 
 def build_server(options: ApiOptions, parts: ApiParts) -> ApiServer:
@@ -85,7 +88,7 @@ def build_server(options: ApiOptions, parts: ApiParts) -> ApiServer:
             description=description,
             entrance=Entrance(options.hosts, options.origins),
             authenticator=Authenticator(authentication, parts.find_credentials, parts.clock),
-            invoke=InvokeDoor(parts.invoker, description),
+            invoke=InvokeDoor(parts.invoker, description, parts.allows),
             control=ControlDoor(parts.control_plane, bodies, parts.planes),
             local=LocalRoutes([*parts.local_routes, *quota_routes]),
             errors=ErrorAnswers(description, parts.log),

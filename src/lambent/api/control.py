@@ -6,7 +6,7 @@ import asyncio
 from concurrent.futures import BrokenExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 from urllib.parse import parse_qs
 
 from lambent.api.messages import BodyPlan, HttpResponse
@@ -45,10 +45,18 @@ class DecodedBody:
     blobs: dict[str, UploadedBlob]
 
 
+class ControlPlane(Protocol):
+    """What the door needs of the control plane beside its operations."""
+
+    def acting(self, caller: Caller, request: object) -> Caller:
+        """Return the caller, in the account of the function if its policy allows the operation."""
+
+
 class ControlDoor:
     """Calls the planes: objects, by room, with the methods that operations.py names. Keeps no state."""
 
-    def __init__(self, control_plane: object, bodies: BodyOptions, planes: Mapping[str, object]) -> None:
+    def __init__(self, control_plane: ControlPlane, bodies: BodyOptions, planes: Mapping[str, object]) -> None:
+        self._acting = control_plane.acting
         self._planes = {"functions": control_plane, **planes}
         self._bodies = bodies
         self._plans: dict[str, BodyPlan] = {}
@@ -79,6 +87,7 @@ class ControlDoor:
             parts = RequestParts(labels, query, request.headers, parse_body(operation, body.document))
             typed = decode_request(operation, parts)
             caller = replace(caller_of(request, identity, request_id, body), operation=operation.name)
+            caller = self._acting(caller, typed)
             response = await getattr(self._planes[row.room], row.method)(caller, typed)
         finally:
             if body.blobs:

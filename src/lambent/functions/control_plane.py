@@ -11,12 +11,14 @@ from lambent.functions.code_signing.configs import CodeSigningConfigs
 from lambent.functions.code_signing.signatures import Signatures
 from lambent.functions.concurrency.provisioned import ProvisionedConcurrencies
 from lambent.functions.concurrency.reserved import ReservedConcurrencies
+from lambent.functions.concurrency.scaling import FunctionScalings
 from lambent.functions.configs.capacity_providers import CapacityProviders
 from lambent.functions.configs.event_invoke_configs import EventInvokeConfigs
 from lambent.functions.configs.function_urls import FunctionUrls
 from lambent.functions.configs.later_invocations import LaterInvocations
 from lambent.functions.configs.recursion import Recursion
 from lambent.functions.configs.runtime_management import RuntimeManagement
+from lambent.functions.foreign import ForeignFunctions
 from lambent.functions.functions import Functions, FunctionTools
 from lambent.functions.ids import Ids
 from lambent.functions.layers.layers import Layers
@@ -46,6 +48,7 @@ class ControlPlane:
         self._transitions = Transitions(parts.store, parts.prepare, ids.new)
         self._sweeper = Sweeper(parts.store, parts.code, parts.code_in_environments)
         self._links = CodeLinks(parts.code, parts.key, parts.clock)
+        self.acting = ForeignFunctions(parts.allows).acting
         publisher = Publisher(parts.store, ids, parts.clock)
         signatures = Signatures(parts, ids)
         tools = FunctionTools(ids, self._transitions, publisher, self._links, self._sweeper, signatures)
@@ -96,6 +99,9 @@ class ControlPlane:
         self.get_provisioned_concurrency_config = provisioned.get_provisioned_concurrency_config
         self.delete_provisioned_concurrency_config = provisioned.delete_provisioned_concurrency_config
         self.list_provisioned_concurrency_configs = provisioned.list_provisioned_concurrency_configs
+        scalings = FunctionScalings(parts.store, ids)
+        self.put_function_scaling_config = scalings.put_function_scaling_config
+        self.get_function_scaling_config = scalings.get_function_scaling_config
 
     def _offer_configurations(self, parts: ControlPlaneParts, ids: Ids) -> None:
         """Offer what hangs on functions: policies, event invoke configs, URLs."""

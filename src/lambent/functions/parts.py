@@ -24,6 +24,10 @@ async def _as_given(_caller: Caller, version: FunctionVersion) -> FunctionVersio
     return version
 
 
+def _nobody(_principal_arn: str, _account_id: str, _action: str, _arn: FunctionArn) -> bool:
+    return False
+
+
 def _unallocated(_arn: FunctionArn) -> Allocation:
     return Allocation(0, 0, AllocationStatus.IN_PROGRESS)
 
@@ -46,6 +50,7 @@ class ControlPlaneParts:
     text when EC2 refuses.
     `download(caller, bucket, key, object_version)` fetches a package from S3 into the spool; it raises
     InvalidParameterValueError with AWS's text when S3 refuses; None when no S3 endpoint is set.
+    `allows(principal_arn, account_id, action, arn)`: whether a function's policy lets an identity of another account.
     `code_in_environments()` names packages (sha256) that live environments still have mounted.
     `allocation_of(arn)` tells how far provisioned concurrency of a version or an alias has come.
     `random_bytes(n)` is the source of ids. `keys` are KMS's. `note(event)` takes what an operator should see counted.
@@ -60,6 +65,7 @@ class ControlPlaneParts:
     rules: ControlPlaneRules
     networked: Callable[[Caller, FunctionVersion], Awaitable[FunctionVersion]] = _as_given
     download: Callable[[Caller, str, str, str | None], Awaitable[UploadedBlob]] | None = None
+    allows: Callable[[str, str, str, FunctionArn], bool] = _nobody
     code_in_environments: Callable[[], Collection[str]] = tuple
     allocation_of: Callable[[FunctionArn], Allocation] = _unallocated
     keys: VariableKeys | None = None

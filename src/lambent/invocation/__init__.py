@@ -8,5 +8,6 @@ from lambent.invocation.admission import Admission
 from lambent.invocation.catalog import Catalog
 from lambent.invocation.concurrency import ConcurrencyLimiter
 from lambent.invocation.invoker import Invoker
+from lambent.invocation.policies import ResourcePolicies
 
-__all__ = ["Admission", "Catalog", "ConcurrencyLimiter", "Invoker"]
+__all__ = ["Admission", "Catalog", "ConcurrencyLimiter", "Invoker", "ResourcePolicies"]
