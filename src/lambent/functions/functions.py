@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from lambent.functions import names, paging
 from lambent.functions.configuration import configuration_of
-from lambent.functions.definition.building import NO_CODE, new_function, updated_function
+from lambent.functions.definition.building import NO_CODE, check_storage_mode, new_function, updated_function
 from lambent.functions.definition.images import code_location, with_new_image
 from lambent.functions.encryption.variables import Variables
 from lambent.functions.layers.lookup import LayerLookup, check_unpacked_size
@@ -150,6 +150,7 @@ class Functions:
         Source: recorded (test_lambda_versions_with_code_changes: the answer is the new version, Pending).
         """
         check_publish_to(request.publish_to)
+        check_storage_mode(request.s3_object_storage_mode)
         arn = names.resolve_latest(caller, request.function_name)
         current = await changeable(self._store, arn, request.revision_id)
         changed = with_new_image(current, request)

@@ -254,6 +254,16 @@ async def test_deleting_with_a_qualifier(scene: Scene) -> None:
         ({"EphemeralStorage": {"Size": 10_241}}, "ValidationException", "Value '10241' at 'ephemeralStorage.size'"),
         ({"MemorySize": 20_000, "Timeout": 901}, "ValidationException", "2 validation errors detected: Value '20000'"),
         ({"PublishTo": "LATEST_PUBLISHED"}, "InvalidParameterValueException", "PublishTo is only supported"),
+        (
+            {"DeadLetterConfig": {"TargetArn": "arn:aws:s3:::bucket"}},
+            "InvalidParameterValueException",
+            "Invalid dead letter queue ARN: arn:aws:s3:::bucket is neither an SQS queue nor an SNS topic.",
+        ),
+        (
+            {"Code": {"S3Bucket": "bucket", "S3Key": "k", "S3ObjectStorageMode": "REFERENCE"}},
+            "NotImplementedException",
+            "does not support S3ObjectStorageMode yet",
+        ),
         ({"DurableConfig": {}}, "NotImplementedException", "does not support DurableConfig yet"),
         ({"Code": {}}, "InvalidParameterValueException", "Please provide a source for function code."),
         ({"Code": {"ZipFile": ""}}, "InvalidParameterValueException", "Uploaded file must be a non-empty zip"),

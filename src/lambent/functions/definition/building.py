@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 from lambent.functions import rules
 from lambent.functions.definition import images
 from lambent.functions.definition.runtimes import check_runtime
+from lambent.model.errors import InvalidParameterValueError
 from lambent.model.function import CodeReference, FileSystemConfig, FunctionVersion, PackageType, VpcConfig
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from lambent.wire.generated.update_function_configuration import UpdateFunctionConfigurationRequest
 
 T = TypeVar("T")
+
+_DEAD_LETTER_SERVICES = frozenset(("sqs", "sns"))
 
 # Stands in a value that is being built until the package is known, and where there is none but an image.
 NO_CODE = CodeReference(sha256="", size_bytes=0, unpacked_bytes=0)
@@ -117,6 +120,7 @@ def _with_environment(function: FunctionVersion, given: shapes.Environment | Non
 
 
 def _refuse_unfinished(request: CreateFunctionRequest) -> None:
+    check_storage_mode(request.code.s3_object_storage_mode)
     rules.refuse_unfinished(
         TenancyConfig=request.tenancy_config,
         CapacityProviderConfig=request.capacity_provider_config,
@@ -124,6 +128,12 @@ def _refuse_unfinished(request: CreateFunctionRequest) -> None:
         RuntimeConfig=request.runtime_config,
         AcceleratorConfig=request.accelerator_config,
     )
+
+
+def check_storage_mode(mode: str | None) -> None:
+    """Refuse code that stays in the caller's bucket: here it is always copied. Raises NotImplementedHereError (501)."""
+    if mode == "REFERENCE":
+        rules.refuse_unfinished(S3ObjectStorageMode=mode)
 
 
 def _given_or(given: T | None, current: T) -> T:
@@ -140,7 +150,14 @@ def _tracing(given: shapes.TracingConfig | None) -> str | None:
 
 
 def _dead_letter(given: shapes.DeadLetterConfig | None, current: str | None) -> str | None:
-    return current if given is None else given.target_arn or None
+    if given is None:
+        return current
+    if given.target_arn and given.target_arn.split(":")[2] not in _DEAD_LETTER_SERVICES:
+        # Source: API reference, DeadLetterConfig: an SQS queue or an SNS topic.
+        raise InvalidParameterValueError(
+            f"Invalid dead letter queue ARN: {given.target_arn} is neither an SQS queue nor an SNS topic."
+        )
+    return given.target_arn or None
 
 
 def _vpc(given: shapes.VpcConfig | None, current: VpcConfig | None) -> VpcConfig | None:
