@@ -1,24 +1,34 @@
-"""Requests made from the service description, right and wrong: every one is answered, and never as our own fault."""
+"""Requests made from the service description, right and wrong: every one is answered, and never as our own fault.
+
+They go to a real server that has a function, so that what stands behind the door is asked too.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
+import re
 import string
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
 import pytest
+from botocore.exceptions import ClientError
 from botocore.loaders import Loader
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lambent.api.operations import OPERATIONS
 from tests.contract.door import Door, options
+from tests.running import make_zip_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from concurrent.futures import Executor
+
+    from tests.conftest import ServerFactory
+    from tests.running import LambentServer
 
 SERVICE: dict[str, Any] = Loader().load_service_model("lambda", "service-2")
 SHAPES: dict[str, Any] = SERVICE["shapes"]
@@ -28,39 +38,139 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3),
     max_leaves=6,
 )
-RIGHT = {
-    "NamespacedFunctionName": "f",
-    "FunctionName": "f",
-    "RoleArn": "arn:aws:iam::123456789012:role/r",
-    "TaggableResource": "arn:aws:lambda:us-east-1:000000000000:function:f",
-    "FunctionArn": "arn:aws:lambda:us-east-1:000000000000:function:f",
+ARN = "arn:aws:lambda:us-east-1:000000000000"
+ROLE = "arn:aws:iam::000000000000:role/r"
+# Each member takes the first of these that its pattern and bounds allow.
+SAMPLES = (
+    "f", "1", "live", "a-name", "arn:aws:sqs:us-east-1:000000000000:q", f"{ARN}:function:f", f"{ARN}:layer:f:1", ROLE,
+    f"{ARN}:capacity-provider:f", f"{ARN}:code-signing-config:csc-0123456789abcdef0", "a.b", "us-east-1", "bucket",
+    f"{ARN}:function:f:1/durable-execution/a/b", "11111111-2222-4333-8444-555555555555", "o-0123456789", "000000000000",
+    "arn:aws:kms:us-east-1:000000000000:key/11111111-2222-4333-8444-555555555555", "/mnt/a", "subnet-0123", "sg-0123",
+    "arn:aws:signer:us-east-1:000000000000:/signing-profiles/p/0123456789", "lambda:InvokeFunction", "broker:9092",
+    "arn:aws:elasticfilesystem:us-east-1:000000000000:access-point/fsap-0123456789abcdef0", "ALL", "$LATEST",
+    f"arn:aws:lambda:us-east-1::runtime:{'0' * 64}", "*", "{}", "2026-01-01", "https://registry.example",
+    "s3.amazonaws.com",
+)  # fmt: skip
+BY_SHAPE = {"Runtime": "python3.12", "Blob": "UEsFBgAAAAAAAAAAAAAAAAAAAAAAAA==", "BinaryOperationPayload": "e30="}
+# Not verified here; it says whose and of which service the request is.
+SIGNED = {
+    "X-Amz-Date": "20260101T000000Z",
+    "Authorization": "AWS4-HMAC-SHA256 Credential=000000000000/20260101/us-east-1/lambda/aws4_request, "
+    f"SignedHeaders=host;x-amz-date, Signature={'0' * 64}",
 }
+WRONG_TYPES: tuple[Any, ...] = (7, 1.5, True, "text", [], {}, [[]], {"a": {}}, None)
 
 
-def values(name: str) -> st.SearchStrategy[Any]:
-    """Return values of a shape, mostly right, sometimes of another type."""
+def sample(name: str, depth: int = 0) -> Any:
+    """Return a value that keeps the constraints of a shape; of a structure what is required."""
     shape = SHAPES[name]
     kind = shape["type"]
+    if name in BY_SHAPE:
+        return BY_SHAPE[name]
     if kind == "structure":
-        required = set(shape.get("required", ()))
-        members = {member: values(target["shape"]) for member, target in shape["members"].items()}
-        right: st.SearchStrategy[Any] = st.fixed_dictionaries(
-            {member: one for member, one in members.items() if member in required},
-            optional={member: one for member, one in members.items() if member not in required},
+        wanted = shape.get("required", ()) if depth else shape["members"]
+        if depth > 4:
+            return {}
+        return {member: sample(shape["members"][member]["shape"], depth + 1) for member in wanted}
+    if kind == "list":
+        return [sample(shape["member"]["shape"], depth + 1)] * max(shape.get("min", 0), 1)
+    if kind == "map":
+        return {sample(shape["key"]["shape"]): sample(shape["value"]["shape"], depth + 1)}
+    if kind in ("integer", "long"):
+        return max(shape.get("min", 1), 1)
+    if kind != "string":
+        return {"boolean": False, "blob": "e30=", "timestamp": 1_700_000_000, "double": 1.0}[kind]
+    return shape["enum"][0] if "enum" in shape else sample_text(shape)
+
+
+def sample_text(shape: dict[str, Any]) -> str:
+    for text in SAMPLES:
+        pattern = shape.get("pattern", ".*").replace(r"\p{L}", "a-z").replace(r"\p{N}", "0-9").replace(r"\p{Z}", " ")
+        if shape.get("min", 0) <= len(text) <= shape.get("max", 10_000) and re.fullmatch(pattern, text):
+            return text
+    return "a" * int(shape.get("min", 1))
+
+
+@st.composite
+def mostly_right(draw: st.DrawFn, name: str) -> dict[str, Any]:
+    """Draw a request: what is required and some of the rest, each right or, seldom, any text or any JSON."""
+    shape = SHAPES[name]
+    request = {}
+    for member, value in sample(name).items():
+        if member not in shape.get("required", ()) and draw(st.booleans()):
+            continue
+        odds = draw(st.integers(0, 9))
+        request[member] = draw(TEXTS) if odds == 0 else draw(JSON) if odds == 1 else value
+    return request
+
+
+@st.composite
+def spoilt(draw: st.DrawFn, name: str) -> dict[str, Any]:
+    """Draw a request in which one thing, at any depth, is wrong: type, length, pattern, range, enum, missing, extra."""
+    request = sample(name)
+    shape = SHAPES[name]
+    for member in [member for member in request if member not in shape.get("required", ())]:
+        if draw(st.booleans()):
+            del request[member]
+    spoiling = draw(_spoilt(name, request))
+    assert isinstance(spoiling, dict)
+    return spoiling
+
+
+@st.composite
+def _spoilt(draw: st.DrawFn, name: str, value: Any, depth: int = 0) -> Any:
+    shape = SHAPES[name]
+    kind = shape["type"]
+    if depth and draw(st.integers(0, 5)) == 0:
+        return draw(st.sampled_from(WRONG_TYPES))
+    if kind == "structure":
+        if not shape["members"]:
+            return {"Extra": 1}
+        member = draw(st.sampled_from(sorted(shape["members"])))
+        target = shape["members"][member]["shape"]
+        way = draw(st.sampled_from(("deeper", "deeper", "deeper", "missing", "extra")))
+        if way == "missing":
+            return {key: one for key, one in value.items() if key != member}
+        if way == "extra":
+            return {**value, "ThereIsNoSuchMember": draw(JSON)}
+        return {**value, member: draw(_spoilt(target, value.get(member, sample(target, 1)), depth + 1))}
+    if kind == "list":
+        if "max" in shape and draw(st.booleans()):
+            return value * (min(shape["max"], 2_000) + 1)
+        return draw(st.just([]) | st.lists(_spoilt(shape["member"]["shape"], value[0], depth + 1), max_size=2))
+    if kind == "map":
+        return draw(st.dictionaries(TEXTS, st.just(next(iter(value.values()))), max_size=60))
+    if kind in ("integer", "long", "double"):
+        numbers = (shape.get("min", 0) - 1, shape.get("max", 0) + 1, 10**30, -(10**30), 0.5, "1", "x")
+        return draw(st.sampled_from(numbers))
+    if kind == "string":
+        long = "a" * (min(shape.get("max", 20_000), 20_000) + 1)
+        return draw(st.sampled_from((long, "", "bad value!", "\u00e9\u4e2d\U0001f600", "a\nb", "../..", "%00")) | TEXTS)
+    return draw(st.sampled_from((*WRONG_TYPES, "###", "A", "2026-01-01T00:00:00Z", 10**30)))
+
+
+@pytest.fixture(scope="module")
+def server(lambent_server_factory: ServerFactory) -> LambentServer:
+    """A server of the module's own, without neighbours: requests name buckets and keys at random."""
+    return lambent_server_factory({"neighbours.enabled": "false", "logs.deliver": "false"})
+
+
+@pytest.fixture
+def with_function(server: LambentServer) -> LambentServer:
+    """The server, with a function f, its version 1 and its alias live, whatever the test before took away."""
+    client = server.client()
+    with contextlib.suppress(ClientError):
+        client.create_function(
+            FunctionName="f",
+            Role=ROLE,
+            Runtime="python3.12",
+            Handler="index.handler",
+            Code={"ZipFile": make_zip_bytes({"index.py": "def handler(event, context): return event\n"})},
         )
-    elif kind == "list":
-        right = st.lists(values(shape["member"]["shape"]), max_size=3)
-    elif kind == "map":
-        right = st.dictionaries(TEXTS, values(shape["value"]["shape"]), max_size=3)
-    elif kind == "string":
-        right = st.sampled_from(shape["enum"]) if "enum" in shape else st.just(RIGHT.get(name, "a")) | TEXTS
-    elif kind == "blob":
-        right = st.just("AAAA") | TEXTS
-    elif kind == "boolean":
-        right = st.booleans()
-    else:
-        right = st.integers(shape.get("min", -5) - 1, shape.get("max", 5) + 1)
-    return st.one_of(right, right, right, right, right, right, JSON)
+        client.get_waiter("function_active_v2").wait(FunctionName="f", WaiterConfig={"Delay": 1, "MaxAttempts": 30})
+        client.publish_version(FunctionName="f")
+        client.create_alias(FunctionName="f", Name="live", FunctionVersion="1")
+    return server
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +188,7 @@ def parts(operation: dict[str, Any], arguments: dict[str, Any]) -> tuple[str, di
     headers: dict[str, str] = {}
     document: dict[str, Any] = {}
     for member, value in arguments.items():
-        target = members[member]
+        target = members.get(member, {})
         wire, location = target.get("locationName", member), target.get("location")
         text = value if isinstance(value, str) else json.dumps(value)
         if location == "uri":
@@ -96,23 +206,19 @@ def parts(operation: dict[str, Any], arguments: dict[str, Any]) -> tuple[str, di
     return path, headers, body
 
 
-def check(door: Door, name: str, data: st.DataObject) -> None:
+def check(server: LambentServer, name: str, arguments: dict[str, Any]) -> None:
     operation = SERVICE["operations"][name]
-    arguments = data.draw(values(operation["input"]["shape"]))
-    if not isinstance(arguments, dict):
-        arguments = {}
-    arguments = {
-        key: value for key, value in arguments.items() if key in SHAPES[operation["input"]["shape"]]["members"]
-    }
     path, headers, body = parts(operation, arguments)
-    connection = http.client.HTTPConnection(door.host, door.port, timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
     try:
-        connection.request(operation["http"]["method"], path, body or None, headers)
+        connection.request(operation["http"]["method"], path, body or None, headers | SIGNED)
         answer = connection.getresponse()
         content = answer.read()
     finally:
         connection.close()
-    assert answer.status < 500 or answer.status == 501, content
+    row = OPERATIONS[name]
+    is_later = row.method is None or "501" in (row.note or "") or name == "Invoke" or b"not support" in content
+    assert answer.status < 500 or (answer.status == 501 and is_later), content
     assert answer.headers["x-amzn-RequestId"]
     if answer.status >= 400:
         assert answer.headers["x-amzn-ErrorType"]
@@ -120,19 +226,21 @@ def check(door: Door, name: str, data: st.DataObject) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", sorted(name for name, row in OPERATIONS.items() if row.method is not None))
-@settings(suppress_health_check=list(HealthCheck), max_examples=25, deadline=None)
+@pytest.mark.parametrize("name", sorted(OPERATIONS))
+@settings(suppress_health_check=list(HealthCheck), max_examples=8, deadline=None)
 @given(data=st.data())
-def test_requests_of_what_is_there(door: Door, name: str, data: st.DataObject) -> None:
-    check(door, name, data)
+def test_requests_of_every_operation(with_function: LambentServer, name: str, data: st.DataObject) -> None:
+    shape = SERVICE["operations"][name]["input"]["shape"]
+    check(with_function, name, data.draw(mostly_right(shape) | spoilt(shape)))
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("name", sorted(SERVICE["operations"]))
-@settings(suppress_health_check=list(HealthCheck), max_examples=300, deadline=None)
+@pytest.mark.parametrize("name", sorted(OPERATIONS))
+@settings(suppress_health_check=list(HealthCheck), max_examples=230, deadline=None)
 @given(data=st.data())
-def test_requests_of_every_operation(door: Door, name: str, data: st.DataObject) -> None:
-    check(door, name, data)
+def test_many_requests_of_every_operation(with_function: LambentServer, name: str, data: st.DataObject) -> None:
+    shape = SERVICE["operations"][name]["input"]["shape"]
+    check(with_function, name, data.draw(mostly_right(shape) | spoilt(shape)))
 
 
 @pytest.mark.slow
