@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from lambent.functions import paging
 from lambent.functions.configuration import iso_time
+from lambent.functions.layers.compatibility import check_compatibilities, check_filter
 from lambent.functions.layers.lookup import LayerLookup, denied, not_found, own_layer
 from lambent.functions.lookups import check_code_storage
 from lambent.functions.packages.sources import Packages, PackageSource
@@ -62,8 +63,10 @@ class Layers:
         Raises:
             CodeStorageExceededError: the account's code quota is used up (400).
             AccessDeniedError: LayerName is an ARN of another account (403).
+            ValidationError: see `check_compatibilities` (400).
             Others: see `Packages.open`, `CodeStore.add`.
         """
+        check_compatibilities(request.compatible_runtimes, request.compatible_architectures)
         arn = own_layer(caller, request.layer_name, _PUBLISH)
         if request.content.s3_object_storage_mode == "REFERENCE":
             refuse_unfinished(S3ObjectStorageMode=request.content.s3_object_storage_mode)
@@ -107,6 +110,7 @@ class Layers:
         self, caller: Caller, request: list_layers.ListLayersRequest
     ) -> list_layers.ListLayersResponse:
         """Return the account's layers by name, each with its latest version that matches; others are left out."""
+        check_filter(request.compatible_runtime)
         limit = paging.page_size(request.max_items)
         place = paging.place_of(request.marker, 1)
         after = (place[0], "") if place is not None else None
@@ -130,6 +134,7 @@ class Layers:
         self, caller: Caller, request: list_layer_versions.ListLayerVersionsRequest
     ) -> list_layer_versions.ListLayerVersionsResponse:
         """Return a layer's versions that match, newest first; none is no failure. Raises AccessDeniedError (403)."""
+        check_filter(request.compatible_runtime)
         arn = own_layer(caller, request.layer_name, "lambda:ListLayerVersions")
         limit = paging.page_size(request.max_items)
         below = _number_of(request.marker)
