@@ -212,7 +212,7 @@ class Functions:
                 raise names.not_found(arn)
         else:
             await existing(self._store, arn.unqualified)
-            if not arn.qualifier.isdigit():
+            if not arn.qualifier.isdigit() and not arn.qualifier.startswith("$"):
                 raise InvalidParameterValueError("Deletion of aliases is not currently supported.")
             await self._delete_version(arn, arn.qualifier)
         self._sweeper.want()
@@ -300,9 +300,10 @@ class Functions:
         return publication
 
     def _begin(self, changed: FunctionVersion, publication: Publication | None) -> None:
-        self._transitions.begin(changed.arn)
         if publication is not None and publication.writes:
-            self._transitions.begin(changed.arn.qualified(publication.version.version))
+            self._transitions.begin(changed.arn.qualified(publication.version.version), changed.arn)
+        else:
+            self._transitions.begin(changed.arn)
 
     async def _delete_version(self, arn: FunctionArn, number: str) -> None:
         resources = self._store.resources

@@ -48,7 +48,7 @@ class Transitions:
         self._new_revision_id = new_revision_id
         self._log = logging.getLogger(__name__)
         # Holds each unsettled function once at most for every change, and a change needs a settled one.
-        self._waiting: asyncio.Queue[FunctionArn] = asyncio.Queue()
+        self._waiting: asyncio.Queue[tuple[FunctionArn, ...]] = asyncio.Queue()
         self._slots = asyncio.Semaphore(_CONCURRENT_MAX)
 
     def creating(self, function: FunctionVersion) -> FunctionVersion:
@@ -71,9 +71,12 @@ class Transitions:
             revision_id=self._new_revision_id(),
         )
 
-    def begin(self, arn: FunctionArn) -> None:
-        """Settle the version that the qualifier names ($LATEST if none) soon; it was committed unsettled before."""
-        self._waiting.put_nowait(arn)
+    def begin(self, *arns: FunctionArn) -> None:
+        """Settle versions ($LATEST without a qualifier) soon, in this order; they were committed unsettled before.
+
+        Who waits for a function to be active finds the version that was published with it active too: it is first.
+        """
+        self._waiting.put_nowait(arns)
 
     async def run(self) -> None:
         """Settle what a crash left, then whatever is begun, until cancelled."""
@@ -81,23 +84,24 @@ class Transitions:
             self.begin(function.arn.qualified(function.version))
         async with asyncio.TaskGroup() as tasks:
             while True:
-                arn = await self._waiting.get()
+                arns = await self._waiting.get()
                 await self._slots.acquire()
-                tasks.create_task(self._run_one(arn))
+                tasks.create_task(self._run_one(arns))
 
-    async def _run_one(self, arn: FunctionArn) -> None:
+    async def _run_one(self, arns: tuple[FunctionArn, ...]) -> None:
         is_settled = False
         try:
-            await self._settle(arn)
+            for arn in arns:
+                await self._settle(arn)
             is_settled = True
         except Exception:
             # The outermost frame of a task: one function's trouble must not end the others.
-            self._log.exception("the state of %s could not be settled; trying again", arn)
+            self._log.exception("the state of %s could not be settled; trying again", arns[-1])
         finally:
             self._slots.release()
         if not is_settled:
             await asyncio.sleep(_TRY_AGAIN_SECONDS)
-            self.begin(arn)
+            self.begin(*arns)
 
     async def _settle(self, arn: FunctionArn) -> None:
         while True:
