@@ -77,7 +77,6 @@ class Application:
         self.namespace_refusal: str | None = None
         self._refusal: str | None = None
         self._stop = asyncio.Event()
-        self._is_catalog_filled = asyncio.Event()
 
     async def run(self, on_ready: Callable[[], None] | None = None) -> None:
         """Serve until `stop`, then drain and shut every environment down.
@@ -278,7 +277,7 @@ class Application:
             except OSError as error:
                 self._refusal = f"Cannot listen on {settings.host}:{settings.port}: {error.strerror or error}"
             else:
-                await self._is_catalog_filled.wait()
+                await self.resources.wait_filled()
                 self.is_ready = True
                 if on_ready is not None:
                     on_ready()
@@ -348,9 +347,6 @@ class Application:
         async for batch in self.resources.changes():
             for change in batch:
                 self._apply(change)
-            # Not kept until the next one comes: the first holds all there is.
-            batch.clear()
-            self._is_catalog_filled.set()
 
     def _apply(self, change: ResourceChange) -> None:
         key, value = change.key, change.value

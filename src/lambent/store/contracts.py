@@ -109,10 +109,14 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class ChangeBatch:
-    """What one commit (or, first of all, everything before) changed. `sequence` grows with every commit."""
+    """What one commit (or, first of all, everything before) changed. `sequence` grows with every commit.
+
+    `is_whole`: with this batch all is told up to `sequence`. The content comes in several, all but the last are not.
+    """
 
     sequence: int
     changes: Sequence[Change]
+    is_whole: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +201,7 @@ class RecordStore(Protocol):
         """Return every `blob_sha256` of all accounts."""
 
     def changes(self) -> AsyncIterator[ChangeBatch]:
-        """Yield the whole content first, in one batch, then every commit, in order, without gaps."""
+        """Yield the whole content first, as one moment saw it, then every commit, in order, without gaps."""
 
     async def run(self) -> None:
         """Do what must go on beside the calls, until cancelled; app.py starts it before the first call."""

@@ -10,7 +10,8 @@ import asyncio
 import heapq
 import itertools
 import re
-from dataclasses import dataclass, replace
+import sys
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _DIGITS = 10
+_ALIKE = ("role", "runtime", "handler", "architecture", "description", "tracing_mode", "snap_start_apply_on")
 _NUMBER = re.compile(r"[1-9][0-9]*")
 
 
@@ -152,6 +154,7 @@ class Resources:
         self._records = records
         self._key = key
         self._applied = -1
+        self._filled = asyncio.Event()
         self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
         self._numbers = itertools.count()
 
@@ -253,16 +256,28 @@ class Resources:
         heapq.heappush(self._waiting, (sequence, next(self._numbers), waiter))
         await waiter
 
-    async def changes(self) -> AsyncIterator[list[ResourceChange]]:
-        """Yield the whole content first, in one batch, then every commit, in order.
+    async def wait_filled(self) -> None:
+        """Return when a reader of `changes` has applied the whole content."""
+        await self._filled.wait()
 
-        A reader that asks for the next batch has applied the one before: commits that wait for it return.
+    async def changes(self) -> AsyncIterator[list[ResourceChange]]:
+        """Yield the whole content first, in several batches, then every commit, in order.
+
+        A reader that asks for the next batch has applied the one before: commits that wait for it return. What a
+        newer Lambent keeps in the same database is not told.
         """
         try:
             async for batch in self._records.changes():
-                yield [self._typed(change) for change in batch.changes]
-                self._applied = max(self._applied, batch.sequence)
-                self._answer(self._applied)
+                sequence, is_whole = batch.sequence, batch.is_whole
+                typed = [self._typed(change) for change in batch.changes if change.key.kind in _TYPES]
+                # Not kept until the next one comes: it can be long.
+                del batch
+                yield typed
+                del typed
+                if is_whole:
+                    self._applied = max(self._applied, sequence)
+                    self._answer(self._applied)
+                    self._filled.set()
         finally:
             # Nobody applies any more: whoever waits, and whoever comes, has nobody to wait for.
             self._applied = -1
@@ -277,8 +292,10 @@ class Resources:
     def _typed(self, change: Change) -> ResourceChange:
         resource = _TYPES[change.key.kind]
         value = None if change.record is None else self._value(resource, change.record)
-        key = change.key
-        return ResourceChange(resource, replace(key, qualifier=_qualifier_of(resource, key.qualifier)), value)
+        key, qualifier = change.key, _qualifier_of(resource, change.key.qualifier)
+        if qualifier != key.qualifier:
+            key = RecordKey(key.account_id, key.region, key.kind, key.name, qualifier)
+        return ResourceChange(resource, key, value)
 
     def _record(self, value: Any) -> Record:
         kind = KINDS[type(value)]
@@ -306,11 +323,19 @@ class Resources:
         kind = KINDS[resource]
         members: dict[str, Any] = msgspec.json.decode(record.document)
         key = record.key
-        members |= {"account_id": key.account_id, "region": key.region, "revision_id": record.revision_id}
+        # Ten thousand functions have a handful of roles, runtimes and handlers: one text each is enough.
+        members.update((name, sys.intern(members[name])) for name in _ALIKE if type(members.get(name)) is str)
+        members |= {
+            "account_id": sys.intern(key.account_id),
+            "region": sys.intern(key.region),
+            "revision_id": record.revision_id,
+        }
         members[kind.name] = key.name
         if kind.qualifier is not None:
             is_number = _is_number(resource, kind.qualifier)
-            members[kind.qualifier] = int(key.qualifier) if is_number else _qualifier_of(resource, key.qualifier)
+            members[kind.qualifier] = (
+                int(key.qualifier) if is_number else sys.intern(_qualifier_of(resource, key.qualifier))
+            )
         if kind.sealed is not None and record.sealed is not None:
             context = f"{kind.sealed}/{key.account_id}/{key.region}/{key.name}"
             members[kind.sealed] = _secret(self._key.unseal(record.sealed, context))

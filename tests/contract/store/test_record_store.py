@@ -230,3 +230,25 @@ async def test_two_readers_of_the_feed_are_told_alike(records: RecordStore) -> N
         for feed in feeds:
             assert [(c.key, c.record) for c in (await anext(feed)).changes] == [(B.key, B), (A.key, None)]
             await feed.aclose()  # type: ignore[attr-defined]
+
+
+async def test_a_long_content_comes_in_pieces_of_one_moment(records: RecordStore) -> None:
+    for start in range(0, 1500, 500):
+        await records.commit([Put(record(f"{number:05}"), None) for number in range(start, start + 500)])
+    feed = records.changes()
+    batches = [await anext(feed)]
+    assert not batches[0].is_whole
+    # Changed while the content is being read: told afterwards, and only there.
+    await records.commit([Put(record("01499", "r2"), "r1"), Put(record("99999"), None), Delete(key("00000"), "r1")])
+    async with asyncio.timeout(10):
+        while not batches[-1].is_whole:
+            batches.append(await anext(feed))
+        content = {c.key.name: c.record.revision_id for batch in batches for c in batch.changes if c.record is not None}
+        assert content == {f"{number:05}": "r1" for number in range(1500)}
+        assert len({batch.sequence for batch in batches}) == 1
+        assert max(len(batch.changes) for batch in batches) < 1000
+        change = await anext(feed)
+    assert change.sequence > batches[-1].sequence
+    known = {c.key.name: c.record.revision_id if c.record else "gone" for c in change.changes}
+    assert known == {"01499": "r2", "99999": "r1", "00000": "gone"}
+    await feed.aclose()  # type: ignore[attr-defined]

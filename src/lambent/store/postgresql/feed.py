@@ -21,7 +21,7 @@ from lambent.store.postgresql.connection import ANY_FAILURE
 from lambent.store.postgresql.rows import key_of, record_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import AsyncIterator, Sequence
 
     import asyncpg
 
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 # A change whose notification was lost is seen after so long; also the pause before a lost database is tried again.
 _POLL_SECONDS = 0.9
 _COMMITS_AT_ONCE = 256
+# Of the content: a start holds no more records at a time, however many there are.
+_PIECE = 512
 # How long a read waits for a feed that is behind what it read.
 _TOLD_SECONDS = 2.0
 
@@ -98,6 +100,7 @@ class ChangeReader:
         self._ready: deque[ChangeBatch] = deque()
         self._offered: dict[int, ChangeBatch] = {}
         self._keys: set[RecordKey] = set()
+        self._pieces: AsyncIterator[ChangeBatch] | None = None
         self._read_to: int | None = None
         self._told_to: int | None = None
         self._is_away = False
@@ -111,9 +114,10 @@ class ChangeReader:
         while not self._ready:
             await self._read_on()
         batch = self._ready.popleft()
-        async with self._told:
-            self._told_to = batch.sequence
-            self._told.notify_all()
+        if batch.is_whole:
+            async with self._told:
+                self._told_to = batch.sequence
+                self._told.notify_all()
         return batch
 
     async def aclose(self) -> None:
@@ -147,8 +151,9 @@ class ChangeReader:
         if self._take_offered():
             return
         try:
-            is_more = await (self._read_whole() if self._read_to is None else self._read_log(self._read_to))
+            is_more = await self._read_some()
         except ANY_FAILURE as error:
+            self._pieces = None
             self._say_away(error)
             await asyncio.sleep(_POLL_SECONDS)
             return
@@ -173,7 +178,7 @@ class ChangeReader:
             self._log.error("the database is away, changes are not seen until it is back: %s", error)
 
     def _take_offered(self) -> bool:
-        if self._read_to is None:
+        if self._read_to is None or self._pieces is not None:
             return False
         while (batch := self._offered.pop(self._read_to + 1, None)) is not None:
             self._hand_out(batch)
@@ -181,8 +186,21 @@ class ChangeReader:
             del self._offered[sequence]
         return bool(self._ready)
 
+    async def _read_some(self) -> bool:
+        """Read on in the content or the log; return whether there may be more."""
+        if self._pieces is None and self._read_to is None:
+            self._pieces = self._content()
+        if self._pieces is None:
+            assert self._read_to is not None
+            return await self._read_log(self._read_to)
+        piece = await anext(self._pieces, None)
+        if piece is None:
+            self._pieces = None
+        else:
+            self._hand_out(piece)
+        return True
+
     async def _read_log(self, after: int) -> bool:
-        """Read on in the log; return whether there was something to read."""
         async with self._database.connection() as connection:
             rows = await connection.fetch(queries.LOG_AFTER, after, _COMMITS_AT_ONCE)
         last = rows[0]["last_sequence"]
@@ -190,23 +208,32 @@ class ChangeReader:
             return False
         if last < after or rows[0]["sequence"] != after + 1:
             # The log was cut, or an older copy of the database was brought back.
-            return await self._read_whole()
+            self._offered.clear()
+            self._pieces = self._content()
+            return True
         for batch in _batches(rows):
             self._hand_out(batch)
         return True
 
-    async def _read_whole(self) -> bool:
+    async def _content(self) -> AsyncIterator[ChangeBatch]:
+        """Yield the whole content as one moment has it, in pieces; the last tells what is there no more."""
+        seen: set[RecordKey] = set()
         async with (
             self._database.connection() as connection,
             connection.transaction(isolation="repeatable_read", readonly=True),
         ):
             last: int = await connection.fetchval(queries.LAST_SEQUENCE)
-            rows = await connection.fetch(queries.ALL)
-        content = [Change(record.key, record) for record in map(record_of, rows)]
-        gone = self._keys.difference(change.key for change in content)
-        self._offered.clear()
-        self._hand_out(ChangeBatch(last, [*(Change(key, None) for key in sorted(gone)), *content]))
-        return True
+            cursor = await connection.cursor(queries.ALL)
+            following = await cursor.fetch(_PIECE)
+            is_whole = False
+            while not is_whole:
+                changes = [Change(record.key, record) for record in map(record_of, following)]
+                following = await cursor.fetch(_PIECE)
+                is_whole = not following
+                seen.update(change.key for change in changes)
+                if is_whole:
+                    changes += [Change(key, None) for key in sorted(self._keys - seen)]
+                yield ChangeBatch(last, changes, is_whole)
 
     def _hand_out(self, batch: ChangeBatch) -> None:
         for change in batch.changes:
@@ -214,7 +241,8 @@ class ChangeReader:
                 self._keys.discard(change.key)
             else:
                 self._keys.add(change.key)
-        self._read_to = batch.sequence
+        if batch.is_whole:
+            self._read_to = batch.sequence
         self._ready.append(batch)
 
 

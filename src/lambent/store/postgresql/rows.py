@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 from lambent.store.contracts import Record, RecordKey
@@ -48,8 +49,9 @@ def columns(rows: Sequence[Row]) -> list[tuple[Any, ...]]:
 
 
 def key_of(row: Mapping[str, Any]) -> RecordKey:
-    """Return the key of a row of `records` or of the log."""
-    return RecordKey(row["account_id"], row["region"], row["kind"], row["name"], row["qualifier"])
+    """Return the key of a row of `records` or of the log. What many rows have alike they share."""
+    account_id, region, kind = (sys.intern(row[column]) for column in ("account_id", "region", "kind"))
+    return RecordKey(account_id, region, kind, row["name"], sys.intern(row["qualifier"]))
 
 
 def record_of(row: Mapping[str, Any]) -> Record:

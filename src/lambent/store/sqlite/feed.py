@@ -24,11 +24,18 @@ class Subscription:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._changes: deque[ChangeBatch] = deque()
+        self._after = 0
         self._arrived = asyncio.Event()
         self._is_overflown = False
 
+    def begin(self, sequence: int) -> None:
+        """Take commits after this one: the reader reads what was before. Called in the writer's thread."""
+        self._after = sequence
+
     def offer(self, batch: ChangeBatch) -> None:
         """Hand a commit to the reader; callable from any thread, in order."""
+        if batch.sequence <= self._after:
+            return
         with contextlib.suppress(RuntimeError):  # the loop has ended
             self._loop.call_soon_threadsafe(self._add, batch)
 

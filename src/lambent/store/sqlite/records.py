@@ -26,6 +26,8 @@ from lambent.store.sqlite.connection import connect
 from lambent.store.sqlite.feed import Subscription
 from lambent.store.sqlite.migrations import migrate
 from lambent.store.sqlite.readers import Readers
+from lambent.store.sqlite.rows import records_of
+from lambent.store.sqlite.snapshot import Snapshot
 from lambent.store.sqlite.writer import Writer
 
 if TYPE_CHECKING:
@@ -47,6 +49,7 @@ class SqliteRecordStore:
             StoreUnusableError: a newer Lambent wrote it, or the file cannot be opened or is no database.
         """
         try:
+            self._path = str(path)
             self._writer = Writer(_opened(str(path)))
             self._readers = Readers(str(path), self._writer.commit_lock)
         except sqlite3.Error as error:
@@ -89,7 +92,7 @@ class SqliteRecordStore:
             "after_qualifier": after_qualifier,
             "limit": limit,
         }
-        return await self._readers.read(lambda connection: _records(connection.execute(query, parameters)))
+        return await self._readers.read(lambda connection: records_of(connection.execute(query, parameters)))
 
     async def read_named(self, account_id: str, region: str, kinds: Sequence[str], name: str) -> Sequence[Record]:
         """See RecordStore.read_named."""
@@ -99,7 +102,7 @@ class SqliteRecordStore:
             try:
                 found: list[Record] = []
                 for kind in sorted(kinds):
-                    found += _records(connection.execute(queries.NAMED, (account_id, region, kind, name)))
+                    found += records_of(connection.execute(queries.NAMED, (account_id, region, kind, name)))
                 return found
             finally:
                 connection.execute("COMMIT")
@@ -108,7 +111,7 @@ class SqliteRecordStore:
 
     async def read_unsettled(self) -> Sequence[Record]:
         """See RecordStore.read_unsettled."""
-        return await self._readers.read(lambda connection: _records(connection.execute(queries.UNSETTLED)))
+        return await self._readers.read(lambda connection: records_of(connection.execute(queries.UNSETTLED)))
 
     async def count(self, account_id: str, region: str, kind: str) -> int:
         """See RecordStore.count."""
@@ -126,13 +129,25 @@ class SqliteRecordStore:
     async def changes(self) -> AsyncIterator[ChangeBatch]:
         """See RecordStore.changes."""
         subscription = Subscription(asyncio.get_running_loop())
+        snapshot = await asyncio.to_thread(Snapshot, self._path)
 
-        def begin(content: list[Record]) -> None:
-            # In the writer's thread: nothing can be committed between the reading and this.
-            subscription.offer(ChangeBatch(self._sequence, [Change(record.key, record) for record in content]))
+        def begin(_: None) -> None:
+            # In the writer's thread: nothing can be committed between the moment of the snapshot and this.
+            snapshot.begin(self._sequence)
+            subscription.begin(self._sequence)
             self._subscriptions.add(subscription)
 
-        await self._writer.write(lambda connection: _records(connection.execute(queries.ALL)), after_commit=begin)
+        try:
+            await self._writer.write(lambda _: None, after_commit=begin)
+            following = await asyncio.to_thread(snapshot.next_piece)
+            is_whole = False
+            while not is_whole:
+                changes = [Change(record.key, record) for record in following]
+                following = await asyncio.to_thread(snapshot.next_piece)
+                is_whole = not following
+                yield ChangeBatch(snapshot.sequence, changes, is_whole)
+        finally:
+            snapshot.close()
         async for batch in subscription:
             yield batch
 
@@ -217,23 +232,8 @@ def _expect(connection: sqlite3.Connection, key: RecordKey, expected_revision_id
 
 
 def _find(key: RecordKey, connection: sqlite3.Connection) -> Record | None:
-    rows = _records(connection.execute(queries.READ, _identity(key)))
+    rows = records_of(connection.execute(queries.READ, _identity(key)))
     return rows[0] if rows else None
-
-
-def _records(rows: sqlite3.Cursor) -> list[Record]:
-    return [
-        Record(
-            RecordKey(row["account_id"], row["region"], row["kind"], row["name"], row["qualifier"]),
-            row["revision_id"],
-            row["document"],
-            row["sealed"],
-            bool(row["is_unsettled"]),
-            row["blob_sha256"],
-            row["blob_bytes"],
-        )
-        for row in rows
-    ]
 
 
 def _identity(key: RecordKey) -> tuple[str, str, str, str, str]:

@@ -81,24 +81,29 @@ class Writer:
         self._connection.close()
 
     def _run(self) -> None:
-        is_open = True
-        while is_open:
-            batch: list[_Write[Any]] = []
-            first = self._waiting.get()
-            if first is None:
-                return
-            batch.append(first)
-            while len(batch) < _BATCH_MAX:
-                try:
-                    following = self._waiting.get_nowait()
-                except queue.Empty:
-                    break
-                if following is None:
-                    is_open = False
-                    break
-                batch.append(following)
+        while batch := self._next_batch():
             self._commit(batch)
             _answer(batch)
+            # Not kept until the next one comes: a result can be all there is.
+            del batch
+
+    def _next_batch(self) -> list[_Write[Any]]:
+        """Return all that waits; nothing when the store is closed and everything is written."""
+        first = self._waiting.get()
+        if first is None:
+            return []
+        batch: list[_Write[Any]] = [first]
+        while len(batch) < _BATCH_MAX:
+            try:
+                following = self._waiting.get_nowait()
+            except queue.Empty:
+                break
+            if following is None:
+                # Said again, to whoever asks next.
+                self._waiting.put(None)
+                break
+            batch.append(following)
+        return batch
 
     def _commit(self, batch: list[_Write[Any]]) -> None:
         with self.commit_lock:
