@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from lambent.api import LocalRoute
+    from lambent.api.elsewhere import Forwards
     from lambent.api.server import ApiServer
     from lambent.model.caller import Caller
     from lambent.model.invocation import InvokeRequest
@@ -92,6 +93,9 @@ class FakeControlPlane:
         self.calls: list[tuple[Caller, Any]] = []
         self.blobs: dict[str, bytes] = {}
         self.error: Exception | None = None
+
+    def acting(self, caller: Caller, request: object) -> Caller:
+        return caller
 
     def _take(self, caller: Caller, request: Any) -> None:
         self.calls.append((caller, request))
@@ -177,7 +181,10 @@ class LazyWorkers(Executor):
 
 @dataclass
 class Door:
-    """A door being served. `options` as given; fakes are public."""
+    """A door being served. `options` as given; fakes are public.
+
+    `neighbours()` is called on the door's loop, `on_end()` at its end.
+    """
 
     options: ApiOptions
     workers: Executor
@@ -186,6 +193,8 @@ class Door:
     invoker: FakeInvoker = field(default_factory=FakeInvoker)
     control_plane: FakeControlPlane = field(default_factory=FakeControlPlane)
     clock: WallClock = field(default_factory=WallClock)
+    neighbours: Callable[[], Forwards] | None = None
+    on_end: Callable[[], None] | None = None
 
     def __enter__(self) -> Door:
         ready = threading.Event()
@@ -211,6 +220,7 @@ class Door:
             random_bytes=os.urandom,
             log=logging.getLogger("lambent.tests.door"),
             local_routes=self.routes,
+            neighbours=self.neighbours() if self.neighbours is not None else None,
         )
         self.loop = asyncio.get_running_loop()
         self.server: ApiServer = build_server(self.options, parts)
@@ -218,6 +228,9 @@ class Door:
             group.create_task(self.server.run())
             self.host, self.port = await self.server.listen("127.0.0.1", 0, self.tls)
             ready.set()
+        if self.on_end is not None:
+            self.on_end()
+            await asyncio.sleep(0.01)
 
     def stop(self, grace_seconds: float = 5.0) -> None:
         """Stop the server and wait for `stop` (not for `run`)."""

@@ -12,7 +12,7 @@ from lambent.api.invoke import is_invoke
 from lambent.api.local_routes import PREFIX as LOCAL_PREFIX
 from lambent.api.local_routes import LocalRequest
 from lambent.api.messages import BodyPlan, HttpResponse
-from lambent.model.errors import LambdaError, RequestEntityTooLargeError
+from lambent.model.errors import LambdaError, NotImplementedHereError, RequestEntityTooLargeError
 from lambent.wire.addressing import LAMBDA
 from lambent.wire.rest_json import RequestError
 from lambent.wire.sigv4 import SignatureError
@@ -36,6 +36,8 @@ _SMALL = BodyPlan(262_144, 262_144)
 # Nothing large is taken from somebody unknown: bodies of more than five digits of bytes, or of unsaid length.
 _SMALL_DIGITS = 5
 _NOTHING = BodyPlan(0, 0)
+# Between a URL's id and its region in the host; see functions/configs/function_urls.py.
+_FUNCTION_URL = ".lambda-url."
 # strftime's names follow the locale; HTTP's do not.
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -79,7 +81,9 @@ class ApiDoor:
         if plan is not None:
             return plan
         matched = parts.description.match(request.method, request.target)
-        return _SMALL if matched is None else parts.control.plan(matched[0])
+        return (
+            parts.control.plan(matched[0]) if matched is not None else parts.elsewhere.unnamed_plan(request) or _SMALL
+        )
 
     async def answer(self, request: HttpRequest) -> HttpResponse:
         """Return the answer to a request, whatever happens."""
@@ -107,6 +111,9 @@ class ApiDoor:
         reason = parts.entrance.refusal(request)
         if reason is not None:
             return parts.errors.answer("AccessDeniedException", reason, {})
+        if _FUNCTION_URL in request.headers.get("host", "").lower():
+            # Whatever its path: nobody who asks a function shall reach the API.
+            raise NotImplementedHereError("Function URLs are not served yet: invoke the function through the API.")
         if request.target.startswith(LOCAL_PREFIX):
             return await self._answer_local(request, request_id)
         if request.is_oversize and not (request.plan is not None and request.plan.is_streamed):

@@ -53,12 +53,16 @@ class ElsewhereDoor:
     def plan(self, request: HttpRequest) -> BodyPlan | None:
         """Say how the body of a request for another service is taken; None when it is not for one."""
         asked = asked_for(request.method, request.target, request.headers)
-        if asked is None or asked == LAMBDA or self._neighbours is None:
-            return None
-        return self.fallback_plan(request)
+        return self._plan(request) if asked not in (None, LAMBDA) else None
 
-    def fallback_plan(self, request: HttpRequest) -> BodyPlan:
-        """Say how the body of a request that no operation of Lambda matches is taken."""
+    def unnamed_plan(self, request: HttpRequest) -> BodyPlan | None:
+        """The same for a request that no operation of Lambda matches; None when it was meant for Lambda."""
+        asked = asked_for(request.method, request.target, request.headers)
+        return self._plan(request) if asked is None else None
+
+    def _plan(self, request: HttpRequest) -> BodyPlan | None:
+        if self._neighbours is None:
+            return None
         if self._is_verifying and "x-amz-content-sha256" not in request.headers and "X-Amz-Sig" not in request.target:
             return _WHOLE
         return _STREAMED

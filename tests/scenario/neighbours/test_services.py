@@ -18,7 +18,7 @@ from tests.running import create_function, invoke, make_zip_bytes
 from tests.scenario.neighbours.conftest import child_of, memory_mib
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from tests.running import LambentServer
 
@@ -38,7 +38,7 @@ def _localhost_names(monkeypatch: pytest.MonkeyPatch) -> None:
     """Names below localhost are this machine, as browsers and systemd have it; not every resolver does."""
     resolve = socket.getaddrinfo
 
-    def resolved(host: Any, *rest: Any, **named: Any) -> Any:
+    def resolved(host: object, *rest: Any, **named: Any) -> Any:
         return resolve("127.0.0.1" if str(host).endswith(".localhost") else host, *rest, **named)
 
     monkeypatch.setattr(socket, "getaddrinfo", resolved)
@@ -78,7 +78,7 @@ def test_a_key_of_twelve_digits_names_its_account(neighboured: LambentServer) ->
 
 
 def test_errors_of_services_keep_their_form(neighboured: LambentServer, bucket: str) -> None:
-    expected = {
+    expected: dict[str, Callable[[], object]] = {
         "NoSuchKey": lambda: neighboured.client("s3").get_object(Bucket=bucket, Key="missing"),
         "ResourceNotFoundException": lambda: neighboured.client("dynamodb").describe_table(TableName="missing"),
         "NoSuchEntity": lambda: neighboured.client("iam").get_role(RoleName="missing"),
