@@ -255,6 +255,11 @@ async def test_deleting_with_a_qualifier(scene: Scene) -> None:
         ({"MemorySize": 20_000, "Timeout": 901}, "ValidationException", "2 validation errors detected: Value '20000'"),
         ({"PublishTo": "LATEST_PUBLISHED"}, "InvalidParameterValueException", "PublishTo is only supported"),
         (
+            {"FileSystemConfigs": [{"Arn": "arn:aws:elasticfilesystem:x", "LocalMountPath": "/mnt/x"}]},
+            "InvalidParameterValueException",
+            "Function must be configured to execute in a VPC to reference access point arn:aws:elasticfilesystem:x.",
+        ),
+        (
             {"DeadLetterConfig": {"TargetArn": "arn:aws:s3:::bucket"}},
             "InvalidParameterValueException",
             "Invalid dead letter queue ARN: arn:aws:s3:::bucket is neither an SQS queue nor an SNS topic.",

@@ -93,6 +93,9 @@ def _with_settings(
     rules.check_layers(request.layers or (), function.region)
     apply_on = None if request.snap_start is None else request.snap_start.apply_on
     rules.check_snap_start(apply_on or function.snap_start_apply_on, function.runtime)
+    vpc = _vpc(request.vpc_config, function.vpc)
+    file_systems = _file_systems(request.file_system_configs, function.file_systems)
+    _check_file_systems(file_systems, vpc)
     changed = _with_environment(function, request.environment)
     return replace(
         changed,
@@ -104,8 +107,8 @@ def _with_settings(
         tracing_mode=_tracing(request.tracing_config) or changed.tracing_mode,
         kms_key_arn=_emptied(request.kms_key_arn, changed.kms_key_arn),
         dead_letter_target_arn=_dead_letter(request.dead_letter_config, changed.dead_letter_target_arn),
-        vpc=_vpc(request.vpc_config, changed.vpc),
-        file_systems=_file_systems(request.file_system_configs, changed.file_systems),
+        vpc=vpc,
+        file_systems=file_systems,
         snap_start_apply_on=apply_on or changed.snap_start_apply_on,
         image_config=images.image_config_of(request.image_config, changed.image_config),
     )
@@ -181,3 +184,12 @@ def _file_systems(
         )
         for item in given
     )
+
+
+def _check_file_systems(file_systems: Sequence[FileSystemConfig], vpc: VpcConfig | None) -> None:
+    """Refuse network file systems without a network. Raises InvalidParameterValueError (400). Source: observed."""
+    for item in file_systems:
+        if ":elasticfilesystem:" in item.arn and (vpc is None or not vpc.subnet_ids):
+            raise InvalidParameterValueError(
+                f"Function must be configured to execute in a VPC to reference access point {item.arn}."
+            )
