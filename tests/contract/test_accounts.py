@@ -28,13 +28,12 @@ FUNCTION = f"{ARN}:function:{NAME}"
 QUEUE = f"arn:aws:sqs:{REGION}:{OWNER}:q"
 ROLE = f"arn:aws:iam::{OWNER}:role/r"
 READING = sorted(name for name, row in OPERATIONS.items() if row.method and name.startswith(("Get", "List")))
-# What even its owner does not find here: nothing starts an execution, and nothing was provisioned or scaled.
+# What even its owner does not find here: nothing starts an execution, and nothing was provisioned.
 ABSENT = {
     "GetDurableExecution",
     "GetDurableExecutionHistory",
     "GetDurableExecutionState",
     "GetProvisionedConcurrencyConfig",
-    "GetFunctionScalingConfig",
 }
 # Asked without a name: what comes back must be the asker's own.
 OWN = {

@@ -1,0 +1,131 @@
+"""What hangs on functions, through the public API: it is there after a crash, and goes with what it hangs on."""
+
+from __future__ import annotations
+
+import http.client
+import json
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import pytest
+from botocore.exceptions import ClientError
+
+from tests.running import create_function
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.conftest import ServerFactory
+
+pytestmark = pytest.mark.slow
+
+NAME = "configured"
+ARN = f"arn:aws:lambda:us-east-1:000000000000:function:{NAME}"
+QUEUE = "arn:aws:sqs:us-east-1:000000000000:q"
+ROLE = "arn:aws:iam::000000000000:role/r"
+PROVIDER = {
+    "CapacityProviderName": NAME,
+    "VpcConfig": {"SubnetIds": ["subnet-0"], "SecurityGroupIds": []},
+    "PermissionsConfig": {"CapacityProviderOperatorRoleArn": ROLE},
+}
+
+
+def configure(client: Any) -> dict[str, Callable[[], Any]]:
+    """Give a function everything that can hang on it; return how to read it all."""
+    create_function(client, NAME, {"index.py": "def handler(event, context): pass\n"}, Role=ROLE)
+    client.publish_version(FunctionName=NAME)
+    client.create_alias(FunctionName=NAME, Name="live", FunctionVersion="1")
+    live = {"FunctionName": NAME, "Qualifier": "live"}
+    grant = {"StatementId": "s3", "Action": "lambda:InvokeFunction", "Principal": "s3.amazonaws.com"}
+    client.add_permission(**live, **grant)
+    client.put_resource_policy(
+        ResourceArn=ARN,
+        Policy=json.dumps(
+            {"Statement": [{"Effect": "Allow", "Principal": "*", "Action": "lambda:*", "Resource": ARN}]}
+        ),
+    )
+    client.put_function_event_invoke_config(**live, MaximumRetryAttempts=0)
+    client.create_function_url_config(**live, AuthType="NONE", Cors={"AllowOrigins": ["*"]})
+    client.put_function_recursion_config(FunctionName=NAME, RecursiveLoop="Allow")
+    client.put_runtime_management_config(FunctionName=NAME, UpdateRuntimeOn="FunctionUpdate")
+    client.create_capacity_provider(**PROVIDER, Tags={"a": "b"})
+    criteria = {"Filters": [{"Pattern": '{"body": {"a": [1]}}'}]}
+    mapping = client.create_event_source_mapping(
+        FunctionName=f"{NAME}:live", EventSourceArn=QUEUE, FilterCriteria=criteria, Tags={"c": "d"}
+    )
+    return {
+        "policy": lambda: client.get_policy(**live),
+        "document": lambda: client.get_resource_policy(ResourceArn=ARN),
+        "invoke config": lambda: client.get_function_event_invoke_config(**live),
+        "url": lambda: client.get_function_url_config(**live),
+        "recursion": lambda: client.get_function_recursion_config(FunctionName=NAME),
+        "runtime": lambda: client.get_runtime_management_config(FunctionName=NAME),
+        "provider": lambda: client.get_capacity_provider(CapacityProviderName=NAME),
+        "mapping": lambda: client.get_event_source_mapping(UUID=mapping["UUID"]),
+        "mapping's tags": lambda: client.list_tags(Resource=mapping["EventSourceMappingArn"]),
+    }
+
+
+def read(readers: dict[str, Callable[[], Any]]) -> dict[str, Any]:
+    answers = {}
+    for what, reader in readers.items():
+        answers[what] = reader()
+        del answers[what]["ResponseMetadata"]
+    return answers
+
+
+def test_it_survives_a_crash_and_goes_with_its_function(lambent_server_factory: ServerFactory) -> None:
+    server = lambent_server_factory({"logs.deliver": "false"})
+    client = server.client()
+    readers = configure(client)
+    before = read(readers)
+    assert before["recursion"] == {"RecursiveLoop": "Allow"}
+    assert before["mapping"]["State"] == "Disabled"
+    assert before["mapping"]["StateTransitionReason"].startswith("Lambent does not poll")
+    assert before["mapping's tags"] == {"Tags": {"c": "d"}}
+    server.kill()
+    server.start()
+    assert read(readers) == before
+
+    client.delete_alias(FunctionName=NAME, Name="live")
+    client.create_alias(FunctionName=NAME, Name="live", FunctionVersion="1")
+    for what in ("policy", "invoke config", "url"):
+        with pytest.raises(client.exceptions.ResourceNotFoundException):
+            readers[what]()
+    client.delete_function(FunctionName=NAME)
+    with pytest.raises(client.exceptions.ResourceNotFoundException):
+        readers["document"]()
+    # As on AWS, mappings and capacity providers are their own.
+    assert readers["mapping"]()["FunctionArn"] == f"{ARN}:live"
+    client.delete_event_source_mapping(UUID=before["mapping"]["UUID"])
+    client.delete_capacity_provider(CapacityProviderName=NAME)
+    assert client.list_event_source_mappings()["EventSourceMappings"] == []
+
+
+def test_a_function_url_says_that_nobody_serves_it(lambda_client: Any) -> None:
+    create_function(lambda_client, "with-url", {"index.py": "def handler(event, context): pass\n"})
+    made = lambda_client.create_function_url_config(FunctionName="with-url", AuthType="NONE")
+    url = urlsplit(made["FunctionUrl"])
+    assert url.hostname is not None
+    assert url.hostname.endswith(".lambda-url.us-east-1.localhost")
+    for path in ("/", "/2015-03-31/functions", "/_lambent/health"):
+        connection = http.client.HTTPConnection("127.0.0.1", url.port, timeout=30)
+        connection.request("GET", path, headers={"Host": url.netloc})
+        answer = connection.getresponse()
+        assert answer.status == 501
+        assert "Function URLs are not served yet" in json.loads(answer.read())["Message"]
+        connection.close()
+
+
+@pytest.mark.parametrize("operation", ["invoke_async", "invoke_with_response_stream", "invoke"])
+def test_what_cannot_be_invoked_yet(lambda_client: Any, operation: str) -> None:
+    create_function(lambda_client, f"later-{operation}", {"index.py": "def handler(event, context): pass\n"})
+    asked: dict[str, dict[str, Any]] = {
+        "invoke_async": {"InvokeArgs": b"{}"},
+        "invoke_with_response_stream": {"Payload": b"[1]"},
+        "invoke": {"InvocationType": "Event", "Payload": b"{}"},
+    }
+    for name, status in ((f"later-{operation}", 501), ("nobody-made-it", 404)):
+        with pytest.raises(ClientError) as refused:
+            getattr(lambda_client, operation)(FunctionName=name, **asked[operation])
+        assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == status
