@@ -40,7 +40,7 @@ def place_of(marker: str | None, length: int) -> tuple[str, ...] | None:
         place = json.loads(base64.b64decode(marker, altchars=b"-_", validate=True))
     except (binascii.Error, ValueError, RecursionError):
         place = None
-    if not isinstance(place, list) or len(place) != length or not all(isinstance(part, str) for part in place):
+    if not isinstance(place, list) or len(place) != length or not all(_is_part(part) for part in place):
         raise InvalidParameterValueError("Invalid marker.")
     return tuple(place)
 
@@ -48,3 +48,8 @@ def place_of(marker: str | None, length: int) -> tuple[str, ...] | None:
 def cut(found: Sequence[T], limit: int) -> tuple[Sequence[T], T | None]:
     """Return the page out of up to `limit` + 1 items, and its last item if there are more."""
     return (found[:limit], found[limit - 1]) if len(found) > limit else (found, None)
+
+
+def _is_part(part: object) -> bool:
+    # A forged one may hold what no database takes: NUL, half a surrogate pair.
+    return isinstance(part, str) and part.isprintable()
