@@ -185,6 +185,14 @@ class RecordStore(Protocol):
     ) -> Sequence[Record]:
         """Return up to `limit` records of a kind (of one name, if given) after (name, qualifier), in order."""
 
+    async def read_page_of_qualifier(
+        self, account_id: str, region: str, kind: str, qualifier: str, *, after_name: str | None = None, limit: int
+    ) -> Sequence[Record]:
+        """Return up to `limit` records of a kind with this qualifier and name > `after_name`, by name.
+
+        What other qualifiers these names have costs nothing.
+        """
+
     async def read_named(self, account_id: str, region: str, kinds: Sequence[str], name: str) -> Sequence[Record]:
         """Return every record of these kinds with this name, as one moment saw them, by kind and qualifier."""
 

@@ -73,18 +73,9 @@ class FunctionStore:
         self, account_id: str, region: str, *, after_name: str | None, limit: int
     ) -> Sequence[FunctionVersion]:
         """Return up to `limit` $LATEST versions with name > `after_name`, by name."""
-        found: list[FunctionVersion] = []
-        after = (after_name, "\U0010ffff") if after_name is not None else None
-        while len(found) < limit:
-            # Published versions lie between: a page of names may take more than one page of records.
-            wanted = max(limit - len(found), 32)
-            page = await self.resources.page(FunctionVersion, account_id, region, after=after, limit=wanted)
-            found += [function for function in page if function.version == LATEST]
-            if len(page) < wanted:
-                break
-            # The rest of a function's versions is stepped over, however many there are.
-            after = (page[-1].name, "\U0010ffff")
-        return found[:limit]
+        return await self.resources.page_of_qualifier(
+            FunctionVersion, account_id, region, LATEST, after_name=after_name, limit=limit
+        )
 
     async def list_unsettled(self) -> Sequence[FunctionVersion]:
         """Return the versions that are Pending or whose update is InProgress, of all accounts."""

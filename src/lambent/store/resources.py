@@ -181,6 +181,16 @@ class Resources:
         found = await self._records.read_page(account_id, region, kind, name=name, after=place, limit=limit)
         return [self._value(resource, record) for record in found]
 
+    async def page_of_qualifier(
+        self, resource: type[T], account_id: str, region: str, qualifier: str, *, after_name: str | None, limit: int
+    ) -> list[T]:
+        """Return up to `limit` resources of a type with this qualifier and name > `after_name`, by name."""
+        kind = KINDS[resource].kind
+        found = await self._records.read_page_of_qualifier(
+            account_id, region, kind, _qualifier_text(resource, qualifier), after_name=after_name, limit=limit
+        )
+        return [self._value(resource, record) for record in found]
+
     async def named(self, account_id: str, region: str, name: str, *resources: type) -> list[Any]:
         """Return all resources of these types with this name, as one moment saw them."""
         kinds = [KINDS[resource].kind for resource in resources]

@@ -170,6 +170,21 @@ async def test_pages_are_in_order_of_bytes_and_whole(records: RecordStore) -> No
         assert await pages("nobody", limit) == []
 
 
+async def test_a_page_of_a_qualifier_steps_over_all_others(records: RecordStore) -> None:
+    others = [Put(record(name, qualifier=str(n)), None) for name in ("a", "c", "d") for n in range(60)]
+    latest = [Put(record(name, qualifier="$LATEST"), None) for name in ("d", "B", "a", "é")]
+    foreign = replace(record("b"), key=key("b", "$LATEST", account_id="1" * 12))
+    await records.commit([*others, *latest, Put(foreign, None), Put(record("x", qualifier="$LATEST", kind="k"), None)])
+    seen: list[str] = []
+    while page := await records.read_page_of_qualifier(
+        ACCOUNT, REGION, "thing", "$LATEST", after_name=seen[-1] if seen else None, limit=3
+    ):
+        assert len(page) <= 3
+        assert {one.key.qualifier for one in page} == {"$LATEST"}
+        seen += [one.key.name for one in page]
+    assert seen == ["B", "a", "d", "é"]
+
+
 async def test_sums_and_names(records: RecordStore) -> None:
     def sized(name: str, qualifier: str, size: int, blob: str | None, kind: str = "thing") -> Put:
         one = replace(record(name, qualifier=qualifier, kind=kind), blob_bytes=size, blob_sha256=blob)

@@ -70,6 +70,10 @@ MIGRATIONS: tuple[str, ...] = (
     );
     ALTER TABLE blob_chunks ALTER COLUMN content SET STORAGE EXTERNAL;
     """,
+    # 3: what has the same qualifier lies side by side: the $LATEST of every function.
+    """
+    CREATE INDEX records_qualifier ON records (account_id, region, kind, qualifier, name);
+    """,
 )
 
 _FORM = "CREATE TABLE IF NOT EXISTS lambent_form (step integer PRIMARY KEY, applied_at timestamptz NOT NULL)"

@@ -101,6 +101,12 @@ SELECT * FROM records WHERE account_id = $1 AND region = $2 AND kind = $3 AND na
 ORDER BY qualifier LIMIT $4
 """
 
+# Every function's $LATEST, however many versions it has: the index of step 3 has them side by side.
+PAGE_OF_QUALIFIER = """
+SELECT * FROM records WHERE account_id = $1 AND region = $2 AND kind = $3 AND qualifier = $4 AND name > $5
+ORDER BY name LIMIT $6
+"""
+
 # What goes with a function, by its name; one statement is one moment.
 NAMED = """
 SELECT * FROM records WHERE account_id = $1 AND region = $2 AND kind = ANY($3::text[]) AND name = $4

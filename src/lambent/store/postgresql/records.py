@@ -74,6 +74,14 @@ class PostgresqlRecordStore:
         rest = (*(() if name is None else (name,)), *(after or ()))
         return [record_of(row) for row in await self._read(query, account_id, region, kind, limit, *rest)]
 
+    async def read_page_of_qualifier(
+        self, account_id: str, region: str, kind: str, qualifier: str, *, after_name: str | None = None, limit: int
+    ) -> Sequence[Record]:
+        """See RecordStore.read_page_of_qualifier."""
+        # No name is empty.
+        parameters = (account_id, region, kind, qualifier, after_name or "", limit)
+        return [record_of(row) for row in await self._read(queries.PAGE_OF_QUALIFIER, *parameters)]
+
     async def read_named(self, account_id: str, region: str, kinds: Sequence[str], name: str) -> Sequence[Record]:
         """See RecordStore.read_named."""
         return [record_of(row) for row in await self._read(queries.NAMED, account_id, region, list(kinds), name)]

@@ -72,6 +72,10 @@ MIGRATIONS: tuple[str, ...] = (
     DROP TABLE functions;
     DROP TABLE function_tags;
     """,
+    # 4: what has the same qualifier lies side by side: the $LATEST of every function.
+    """
+    CREATE INDEX records_qualifier ON records (account_id, region, kind, qualifier, name);
+    """,
 )
 
 

@@ -44,6 +44,14 @@ SELECT * FROM records WHERE account_id = :account_id AND region = :region AND ki
 ORDER BY qualifier LIMIT :limit
 """
 
+# Every function's $LATEST, however many versions it has: the index of step 4 has them side by side. Left to itself
+# SQLite would walk over the versions, in the primary key.
+PAGE_OF_QUALIFIER = """
+SELECT * FROM records INDEXED BY records_qualifier
+WHERE account_id = ? AND region = ? AND kind = ? AND qualifier = ? AND name > ?
+ORDER BY name LIMIT ?
+"""
+
 # What goes with a function, by its name.
 NAMED = "SELECT * FROM records WHERE account_id = ? AND region = ? AND kind = ? AND name = ? ORDER BY qualifier"
 QUALIFIERS = "SELECT qualifier FROM records WHERE account_id = ? AND region = ? AND kind = ? AND name = ?"

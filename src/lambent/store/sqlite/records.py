@@ -94,6 +94,15 @@ class SqliteRecordStore:
         }
         return await self._readers.read(lambda connection: records_of(connection.execute(query, parameters)))
 
+    async def read_page_of_qualifier(
+        self, account_id: str, region: str, kind: str, qualifier: str, *, after_name: str | None = None, limit: int
+    ) -> Sequence[Record]:
+        """See RecordStore.read_page_of_qualifier."""
+        # No name is empty.
+        parameters = (account_id, region, kind, qualifier, after_name or "", limit)
+        query = queries.PAGE_OF_QUALIFIER
+        return await self._readers.read(lambda connection: records_of(connection.execute(query, parameters)))
+
     async def read_named(self, account_id: str, region: str, kinds: Sequence[str], name: str) -> Sequence[Record]:
         """See RecordStore.read_named."""
 
