@@ -22,7 +22,9 @@ class Row(NamedTuple):
     note: str | None = None
 
 
-INVOKE = Row(method="invoke")
+INVOKE = Row(method="invoke", note="RequestResponse and DryRun; Event is checked, then refused (501)")
+_KEPT = "stored and validated; nothing takes events yet"
+_NO_DOOR = "stored and validated; the URL itself answers 501 yet"
 
 
 def _row(method: str, note: str | None = None) -> Row:
@@ -37,11 +39,9 @@ def _durable(method: str) -> Row:
     return Row(method=method, room="durable", note="there are no executions: functions cannot be durable yet")
 
 
-def _missing(what: str) -> Row:
-    return Row(missing=f"{what} not implemented yet")
+def _scaling(method: str) -> Row:
+    return Row(method=method, note="stored; nothing applies it: functions cannot use a capacity provider yet")
 
-
-_CAPACITY = _missing("capacity providers are")
 
 OPERATIONS: Mapping[str, Row] = MappingProxyType(
     {
@@ -53,7 +53,7 @@ OPERATIONS: Mapping[str, Row] = MappingProxyType(
         "CreateCodeSigningConfig": _row("create_code_signing_config"),
         "CreateEventSourceMapping": _mapping("create_event_source_mapping"),
         "CreateFunction": _row("create_function"),
-        "CreateFunctionUrlConfig": _row("create_function_url_config"),
+        "CreateFunctionUrlConfig": _row("create_function_url_config", _NO_DOOR),
         "DeleteAlias": _row("delete_alias"),
         "DeleteCapacityProvider": _row("delete_capacity_provider"),
         "DeleteCodeSigningConfig": _row("delete_code_signing_config"),
@@ -81,7 +81,7 @@ OPERATIONS: Mapping[str, Row] = MappingProxyType(
         "GetFunctionConfiguration": _row("get_function_configuration"),
         "GetFunctionEventInvokeConfig": _row("get_function_event_invoke_config"),
         "GetFunctionRecursionConfig": _row("get_function_recursion_config"),
-        "GetFunctionScalingConfig": _CAPACITY,
+        "GetFunctionScalingConfig": _scaling("get_function_scaling_config"),
         "GetFunctionUrlConfig": _row("get_function_url_config"),
         "GetLayerVersion": _row("get_layer_version"),
         "GetLayerVersionByArn": _row("get_layer_version_by_arn"),
@@ -115,9 +115,9 @@ OPERATIONS: Mapping[str, Row] = MappingProxyType(
         "PublishVersion": _row("publish_version"),
         "PutFunctionCodeSigningConfig": _row("put_function_code_signing_config"),
         "PutFunctionConcurrency": _row("put_function_concurrency"),
-        "PutFunctionEventInvokeConfig": _row("put_function_event_invoke_config"),
+        "PutFunctionEventInvokeConfig": _row("put_function_event_invoke_config", _KEPT),
         "PutFunctionRecursionConfig": _row("put_function_recursion_config", "stored; loops are not detected yet"),
-        "PutFunctionScalingConfig": _CAPACITY,
+        "PutFunctionScalingConfig": _scaling("put_function_scaling_config"),
         "PutProvisionedConcurrencyConfig": _row("put_provisioned_concurrency_config"),
         "PutResourcePolicy": _row("put_resource_policy"),
         "PutRuntimeManagementConfig": _row("put_runtime_management_config"),
@@ -136,7 +136,7 @@ OPERATIONS: Mapping[str, Row] = MappingProxyType(
         "UpdateEventSourceMapping": _mapping("update_event_source_mapping"),
         "UpdateFunctionCode": _row("update_function_code"),
         "UpdateFunctionConfiguration": _row("update_function_configuration"),
-        "UpdateFunctionEventInvokeConfig": _row("update_function_event_invoke_config"),
-        "UpdateFunctionUrlConfig": _row("update_function_url_config"),
+        "UpdateFunctionEventInvokeConfig": _row("update_function_event_invoke_config", _KEPT),
+        "UpdateFunctionUrlConfig": _row("update_function_url_config", _NO_DOOR),
     }
 )

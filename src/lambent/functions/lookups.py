@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lambent.functions import names
+from lambent.functions.account import quota_value
 from lambent.model.arn import LATEST
 from lambent.model.errors import CodeStorageExceededError, PreconditionFailedError, ResourceConflictError
 from lambent.model.function import Alias, FunctionState, UpdateStatus
-from lambent.model.quotas import CODE_STORAGE_BYTES, AccountQuota
+from lambent.model.quotas import CODE_STORAGE_BYTES
 
 if TYPE_CHECKING:
     from lambent.functions.parts import ControlPlaneRules
@@ -87,8 +88,8 @@ async def check_code_storage(
     Raises:
         CodeStorageExceededError: (400). Source: developer guide, quotas; observed text.
     """
-    own = await store.resources.get(AccountQuota, arn.account_id, arn.region, CODE_STORAGE_BYTES.name)
-    bytes_max = rules.code_storage_bytes if own is None else own.value
+    default = rules.code_storage_bytes
+    bytes_max = await quota_value(store.resources, arn.account_id, arn.region, CODE_STORAGE_BYTES, default)
     _, used_bytes = await store.usage(arn.account_id, arn.region)
     if used_bytes - replaced_bytes + code.size_bytes > bytes_max:
         raise CodeStorageExceededError("Code storage limit exceeded.")

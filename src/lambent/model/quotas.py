@@ -65,13 +65,14 @@ PROCESSES = Quota("processes", 1_024, False, _DOC)
 INIT_SECONDS = Quota("init_seconds", 10, False, _DOC)
 LOG_TAIL_BYTES = Quota("log_tail_bytes", 4_096, False, "API reference, Invoke")
 TAGS_PER_FUNCTION = Quota("tags_per_function", 50, False, _DOC)
-CAPACITY_PROVIDERS = Quota("capacity_providers", 1_000, True, _DOC)
+CAPACITY_PROVIDERS = Quota("capacity_providers", 1_000, True, _DOC, 1, 1_000_000)
 POLICY_BYTES = Quota("policy_bytes", 20_480, False, _DOC)
 LAYERS_PER_FUNCTION = Quota("layers_per_function", 5, False, _DOC)
 ZIP_ENTRIES = Quota("zip_entries", 200_000, False, "ours: bounds the work of unpacking a hostile zip")
 
 QUOTAS: tuple[Quota, ...] = tuple(value for value in dict(globals()).values() if isinstance(value, Quota))
 
+assert all(one.value_min <= one.value <= one.value_max for one in QUOTAS if one.is_adjustable)
 assert UNRESERVED_CONCURRENCY_MIN.value < CONCURRENT_EXECUTIONS.value
 assert ZIP_REQUEST_BYTES.value * 4 // 3 < ZIP_HTTP_REQUEST_BYTES.value
 assert ZIP_REQUEST_BYTES.value < UNPACKED_BYTES.value < CODE_STORAGE_BYTES.value

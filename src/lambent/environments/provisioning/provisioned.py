@@ -40,7 +40,6 @@ _INIT_FAILURE = "FUNCTION_ERROR_INIT_FAILURE"
 _UNPUBLISHED = "Provisioned Concurrency Configs cannot be applied to unpublished function versions."
 _NO_MEMORY = "The memory that this machine may use (host.memory_mib_max) has no room for more environments."
 _ATTEMPTS_MAX = 6
-_RETRY_SECONDS = 0.05
 # What has failed is tried again at this pace: the database that Init asks for may be back by then.
 _FAILED_RETRY_SECONDS = 60.0
 _LATER_SECONDS = 0.01
@@ -101,7 +100,8 @@ class ProvisionedEnvironments:
 
     `routes(arn)` returns the versions that a qualifier means, each with its share. `report(arn, version, count)` is
     told how many environments of a version there are. `share` (above 0, up to 1) is the part of each configuration
-    that this node keeps. What cannot be made is tried again: six times quickly, then once a minute.
+    that this node keeps. What cannot be made is tried again: six times, after `retry_seconds` times 2, 4, 8 …, then
+    once a minute.
     """
 
     def __init__(
@@ -111,12 +111,14 @@ class ProvisionedEnvironments:
         report: Callable[[FunctionArn, str, int], None],
         clock: Clock,
         share: float = 1.0,
+        retry_seconds: float = 0.05,
     ) -> None:
         self._pool = pool
         self._routes = routes
         self._report = report
         self._clock = clock
         self._share = share
+        self._retry_seconds = retry_seconds
         self._functions: dict[_Key, _Function] = {}
         self._changed: set[_Key] = set()
         self._wake = asyncio.Event()
@@ -249,7 +251,7 @@ class ProvisionedEnvironments:
 
     def _failed(self, function: _Function, stock: _Stock, reason: str) -> None:
         stock.failures += 1
-        delay_seconds = _RETRY_SECONDS * 2**stock.failures
+        delay_seconds = self._retry_seconds * 2**stock.failures
         if stock.failures >= _ATTEMPTS_MAX:
             stock.reason = reason
             delay_seconds = _FAILED_RETRY_SECONDS

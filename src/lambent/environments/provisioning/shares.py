@@ -10,6 +10,8 @@ if TYPE_CHECKING:
 
 def shared_out(count: int, weights: Sequence[float]) -> list[int]:
     """Return `count` divided by weights: whole numbers, at least one each while there are enough."""
+    if not weights:
+        return []
     total = sum(weights)
     exact = [count * weight / total for weight in weights]
     shares = [max(int(part), min(1, count // len(weights))) for part in exact]

@@ -1,6 +1,6 @@
 """What an account may use in a region, and what of that it has given away."""
 
-from lambent.functions.account.quotas import AccountQuotas
+from lambent.functions.account.quotas import AccountQuotas, quota_value
 from lambent.functions.account.settings import Account
 
-__all__ = ["Account", "AccountQuotas"]
+__all__ = ["Account", "AccountQuotas", "quota_value"]

@@ -42,11 +42,7 @@ class AccountQuotas:
 
     async def value(self, account_id: str, region: str, quota: Quota) -> int:
         """Return what is in force, in the unit of the quota's name."""
-        if quota.is_adjustable:
-            own = await self._resources.get(AccountQuota, account_id, region, quota.name)
-            if own is not None:
-                return own.value
-        return self._default(quota)
+        return await quota_value(self._resources, account_id, region, quota, self._default(quota))
 
     async def budget(self, account_id: str, region: str) -> ConcurrencyBudget:
         """Return how the account's concurrency in the region is divided now."""
@@ -111,3 +107,9 @@ class AccountQuotas:
 
     def _default(self, quota: Quota) -> int:
         return self._defaults.get(quota.name, quota.value)
+
+
+async def quota_value(resources: Resources, account_id: str, region: str, quota: Quota, default: int) -> int:
+    """Return what is in force for an account in a region: what was set, else `default`."""
+    own = await resources.get(AccountQuota, account_id, region, quota.name) if quota.is_adjustable else None
+    return default if own is None else own.value

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from lambent.functions.account import quota_value
 from lambent.functions.configuration import iso_time
 from lambent.functions.paging import cut, marker_of, page_size, place_of
 from lambent.model.configs.capacity_provider import CapacityProvider
@@ -79,9 +80,11 @@ class CapacityProviders:
         )
         _check(provider)
         resources = self._resources
-        if await resources.count(CapacityProvider, caller.account_id, caller.region) >= CAPACITY_PROVIDERS.value:
+        scope = (caller.account_id, caller.region)
+        providers_max = await quota_value(resources, *scope, CAPACITY_PROVIDERS, CAPACITY_PROVIDERS.value)
+        if await resources.count(CapacityProvider, *scope) >= providers_max:
             raise LambdaError(
-                f"The maximum number of capacity providers ({CAPACITY_PROVIDERS.value}) is reached.",
+                f"The maximum number of capacity providers ({providers_max}) is reached.",
                 code="CapacityProviderLimitExceededException",
             )
         tags = ResourceTags(
