@@ -9,7 +9,7 @@ from lambent.functions import names, paging
 from lambent.functions.configuration import iso_time
 from lambent.model.code_signing import CodeSigningConfig, CodeSigningFence, CodeSigningPolicy, FunctionCodeSigning
 from lambent.model.configs.tags import ResourceTags, check_tags
-from lambent.model.errors import InvalidParameterValueError, ResourceConflictError, ResourceNotFoundError
+from lambent.model.errors import UNTYPED, InvalidParameterValueError, ResourceConflictError, ResourceNotFoundError
 from lambent.model.function import FunctionVersion, PackageType
 from lambent.store.contracts import CommitRefusedError
 from lambent.wire.generated import (
@@ -214,7 +214,8 @@ class CodeSigningConfigs:
         config = await self._signatures.find(caller, config_arn)
         if config is None:
             # Source: recorded (test_code_signing_not_found_excs).
-            raise ResourceNotFoundError(f"The Lambda code signing configuration {config_arn} can not be found.")
+            text = f"The Lambda code signing configuration {config_arn} can not be found."
+            raise ResourceNotFoundError(text, members=UNTYPED)
         return config
 
     async def _function(self, arn: FunctionArn) -> FunctionVersion:

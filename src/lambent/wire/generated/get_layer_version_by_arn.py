@@ -18,7 +18,7 @@ class GetLayerVersionByArnRequest(Struct, frozen=True, kw_only=True, omit_defaul
 REQUEST: type[Any] | None = GetLayerVersionByArnRequest
 RESPONSE: type[Any] | None = GetLayerVersionResponse
 INPUT: Any = ('structure', {
-    'Arn': (('string', 1, 2048, '((arn:(aws[a-zA-Z-]*)?:lambda:(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}:\\d{12}:layer:[a-zA-Z0-9-_]+:[0-9]+)|(arn:[a-zA-Z0-9-]+:lambda:::awslayer:[a-zA-Z0-9-_]+))', None), 'querystring', 'Arn'),
+    'Arn': (('string', 1, 2048, '(arn:(aws[a-zA-Z-]*)?:lambda:(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}:\\d{12}:layer:[a-zA-Z0-9-_]+:[0-9]+)|(arn:[a-zA-Z0-9-]+:lambda:::awslayer:[a-zA-Z0-9-_]+)', None), 'querystring', 'Arn'),
 }, ('Arn',))
 INPUT_PAYLOAD: str | None = None
 OUTPUT_LOCATIONS: dict[str, tuple[str, str, str | None]] = {}

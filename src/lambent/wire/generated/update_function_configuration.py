@@ -87,7 +87,7 @@ INPUT: Any = ('structure', {
         'Mode': (('string', None, None, None, ('Active', 'PassThrough')), None, None),
     }, ()), None, None),
     'RevisionId': (('string', None, None, None, None), None, None),
-    'Layers': (('list', None, None, ('string', 1, 2048, '((arn:(aws[a-zA-Z-]*)?:lambda:(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}:\\d{12}:layer:[a-zA-Z0-9-_]+:[0-9]+)|(arn:[a-zA-Z0-9-]+:lambda:::awslayer:[a-zA-Z0-9-_]+))', None)), None, None),
+    'Layers': (('list', None, None, ('string', 1, 2048, '(arn:(aws[a-zA-Z-]*)?:lambda:(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}:\\d{12}:layer:[a-zA-Z0-9-_]+:[0-9]+)|(arn:[a-zA-Z0-9-]+:lambda:::awslayer:[a-zA-Z0-9-_]+)', None)), None, None),
     'FileSystemConfigs': (('list', 0, 1, ('structure', {
         'Arn': (('string', 0, 256, 'arn:aws[a-zA-Z-]*:elasticfilesystem:(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}:\\d{12}:access-point/fsap-[a-f0-9]{17}$|^arn:aws[-a-z]*:s3files:[0-9a-z-:]+:file-system/fs-[0-9a-f]{17,40}/access-point/fsap-[0-9a-f]{17,40}', None), None, None),
         'LocalMountPath': (('string', 0, 160, '/mnt/[a-zA-Z0-9-_.]+', None), None, None),
