@@ -93,6 +93,8 @@ class _Asked(BaseHTTPRequestHandler):
 
     def _send(self) -> None:
         server = self.server
+        # The test may change it as soon as the head has arrived.
+        body = server.body
         self.send_response(server.status)
         for name, value in server.headers:
             self.send_header(name, value)
@@ -101,15 +103,15 @@ class _Asked(BaseHTTPRequestHandler):
         if server.is_chunked:
             self.send_header("Transfer-Encoding", "chunked")
         elif server.status not in (204, 304):
-            self.send_header("Content-Length", str(len(server.body)))
+            self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         if self.command == "HEAD" or server.status in (204, 304):
             return
         with contextlib.suppress(OSError):
             if not server.is_chunked:
-                self.wfile.write(server.body)
+                self.wfile.write(body)
                 return
-            for part in (server.body[:1], server.body[1:]):
+            for part in (body[:1], body[1:]):
                 self.wfile.write(b"%x\r\n%b\r\n" % (len(part), part))
             self.wfile.write(b"0\r\n\r\n")
 
