@@ -27,7 +27,7 @@ ARN = f"arn:aws:lambda:{REGION}:{OWNER}"
 FUNCTION = f"{ARN}:function:{NAME}"
 QUEUE = f"arn:aws:sqs:{REGION}:{OWNER}:q"
 ROLE = f"arn:aws:iam::{OWNER}:role/r"
-READING = sorted(name for name, row in OPERATIONS.items() if row.method and name.startswith(("Get", "List")))
+READING = sorted(name for name in OPERATIONS if name.startswith(("Get", "List")))
 # What even its owner does not find here: nothing starts an execution, and nothing was provisioned.
 ABSENT = {
     "GetDurableExecution",

@@ -216,8 +216,8 @@ def check(server: LambentServer, name: str, arguments: dict[str, Any]) -> None:
         content = answer.read()
     finally:
         connection.close()
-    row = OPERATIONS[name]
-    is_later = row.method is None or "501" in (row.note or "") or name == "Invoke" or b"not support" in content
+    # What docs/operations.md lists; and a package in S3, which is switched off here.
+    is_later = "501" in (OPERATIONS[name].note or "") or b"neighbours.s3.endpoint" in content
     assert answer.status < 500 or (answer.status == 501 and is_later), content
     assert answer.headers["x-amzn-RequestId"]
     if answer.status >= 400:

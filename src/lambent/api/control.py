@@ -12,7 +12,7 @@ from urllib.parse import parse_qs
 from lambent.api.messages import BodyPlan, HttpResponse
 from lambent.api.operations import OPERATIONS
 from lambent.model.caller import Caller, UploadedBlob
-from lambent.model.errors import NotImplementedHereError, RequestEntityTooLargeError, ServiceError
+from lambent.model.errors import RequestEntityTooLargeError, ServiceError
 from lambent.model.quotas import PAYLOAD_BYTES, ZIP_HTTP_REQUEST_BYTES
 from lambent.wire.blob_members import extract_blobs, has_blobs
 from lambent.wire.rest_json import RequestError, RequestParts, decode_request, encode_response, parse_body
@@ -74,13 +74,11 @@ class ControlDoor:
         """Run an operation and return its answer.
 
         Raises:
-            NotImplementedHereError: the operation is not there yet (501).
+            NotImplementedHereError: something asked for is not there yet (501).
             RequestError, LambdaError: what is wrong with the request (4xx).
         """
         operation, labels = matched
         row = OPERATIONS[operation.name]
-        if row.method is None:
-            raise NotImplementedHereError(f"{operation.name}: {row.missing}.")
         body = await self._decode(request, operation)
         try:
             query = parse_qs(request.query, keep_blank_values=True, errors="replace")
