@@ -26,9 +26,9 @@ class DirectoryBlobs:
     def __init__(self, directory: str | Path) -> None:
         self._directory = Path(directory)
 
-    async def put(self, sha256: str, path: Path) -> None:
+    async def put(self, sha256: str, path: Path, *, is_replacing: bool = False) -> None:
         """See Blobs.put."""
-        await on_disk(self._put, sha256, path)
+        await on_disk(self._put, sha256, path, is_replacing)
 
     async def fetch(self, sha256: str, path: Path) -> None:
         """See Blobs.fetch."""
@@ -38,11 +38,12 @@ class DirectoryBlobs:
         """See Blobs.sweep."""
         return await on_disk(self._sweep, frozenset(in_use))
 
-    def _put(self, sha256: str, path: Path) -> None:
+    def _put(self, sha256: str, path: Path, is_replacing: bool) -> None:
         final = self._directory / sha256
         try:
             os.utime(final)
-            return
+            if not is_replacing:
+                return
         except FileNotFoundError:
             pass
         fresh = self._directory / f".{secrets.token_hex(8)}"

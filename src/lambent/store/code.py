@@ -227,6 +227,8 @@ class CodeStore:
             if await asyncio.to_thread(is_sealed, path):
                 return
             await asyncio.to_thread(seal_file, path, fresh, self._key, path.stem)
+            if self._blobs is not None:
+                await self._blobs.put(path.stem, fresh, is_replacing=True)
             async with self._lock:
                 await asyncio.to_thread(_replace, path, fresh)
         except FileNotFoundError:

@@ -134,8 +134,10 @@ class Blobs(Protocol):
     Each node unpacks what it needs and keeps it on its own disk (`CodeStore`); this is where it comes from.
     """
 
-    async def put(self, sha256: str, path: Path) -> None:
-        """Keep a file's content durably; the same content may be there already. It is safe from sweeps for an hour.
+    async def put(self, sha256: str, path: Path, *, is_replacing: bool = False) -> None:
+        """Keep a file's content durably, as it is or sealed; it is safe from sweeps for an hour.
+
+        What is there already stays, for it is the same package, unless it `is_replacing` that by its sealed form.
 
         Raises:
             ServiceError: it could not be written.

@@ -13,8 +13,9 @@ import pytest
 
 from lambent.model.errors import ServiceError
 from lambent.model.function import CodeReference
-from lambent.store import CodeStore
+from lambent.store import CodeStore, InstallationKey
 from lambent.store.blobs import DirectoryBlobs
+from lambent.store.sealed_files import is_sealed
 from tests.contract.store.conftest import Place, a_function, postgres_place
 from tests.running import make_zip_bytes
 
@@ -163,6 +164,29 @@ async def test_a_missing_package_is_told(node: Callable[[], CodeStore]) -> None:
 
 async def test_a_function_without_a_package_needs_none(node: Callable[[], CodeStore]) -> None:
     await node().make_ready(a_function(code=CodeReference("", 0, 0)))
+
+
+async def test_sealed_packages_travel_sealed(
+    kept: Kept, tmp_path: Path, executor: ThreadPoolExecutor, node: Callable[[], CodeStore]
+) -> None:
+    installation_key = InstallationKey.open(tmp_path / "key")
+
+    def sealing_node(name: str) -> CodeStore:
+        return CodeStore(tmp_path / name, executor, kept.blobs, key=installation_key, is_sealing=True)
+
+    # Taken in openly, before the setting asked for more; then the same daemon is started again.
+    async with CodeStore(tmp_path / "first", executor, kept.blobs).add(ZIP) as reference:
+        version = a_function(code=reference)
+    await sealing_node("first").protect()
+    await kept.blobs.fetch(DIGEST, tmp_path / "sealed")
+    assert (tmp_path / "sealed").read_bytes() != ZIP
+    assert b"index.py" not in (tmp_path / "sealed").read_bytes()
+    other = sealing_node("other")
+    await other.make_ready(version)
+    assert (tmp_path / "other" / other.directory(DIGEST) / "index.py").read_text() == "x = 1\n"
+    assert is_sealed(other.zip_path(DIGEST))
+    with pytest.raises(ServiceError):
+        await node().make_ready(version)
 
 
 async def test_sweeping_a_node_leaves_what_others_use(kept: Kept, node: Callable[[], CodeStore]) -> None:

@@ -26,12 +26,14 @@ class PostgresqlBlobs:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def put(self, sha256: str, path: Path) -> None:
+    async def put(self, sha256: str, path: Path, *, is_replacing: bool = False) -> None:
         """See Blobs.put."""
         try:
             async with self._database.connection() as connection:
-                if await connection.fetchval(queries.KEEP_BLOB, sha256) is None:
+                if await connection.fetchval(queries.KEEP_BLOB, sha256) is None or is_replacing:
                     async with connection.transaction():
+                        if is_replacing:
+                            await connection.execute(queries.DELETE_BLOB, sha256)
                         await _write(connection, sha256, path)
         except ANY_FAILURE as error:
             raise service_error(error) from error
@@ -39,7 +41,11 @@ class PostgresqlBlobs:
     async def fetch(self, sha256: str, path: Path) -> None:
         """See Blobs.fetch."""
         try:
-            async with self._database.connection() as connection:
+            # One moment for all pieces: meanwhile the sealed form may take the place of the open one.
+            async with (
+                self._database.connection() as connection,
+                connection.transaction(isolation="repeatable_read", readonly=True),
+            ):
                 await _read(connection, sha256, path)
         except ANY_FAILURE as error:
             raise service_error(error) from error

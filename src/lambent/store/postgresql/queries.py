@@ -144,6 +144,7 @@ KEEP_BLOB = "UPDATE blobs SET kept_at = now() WHERE sha256 = $1 RETURNING sha256
 PUT_BLOB = """
 INSERT INTO blobs (sha256, size_bytes, kept_at) VALUES ($1, $2, now()) ON CONFLICT DO NOTHING RETURNING sha256
 """
+DELETE_BLOB = "DELETE FROM blobs WHERE sha256 = $1"
 PUT_BLOB_CHUNK = "INSERT INTO blob_chunks (sha256, number, content) VALUES ($1, $2, $3)"
 BLOB_SIZE = "SELECT size_bytes FROM blobs WHERE sha256 = $1"
 BLOB_CHUNK = "SELECT content FROM blob_chunks WHERE sha256 = $1 AND number = $2"
