@@ -294,7 +294,8 @@ def _version_item(version: LayerVersion) -> shapes.LayerVersionsListItem:
     return shapes.LayerVersionsListItem(
         layer_version_arn=str(version.arn),
         version=version.version,
-        description=version.description,
+        # Source: observed; an answer about one version has the empty text.
+        description=version.description or None,
         created_date=iso_time(version.created_ms),
         compatible_architectures=_listed(version.compatible_architectures),
         compatible_runtimes=_listed(version.compatible_runtimes),

@@ -59,6 +59,8 @@ async def test_compatibilities_are_left_out_or_empty_as_given(scene: Scene) -> N
     bare = await publish(scene)
     assert not bare.keys() & {"CompatibleRuntimes", "CompatibleArchitectures", "LicenseInfo"}
     assert bare["Description"] == ""
+    [listed] = (await scene.call("list_layer_versions", LayerName="l"))["LayerVersions"]
+    assert listed.keys() == {"LayerVersionArn", "Version", "CreatedDate"}
     empty = await publish(scene, CompatibleRuntimes=[], CompatibleArchitectures=[])
     assert (empty["CompatibleRuntimes"], empty["CompatibleArchitectures"]) == ([], [])
 
