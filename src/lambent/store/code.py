@@ -258,7 +258,14 @@ class CodeStore:
         # Here, not above: only who unpacks pays for the zip library at start.
         from lambent.store.package import PackageJob, prepare_package
 
-        job = PackageJob(source, str(self._zips), str(self._code), self._key, sealed_name, self._is_sealing)
+        job = PackageJob(
+            source,
+            str(self._zips),
+            str(self._code),
+            key=self._key,
+            sealed_name=sealed_name,
+            is_sealing=self._is_sealing,
+        )
         future = asyncio.get_running_loop().run_in_executor(self._executor, prepare_package, job)
         try:
             return await asyncio.shield(future)

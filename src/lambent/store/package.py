@@ -54,9 +54,9 @@ class PackageJob:
     source: bytes | str
     zips_directory: str
     code_directory: str
-    key: bytes | None = field(default=None, repr=False)
-    sealed_name: str | None = None
-    is_sealing: bool = False
+    key: bytes | None = field(default=None, repr=False, kw_only=True)
+    sealed_name: str | None = field(default=None, kw_only=True)
+    is_sealing: bool = field(default=False, kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from lambent.functions.ids import Ids
     from lambent.functions.parts import ControlPlaneParts
     from lambent.model.caller import Caller
+    from lambent.store.contracts import Write
     from lambent.wire.generated.add_layer_version_permission import AddLayerVersionPermissionRequest
     from lambent.wire.generated.get_layer_version_policy import GetLayerVersionPolicyRequest
     from lambent.wire.generated.remove_layer_version_permission import RemoveLayerVersionPermissionRequest
@@ -112,6 +113,7 @@ class LayerPermissions:
     async def _commit(self, version: LayerVersion, before: LayerPolicy | None, after: LayerPolicy) -> bool:
         """Return False when somebody else changed version or policy first."""
         resources = self._resources
+        write: Write
         if before is None:
             write = resources.put_new(after)
         elif after.statements:

@@ -12,8 +12,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lambent.functions import S3Packages, S3Place
+from lambent.functions import S3Packages
+from lambent.model.caller import Caller
 from lambent.model.errors import InvalidParameterValueError, ServiceError
+from lambent.wire.client import OutwardClient, Place
+from lambent.wire.http_client import ClientRules, HttpClient, Origin
 from lambent.wire.sigv4 import SigningCredentials
 from tests.unit.functions.conftest import JumpingClock
 
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 CREDENTIALS = SigningCredentials("AKIDEXAMPLE", "secret")
+CALLER = Caller("111111111111", "us-east-1", "arn:aws:iam::111111111111:root", "r", "http://localhost:4566")
 
 
 class Objects(ThreadingHTTPServer):
@@ -57,14 +61,27 @@ def s3() -> Iterator[Objects]:
         thread.join()
 
 
-def packages(s3: Objects, spool: Path, credentials: SigningCredentials | None = None) -> S3Packages:
-    endpoint = f"http://127.0.0.1:{s3.server_address[1]}"
-    return S3Packages(S3Place(endpoint, "us-east-1", str(spool), credentials), JumpingClock())
+class Here:
+    """Says where the S3 of a test answers."""
+
+    def __init__(self, port: int, credentials: SigningCredentials | None) -> None:
+        self._place = Place(
+            Origin("http", "127.0.0.1", port), f"127.0.0.1:{port}", "neighbours.s3.endpoint", credentials=credentials
+        )
+
+    async def place(self, asked: str) -> Place:
+        assert asked == "s3"
+        return self._place
+
+
+def packages(port: int, spool: Path, credentials: SigningCredentials | None = None) -> S3Packages:
+    client = OutwardClient(Here(port, credentials), HttpClient(ClientRules()), JumpingClock())
+    return S3Packages(client, spool)
 
 
 async def test_an_object_becomes_a_file_in_the_spool(s3: Objects, tmp_path: Path) -> None:
     s3.objects["/bucket/dir/k%20%C3%BC%2B.zip?versionId=v1"] = (200, b"content")
-    blob = await packages(s3, tmp_path, CREDENTIALS).download("bucket", "dir/k ü+.zip", "v1")
+    blob = await packages(s3.server_port, tmp_path, CREDENTIALS).download(CALLER, "bucket", "dir/k ü+.zip", "v1")
     assert (blob.size_bytes, blob.sha256) == (7, hashlib.sha256(b"content").hexdigest())
     assert await asyncio.to_thread(Path(blob.path).read_bytes) == b"content"
     [(_, headers)] = s3.seen
@@ -74,10 +91,10 @@ async def test_an_object_becomes_a_file_in_the_spool(s3: Objects, tmp_path: Path
     assert headers["x-amz-date"] == "20260101T000000Z"
 
 
-async def test_without_credentials_nothing_is_signed(s3: Objects, tmp_path: Path) -> None:
+async def test_without_credentials_the_key_names_the_account(s3: Objects, tmp_path: Path) -> None:
     s3.objects["/bucket/key"] = (200, b"")
-    assert (await packages(s3, tmp_path).download("bucket", "key", None)).size_bytes == 0
-    assert "authorization" not in s3.seen[0][1]
+    assert (await packages(s3.server_port, tmp_path).download(CALLER, "bucket", "key", None)).size_bytes == 0
+    assert "Credential=111111111111/" in s3.seen[0][1]["authorization"]
 
 
 @pytest.mark.parametrize(
@@ -103,12 +120,11 @@ async def test_refusals_in_the_words_of_lambda(
     if body is not None:
         s3.objects["/bucket/key"] = (status, body)
     with pytest.raises(kind) as refusal:
-        await packages(s3, tmp_path).download("bucket", "key", None)
+        await packages(s3.server_port, tmp_path).download(CALLER, "bucket", "key", None)
     assert str(refusal.value) == text
     assert os.listdir(tmp_path) == []
 
 
-async def test_no_s3_there(s3: Objects, tmp_path: Path) -> None:
-    nobody = S3Packages(S3Place("http://127.0.0.1:9", "us-east-1", str(tmp_path)), JumpingClock())
+async def test_no_s3_there(tmp_path: Path) -> None:
     with pytest.raises(ServiceError, match="could not be read from S3"):
-        await nobody.download("bucket", "key", None)
+        await packages(9, tmp_path).download(CALLER, "bucket", "key", None)
