@@ -1,22 +1,22 @@
 """Lambent, an open self-hosted AWS Lambda. The map of the house, one line per room:
 
-cli            client: the command `lambent`; speaks the public API, starts the server
-app            assembly: builds every object once and starts the loops; the only file that knows everybody
-workers        assembly: processes for CPU work
-startup        assembly: what must be done before the event loop and before rights are dropped
-api            door: HTTP, signatures, routes, errors in AWS's form
-functions      control plane: one method for each operation
-events         plane: what feeds functions: event source mappings
-durable        plane: durable executions
-neighbours     door: the services around Lambda: embedded, or real ones by endpoint
-observability  plane: logs and metrics, readings of the one stream of platform events
-invocation     data plane: name → version → may it run → an environment → result
-environments   data plane: where customer code lives, and its door from inside
-store          ground: durable state, code, keys
-model          ground: AWS's nouns as frozen types, and pure rules
-wire           ground: AWS's protocols without a Lambda rule
-settings       ground: frozen, read once from file, environment and flags
-setting_bounds  ground: how a setting is declared and what it may be
-setting_machine ground: what is needed of the process's environment besides settings
-clock          ground: the only reader of the clock
+cli              client: the command `lambent`; speaks the public API, starts the server
+app              assembly: builds every object once and starts the loops; the only file that knows everybody
+workers          assembly: processes for CPU work
+startup          assembly: what must be done before the event loop and before rights are dropped
+api              door: HTTP, signatures, routes, errors in AWS's form
+functions        control plane: one method for each operation
+events           plane: what feeds functions: event source mappings
+durable          plane: durable executions
+neighbours       door: the services around Lambda: embedded, or real ones by endpoint
+observability    plane: logs and metrics, readings of the one stream of platform events
+invocation       data plane: name → version → may it run → an environment → result
+environments     data plane: where customer code lives, and its door from inside
+store            ground: durable state, code, keys
+model            ground: AWS's nouns as frozen types, and pure rules
+wire             ground: AWS's protocols without a Lambda rule
+settings         ground: frozen, read once from file, environment and flags
+setting_bounds   ground: how a setting is declared and what it may be
+setting_machine  ground: what is needed of the process's environment besides settings
+clock            ground: the only reader of the clock
 """
