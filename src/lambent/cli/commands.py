@@ -67,6 +67,8 @@ def settings_flags(parsed: argparse.Namespace) -> dict[str, str]:
         value = getattr(parsed, option, None)
         if value is not None and value is not False:
             flags[name] = "true" if value is True else str(value)
+    if getattr(parsed, "no_neighbours", False):
+        flags["neighbours.enabled"] = "false"
     for assignment in parsed.assignments:
         name, equals, text = assignment.partition("=")
         if not equals:
@@ -116,6 +118,7 @@ def _add_serve(serve: argparse.ArgumentParser) -> None:
     serve.add_argument("--tls-cert", metavar="FILE", help="certificate chain in PEM")
     serve.add_argument("--tls-key", metavar="FILE", help="its private key in PEM")
     serve.add_argument("--insecure", action="store_true", help="listen beyond loopback although that is unsafe")
+    serve.add_argument("--no-neighbours", action="store_true", help="no embedded services beside Lambda")
     serve.add_argument("--log-level", metavar="LEVEL", help="debug, info, warning or error")
     _add_setting_options(serve)
 

@@ -106,7 +106,19 @@ def banner(app: Application) -> str:
     lines += [f"  missing    {feature}: {reason}" for feature, reason in sorted(app.driver.missing_features.items())]
     found = sorted({f"{one.family.value} {one.version}" for one in app.process.interpreters})
     lines.append(f"  runtimes   {', '.join(found) or 'none but custom ones'}")
+    lines.append(f"  neighbours {_neighbours(app)}")
     return "\n".join(lines)
+
+
+def _neighbours(app: Application) -> str:
+    own = sorted(name for name, one in app.settings.neighbours.services.items() if one.endpoint)
+    elsewhere = f"; elsewhere: {', '.join(own)}" if own else ""
+    if app.child is None:
+        return f"embedded ones are switched off{elsewhere}"
+    if not app.child.is_installed:
+        return f"embedded ones are not installed: run ./scripts/setup{elsewhere}"
+    kept = "a kill loses no configuration, but perhaps the newest objects, items and messages"
+    return f"embedded, started when first called ({kept}){elsewhere}"
 
 
 async def _serve(process: PreparedProcess) -> None:

@@ -87,7 +87,7 @@ class EmbeddedChild:
         """
         if self.state is ChildState.RUNNING:
             return self._origin()
-        if self.state is ChildState.MISSING:
+        if not self.is_installed:
             raise NeighbourError(
                 "NotImplementedException",
                 "The embedded services are not installed: run ./scripts/setup, or set neighbours.SERVICE.endpoint.",
@@ -123,6 +123,11 @@ class EmbeddedChild:
             self._probe.close()
             if self._listener is not None:
                 self._listener.close()
+
+    @property
+    def is_installed(self) -> bool:
+        """Whether there is anything to start."""
+        return self.state is not ChildState.MISSING
 
     def statistics(self) -> Mapping[str, str | int]:
         """Return what health says of the child."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import copy
 import ctypes
 import logging
 import os
@@ -38,6 +39,14 @@ QUICK_SECONDS = 0.025
 # What builds others' resources, some of it after its answer.
 _BUILDERS = frozenset({"cloudformation", "cloudcontrol"})
 _LATER_SECONDS = (2.0, 10.0)
+LOG_EVENTS_MAX = 50_000
+LOG_EVENTS_KEPT = 40_000
+LOG_EVENTS_OF_STREAM_MIN = 20
+_LOGS = "cloudwatch_logs"
+_LOGS_STATE = (
+    "destinations", "resource_policies", "log_group_policies", "metric_filters", "queries", "delivery_sources",
+    "delivery_destinations", "deliveries",
+)  # fmt: skip
 _READING = re.compile(
     r"(?:Get|List|Describe|Batch(?:Get|Check|Describe)|Query|Scan|Search|Lookup|Filter|Select|Test|Simulate|Validate|"
     r"Head|Check|Estimate|Decode|Decrypt|Encrypt|ReEncrypt|GenerateData|GenerateRandom|GenerateMac|Sign|Verify|"
@@ -201,8 +210,11 @@ class Keeper:
         waiters = self._waiters.pop(key, [])
         started = loop.time()
         try:
-            find_state = self._stack._build_persistence_save_dict().get(key)
-            state = find_state() if find_state is not None else None
+            if key == _LOGS:
+                state = trimmed_logs(sys.modules[f"ministack.services.{_LOGS}"])
+            else:
+                find_state = self._stack._build_persistence_save_dict().get(key)
+                state = find_state() if find_state is not None else None
         except RuntimeError:
             # A thread of MiniStack's changed it while it was copied.
             self._waiters.setdefault(key, []).extend(waiters)
@@ -215,6 +227,31 @@ class Keeper:
         for waiter in waiters:
             if not waiter.done():
                 waiter.set_result(None)
+
+
+def trimmed_logs(logs: ModuleType) -> Message:
+    """Return the state of CloudWatch Logs without its lines, of which the oldest are dropped over LOG_EVENTS_MAX.
+
+    The lines of functions are in the daemon's own log too; copying all of them at every change would hold up the
+    child, and MiniStack itself keeps every line for ever.
+    """
+    streams = [(key, stream) for key, group in logs._log_groups._data.items() for stream in group["streams"].values()]
+    total = sum(len(stream["events"]) for _, stream in streams)
+    if total > LOG_EVENTS_MAX:
+        share = LOG_EVENTS_KEPT / total
+        with logs._log_events_lock:
+            for (account, region, _), stream in streams:
+                events = stream["events"]
+                first = max(0, len(events) - max(int(len(events) * share), LOG_EVENTS_OF_STREAM_MIN))
+                stream["events"] = events[first:]
+                for event in events[:first]:
+                    logs._log_records._data.pop((account, region, event["eventId"]), None)
+    groups = type(logs._log_groups)()
+    for key, group in logs._log_groups._data.items():
+        empty = {name: {**stream, "events": []} for name, stream in group["streams"].items()}
+        groups._data[key] = {**group, "streams": empty}
+    rest = {name: copy.deepcopy(getattr(logs, f"_{name}")) for name in _LOGS_STATE}
+    return {"log_groups": copy.deepcopy(groups), "log_records": type(logs._log_records)(), **rest}
 
 
 class _Request:
