@@ -178,3 +178,19 @@ def test_a_layer_crosses_accounts_once_it_is_permitted(lambda_client: Any, lambe
     create_function(other, "borrower", code, Layers=[layer])
     assert invoke(other, "borrower") == 7
     assert other.get_layer_version_by_arn(Arn=layer)["Version"] == 1
+
+
+def test_layers_without_isolation(lambent_server_factory: ServerFactory) -> None:
+    client = lambent_server_factory({"isolation.level": "L0"}).client()
+    python = publish(client, "python", {"python/shared.py": "N = 1\n"})
+    node = publish(client, "node", {"nodejs/node_modules/shared/index.js": "exports.n = 2;\n"})
+    shell = publish(client, "shell", {"bootstrap": (BOOTSTRAP, 0o755)})
+    # Two layers each, so that the merged tree is what is found.
+    code = "import shared\ndef handler(event, context):\n    return shared.N\n"
+    create_function(client, "python", {"index.py": code}, Layers=[python, node])
+    assert invoke(client, "python") == 1
+    script = "const shared = require('shared');\nexports.handler = async () => shared.n;\n"
+    create(client, "node", {"index.js": script}, Runtime="nodejs20.x", Handler="index.handler", Layers=[node, python])
+    assert invoke(client, "node") == 2
+    create(client, "custom", {"words.txt": "words"}, Runtime="provided.al2023", Handler="words.txt", Layers=[shell])
+    assert "/bootstrap with" in invoke(client, "custom")

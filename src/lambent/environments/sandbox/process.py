@@ -430,6 +430,9 @@ class ProcessSandbox:
                 parts = (self._path_outside(part) for part in variables[name].split(os.pathsep))
                 variables[name] = os.pathsep.join(parts)
         variables["TMPDIR"] = str(self._temp_directory)
+        variables["LAMBENT_OPT_DIRECTORY"] = self._path_outside("/opt")
+        if self._kind.sdk_directory is not None:
+            variables["LAMBENT_SDK_DIRECTORY"] = self._kind.sdk_directory
         return variables
 
     def _path_outside(self, path: str) -> str:
@@ -442,6 +445,8 @@ class ProcessSandbox:
         }
         if self._kind.client_directory is not None:
             outside["/var/runtime"] = Path(self._kind.client_directory)
+        if self._kind.sdk_directory is not None:
+            outside["/var/sdk"] = Path(self._kind.sdk_directory)
         for inside, directory in outside.items():
             if path == inside or path.startswith(inside + "/"):
                 return f"{directory}{path[len(inside) :]}"

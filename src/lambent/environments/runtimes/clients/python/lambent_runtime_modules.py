@@ -30,8 +30,8 @@ _PRELOADED = (
     "weakref",
 )
 _SDK_DIRECTORY = "/var/sdk"
-_PLATFORM_SITE = "/opt/python/lib/python%d.%d/site-packages" % sys.version_info[:2]
-_LAYERS = "/opt/python"
+_OPT_DIRECTORY = "/opt"
+_LAYERS = ("python/lib/python%d.%d/site-packages" % sys.version_info[:2], "python")
 
 
 def preload():
@@ -61,13 +61,16 @@ def arrange(variables, runtime_directory):
         pass
     site_packages = _site_directories()
     rest = [each for each in sys.path if each and each not in (root, runtime_directory, _SDK_DIRECTORY)]
-    first = [root, _PLATFORM_SITE, _LAYERS, runtime_directory]
+    # Where sandboxes have no root of their own, these directories are elsewhere.
+    opt = variables.get("LAMBENT_OPT_DIRECTORY", _OPT_DIRECTORY)
+    layers = [opt + "/" + each for each in _LAYERS]
+    first = [root, *layers, runtime_directory]
     sys.path[:] = first + [each for each in rest if each not in site_packages and each not in first]
     sdk = variables.get("LAMBENT_SDK_DIRECTORY", _SDK_DIRECTORY)
     if os.path.isdir(sdk):
         sys.path.append(sdk)
     sys.argv[:] = [os.path.join(runtime_directory, "bootstrap.py")]
-    _let_go([root, _PLATFORM_SITE, _LAYERS])
+    _let_go([root, *layers])
     _give_site_names()
     _start_anew()
 
