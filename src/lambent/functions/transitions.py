@@ -4,7 +4,7 @@
     Update…           →  InProgress              →  Successful  |  Failed;  a Failed function that succeeds is Active
 
 Both start with a commit of the operation itself and end with one of ours; every commit has a new RevisionId, as on AWS.
-What a crash leaves in between is found in the store and ended at the next start.
+What a crash leaves in between is found in the store and ended at the next start, or by another daemon.
 """
 
 from __future__ import annotations
@@ -14,7 +14,13 @@ import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from lambent.model.errors import LambdaError, PreconditionFailedError, ResourceNotFoundError
+from lambent.model.errors import (
+    LambdaError,
+    PreconditionFailedError,
+    ResourceNotFoundError,
+    ServiceError,
+    UnavailableError,
+)
 from lambent.model.function import FunctionState, UpdateStatus
 
 if TYPE_CHECKING:
@@ -32,6 +38,7 @@ _UNAVAILABLE_CODE = "InvalidRuntime"
 
 _CONCURRENT_MAX = 8
 _TRY_AGAIN_SECONDS = 1.0
+_LOOK_SECONDS = 15.0
 
 
 class Transitions:
@@ -80,13 +87,31 @@ class Transitions:
 
     async def run(self) -> None:
         """Settle what a crash left, then whatever is begun, until cancelled."""
-        for function in await self._store.list_unsettled():
-            self.begin(function.arn.qualified(function.version))
         async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._find_left())
             while True:
                 arns = await self._waiting.get()
                 await self._slots.acquire()
                 tasks.create_task(self._run_one(arns))
+
+    async def _find_left(self) -> None:
+        """Begin what a crash left: at the start all there is, later what nobody has settled between two looks.
+
+        That is another daemon's on the same database, which died. One that lives and is slow loses nothing: of two
+        that settle the same change one commits.
+        """
+        before: frozenset[str] | None = None
+        while True:
+            try:
+                found = {function.revision_id: function for function in await self._store.list_unsettled()}
+            except ServiceError as error:
+                self._log.warning("unsettled functions could not be looked for: %s", error)
+            else:
+                for revision_id, function in found.items():
+                    if before is None or revision_id in before:
+                        self.begin(function.arn.qualified(function.version))
+                before = frozenset(found)
+            await asyncio.sleep(_LOOK_SECONDS)
 
     async def _run_one(self, arns: tuple[FunctionArn, ...]) -> None:
         is_settled = False
@@ -121,6 +146,9 @@ class Transitions:
     async def _reason_against(self, function: FunctionVersion) -> str | None:
         try:
             return await self._prepare(function)
+        except UnavailableError:
+            # No fault of the function's: it is tried again.
+            raise
         except LambdaError as error:
             return error.message
 
