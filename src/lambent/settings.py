@@ -574,8 +574,8 @@ def _wrong(row: SettingRow, value: object, source: str) -> SettingError:
     else:
         article = "" if row.type_name == "true or false" else "a "
         wanted = article + row.type_name + (f" from {row.allowed}" if row.allowed else "")
-    shown = "what it is" if row.bounds.is_secret else repr(list(value) if isinstance(value, tuple) else value)
-    return SettingError(f"Setting {row.name} (from {source}) must be {wanted}, not {shown}.")
+    shown = "" if row.bounds.is_secret else f", not {list(value) if isinstance(value, tuple) else value!r}"
+    return SettingError(f"Setting {row.name} (from {source}) must be {wanted}{shown}.")
 
 
 def _data_directory(text: str, machine: MachineEnvironment) -> str:

@@ -60,6 +60,8 @@ def test_every_setting_is_set_by_each_of_its_names(tmp_path: Path) -> None:
 
 
 _OTHERS = {
+    "store.url": "postgresql://user:secret@db.example/lambent",
+    "cluster.slice": "0.25",
     "server.tls_cert": "",
     "auth.mode": "verify",
     "account.default_id": "123456789012",
@@ -156,6 +158,21 @@ def _tls_pair_is_not_the_subject(monkeypatch: pytest.MonkeyPatch, request: pytes
             "not 'minio'.",
         ),
         (
+            {"store.url": "mysql://user:secret@db.example"},
+            {},
+            "Setting store.url (from --set store.url) must be a postgresql URL.",
+        ),
+        (
+            {"cluster.slice": "2"},
+            {},
+            "Setting cluster.slice (from --set cluster.slice) must be a number from 0.001 to 1, not 2.0.",
+        ),
+        (
+            {"cluster.slice": "half"},
+            {},
+            "Setting cluster.slice (from --set cluster.slice) must be a number from 0.001 to 1, not 'half'.",
+        ),
+        (
             {"server.tls_cert": "/cert"},
             {},
             "server.tls_cert and server.tls_key belong together: one is set and the other is not.",
@@ -166,6 +183,16 @@ def test_a_mistake_is_a_sentence(flags: dict[str, str], environment: dict[str, s
     with pytest.raises(SettingError) as caught:
         _read(flags, environment=environment)
     assert str(caught.value) == sentence
+
+
+def test_a_secret_is_not_shown() -> None:
+    settings = _read({"store.url": "postgresql://user:planted@db.example/lambent"})
+    assert settings.store.url.endswith("db.example/lambent")
+    assert "planted" not in repr(settings)
+
+
+def test_a_share_may_be_a_whole_number_in_the_file(tmp_path: Path) -> None:
+    assert _read(config=_file(tmp_path, "[cluster]\nslice = 1\n")).cluster.slice == 1.0
 
 
 def test_a_neighbour_is_set_by_each_of_its_names(tmp_path: Path) -> None:
