@@ -81,7 +81,7 @@ def _check(spec: Any, value: Any, path: str) -> Iterator[str]:
         yield from _check_map(spec, value, path)
     else:
         for constraint in _scalar_constraints(spec, value):
-            yield _violation(value, path, constraint)
+            yield _violation(_as_read(spec, value), path, constraint)
 
 
 def _check_structure(spec: Any, value: dict[str, Any], path: str) -> Iterator[str]:
@@ -119,7 +119,11 @@ def _check_map(spec: Any, value: dict[str, Any], path: str) -> Iterator[str]:
         if element is not None:
             _require_type(value_spec[0], element)
     if any(element is None or list(_scalar_constraints(value_spec, element)) for element in value.values()):
-        yield _violation(value, path, f"Map value must satisfy constraint: [{', '.join(_described(value_spec))}]")
+        yield _violation(
+            _as_read(value_spec, value),
+            path,
+            f"Map value must satisfy constraint: [{', '.join(_described(value_spec))}]",
+        )
 
 
 def _scalar_constraints(spec: Any, value: Any) -> Iterator[str]:
@@ -168,6 +172,15 @@ def _bounds(spec: Any, size: int, noun: str, value: Any, path: str) -> Iterator[
         yield _violation(value, path, f"Member must have {noun} less than or equal to {spec[2]}")
     if spec[1] is not None and size < spec[1]:
         yield _violation(value, path, f"Member must have {noun} greater than or equal to {spec[1]}")
+
+
+def _as_read(spec: Any, value: Any) -> Any:
+    """Return a value as AWS has read it when it speaks of it: 2 is 2.0 where a double is meant."""
+    if spec[0] != "double" or value is None:
+        return value
+    if isinstance(value, dict):
+        return {key: _as_read(spec, element) for key, element in value.items()}
+    return float(value)
 
 
 def _violation(value: Any, path: str, constraint: str) -> str:

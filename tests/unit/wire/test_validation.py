@@ -143,3 +143,11 @@ def test_the_members_of_networks_as_recorded() -> None:
         "constraint: Member must satisfy constraint: [Member must have length less than or equal to 1024, Member must "
         "have length greater than or equal to 0, Member must satisfy regular expression pattern: sg-[0-9a-zA-Z]*]"
     )
+
+
+@pytest.mark.parametrize(("given", "told"), [(2, "2.0"), (-1, "-1.0"), (1.5, "1.5"), (None, "null")])
+def test_numbers_are_told_as_read(given: float | None, told: str) -> None:
+    # Source: lambda/test_lambda_api.json, test_notfound_and_invalid_routingconfigs.
+    message = violations(("map", None, None, ("string", 1, 1024, "[0-9]+", None), ("double", 0.0, 1.0)), {"2": given})
+    assert message is not None
+    assert message.startswith(f"1 validation error detected: Value '{{2={told}}}' at ''")
