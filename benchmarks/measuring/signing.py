@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from botocore.auth import SigV4Auth
+from botocore.auth import S3SigV4Auth, SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
@@ -39,6 +39,16 @@ class Caller:
         lines = [f"{method} {path} HTTP/1.1", f"Host: 127.0.0.1:{self.port}", f"Content-Length: {len(body)}"]
         lines += [f"{name}: {value}" for name, value in request.headers.items() if name.lower() != "host"]
         return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
+
+    def s3_head(self, method: str, path: str, size_bytes: int) -> bytes:
+        """Return the head of a request to S3 whose body, not signed, follows."""
+        url = f"http://127.0.0.1:{self.port}{path}"
+        request = AWSRequest(method=method, url=url, headers={"x-amz-content-sha256": "UNSIGNED-PAYLOAD"})
+        credentials = Credentials(self.access_key_id, self.secret_access_key)
+        S3SigV4Auth(credentials, "s3", self.region).add_auth(request)
+        lines = [f"{method} {path} HTTP/1.1", f"Host: 127.0.0.1:{self.port}", f"Content-Length: {size_bytes}"]
+        lines += [f"{name}: {value}" for name, value in request.headers.items() if name.lower() != "host"]
+        return "\r\n".join(lines).encode() + b"\r\n\r\n"
 
     def invokes(self, name: str, variants: int = VARIANTS) -> list[bytes]:
         """Return invocations of one function with different small payloads."""
