@@ -127,7 +127,8 @@ def test_spill_over_runs_on_demand_and_is_counted(
     assert held.end() == PROVISIONED
     assert who_kind(client, "spill", "1") == PROVISIONED
     metrics = json.loads(server.get("/_lambent/v1/metrics")[1])
-    assert metrics["functions"]["spill"]["provisioned_spillovers"] == 1
+    counts = metrics["functions"]["spill"]
+    assert (counts["provisioned_spillovers"], counts["provisioned_invocations"], counts["invocations"]) == (1, 2, 3)
 
 
 def who_kind(client: Any, name: str, qualifier: str) -> Any:

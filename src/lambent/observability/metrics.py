@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
+from lambent.model.environment import InitializationType
 from lambent.model.platform_event import (
     InitReport,
     InvokeReport,
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from lambent.model.platform_event import EnvironmentReference, PlatformEvent
 
 FUNCTIONS_MAX = 20_000
+_PROVISIONED = InitializationType.PROVISIONED_CONCURRENCY
 _Key = tuple[str, str, str]
 
 
@@ -29,6 +31,7 @@ class FunctionCounts:
     errors: int = 0
     throttles: int = 0
     timeouts: int = 0
+    provisioned_invocations: int = 0
     provisioned_spillovers: int = 0
     signature_validation_errors: int = 0
     initialisations: int = 0
@@ -54,6 +57,7 @@ class FunctionMetrics:
         if isinstance(event, InvokeStart):
             counts = self._of_environment(event.environment)
             counts.invocations += 1
+            counts.provisioned_invocations += event.environment.initialization_type is _PROVISIONED
             counts.concurrent += 1
             counts.concurrent_max = max(counts.concurrent_max, counts.concurrent)
         elif isinstance(event, InvokeReport):

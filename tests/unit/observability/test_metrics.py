@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from lambent.model.environment import InitializationType
-from lambent.model.platform_event import InitReport, Throttled
+from lambent.model.platform_event import InitReport, ProvisionedSpillover, Throttled
 from lambent.observability.metrics import FUNCTIONS_MAX, FunctionMetrics
 
 if TYPE_CHECKING:
@@ -30,6 +31,19 @@ def test_throttles_and_initialisations_count(events: Events) -> None:
     metrics.record(InitReport(events.environment(), 0, InitializationType.ON_DEMAND, "init", "success", 12.5))
     counts = metrics.of_account("1" * 12, "eu-west-1")["hello"]
     assert (counts["throttles"], counts["initialisations"], counts["init_duration_ms_sum"]) == (1, 1, 12.5)
+
+
+def test_provisioned_concurrency_counts_beside(events: Events) -> None:
+    metrics = FunctionMetrics()
+    provisioned = replace(events.environment(), initialization_type=InitializationType.PROVISIONED_CONCURRENCY)
+    for event in (
+        events.start(provisioned),
+        events.start(),
+        ProvisionedSpillover("1" * 12, "eu-west-1", "hello", "1", 0),
+    ):
+        metrics.record(event)
+    counts = metrics.of_account("1" * 12, "eu-west-1")["hello"]
+    assert [counts[name] for name in ("invocations", "provisioned_invocations", "provisioned_spillovers")] == [2, 1, 1]
 
 
 def test_accounts_see_only_their_own(events: Events) -> None:

@@ -197,8 +197,8 @@ class ProvisionedEnvironments:
             if stock.version.state is FunctionState.PENDING or now_ns < stock.retry_at_ns:
                 continue
             # After a failure one is tried at a time: six attempts are six, however many are missing.
-            starts = stock.missing if not stock.failures else min(stock.missing, 1 - stock.starting)
-            for _ in range(starts):
+            starts_max = 1 if stock.failures else _STARTS_MAX
+            for _ in range(min(stock.missing, starts_max - stock.starting)):
                 stock.starting += 1
                 tasks.create_task(self._start(function, stock))
         if not any(stock.is_growing for stock in function.stocks.values()):

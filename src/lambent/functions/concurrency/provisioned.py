@@ -11,6 +11,7 @@ from lambent.functions.lookups import find_alias
 from lambent.model.arn import LATEST
 from lambent.model.concurrency import ProvisionedConcurrency
 from lambent.model.errors import (
+    UNTYPED,
     InvalidParameterValueError,
     ProvisionedConcurrencyConfigNotFoundError,
     ResourceConflictError,
@@ -235,13 +236,15 @@ def _check_budget(budget: ConcurrencyBudget, arn: FunctionArn, executions: int) 
     left = budget.unreserved(without=arn.name) - others
     if executions > left:
         raise InvalidParameterValueError(
-            f"Specified ConcurrentExecutions for function is greater than account's unreserved concurrency [{left}]."
+            f"Specified ConcurrentExecutions for function is greater than account's unreserved concurrency [{left}].",
+            members=UNTYPED,
         )
     unreserved_min = UNRESERVED_CONCURRENCY_MIN.value
     if left - executions < unreserved_min:
         raise InvalidParameterValueError(
             "Specified ConcurrentExecutions for function decreases account's UnreservedConcurrentExecution below its "
-            f"minimum value of [{unreserved_min}]."
+            f"minimum value of [{unreserved_min}].",
+            members=UNTYPED,
         )
 
 

@@ -8,7 +8,7 @@ from lambent.functions import names
 from lambent.functions.account.budget import Fences
 from lambent.model.arn import LATEST
 from lambent.model.concurrency import ReservedConcurrency
-from lambent.model.errors import InvalidParameterValueError, ResourceConflictError
+from lambent.model.errors import UNTYPED, InvalidParameterValueError, ResourceConflictError
 from lambent.model.quotas import UNRESERVED_CONCURRENCY_MIN
 from lambent.store.contracts import CommitRefusedError
 from lambent.wire.generated import shared as shapes
@@ -125,7 +125,8 @@ def _check(budget: ConcurrencyBudget, name: str, executions: int) -> None:
     if executions and budget.unreserved(without=name) - executions < unreserved_min:
         raise InvalidParameterValueError(
             "Specified ReservedConcurrentExecutions for function decreases account's UnreservedConcurrentExecution "
-            f"below its minimum value of [{unreserved_min}]."
+            f"below its minimum value of [{unreserved_min}].",
+            members=UNTYPED,
         )
     provisioned = budget.provisioned_of(name)
     if provisioned > executions:
