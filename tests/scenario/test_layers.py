@@ -40,6 +40,16 @@ def test_a_python_function_imports_from_a_layer(lambda_client: Any) -> None:
     assert invoke(lambda_client, "layered-python", "you") == "hello you"
 
 
+def test_the_declared_version_finds_its_part_of_a_layer(lambda_client: Any) -> None:
+    files = {f"python/lib/python3.{n}/site-packages/made_for.py": f"VERSION = '3.{n}'\n" for n in (7, 12)}
+    layer = publish(lambda_client, "by-version", files)
+    code = "import made_for\ndef handler(event, context):\n    return made_for.VERSION\n"
+    for number in (7, 12):
+        name = f"made-for-{number}"
+        create_function(lambda_client, name, {"index.py": code}, Layers=[layer], Runtime=f"python3.{number}")
+        assert invoke(lambda_client, name) == f"3.{number}", "whatever interpreter this machine has"
+
+
 def test_the_function_s_own_module_wins_over_a_layer_s(lambda_client: Any) -> None:
     layer = publish(lambda_client, "shadowed", {"python/same.py": "WHERE = 'layer'\n"})
     files = {"index.py": "import same\ndef handler(event, context):\n    return same.WHERE\n"}

@@ -111,7 +111,7 @@ class RuntimeCatalogue:
             argv = ("/bin/sh", "-c", _FIND_BOOTSTRAP, "bootstrap", "/var/task/bootstrap", "/opt/bootstrap")
             text = f"{identifier.name.replace('.', ':')}.v1"
         kind = SandboxKind(family=RuntimeFamily.EXEC, account_id=version.account_id)
-        return RuntimePlan(kind=kind, runtime_version=text, argv=argv, variables=_variables(identifier, ""))
+        return RuntimePlan(kind=kind, runtime_version=text, argv=argv, variables=family_variables(identifier, ""))
 
     def _plan_interpreted(self, identifier: RuntimeIdentifier, version: FunctionVersion) -> RuntimePlan | Unavailable:
         interpreter = self.resolve(identifier)
@@ -150,7 +150,7 @@ class RuntimeCatalogue:
             runtime_version=_version_text(identifier, interpreter),
             argv=argv,
             notice=notice,
-            variables=_variables(identifier, SDK_DIRECTORY if sdk is not None else ""),
+            variables=family_variables(identifier, SDK_DIRECTORY if sdk is not None else ""),
         )
 
     def _pooled(self, kind: SandboxKind, identifier: RuntimeIdentifier, version: FunctionVersion) -> SandboxKind:
@@ -257,7 +257,7 @@ def _start(identifier: RuntimeIdentifier, version: FunctionVersion, interpreter:
     return (wrapper, *argv) if wrapper else argv
 
 
-def _variables(identifier: RuntimeIdentifier, sdk: str) -> dict[str, str]:
+def family_variables(identifier: RuntimeIdentifier, sdk: str) -> dict[str, str]:
     """Return what AWS sets for the family. Source: developer guide, "Defined runtime environment variables"."""
     variables = {"LAMBDA_RUNTIME_DIR": RUNTIME_DIRECTORY}
     if identifier.execution_environment is not None:
@@ -269,6 +269,14 @@ def _variables(identifier: RuntimeIdentifier, sdk: str) -> dict[str, str]:
         if sdk:
             directories.append(f"{sdk}/node_modules")
         variables["NODE_PATH"] = ":".join([*directories, RUNTIME_DIRECTORY, "/var/task"])
+    elif identifier.language is Language.RUBY:
+        gems, library = layer_directories(identifier)
+        own_gems = f"/var/task/vendor/bundle/ruby/{_text(identifier.version)}.0"
+        variables["GEM_PATH"] = f"{own_gems}:{gems}"
+        variables["RUBYLIB"] = f"/var/task:{RUNTIME_DIRECTORY}/lib:{library}"
+    elif identifier.language is Language.JAVA:
+        (library,) = layer_directories(identifier)
+        variables["CLASSPATH"] = f"/var/task:/var/task/lib/*:{library}/*"
     return variables
 
 

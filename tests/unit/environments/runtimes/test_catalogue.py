@@ -6,7 +6,13 @@ from dataclasses import replace
 
 import pytest
 
-from lambent.environments.runtimes.catalogue import CatalogueOptions, RuntimeCatalogue, is_pool_eligible, nearest
+from lambent.environments.runtimes.catalogue import (
+    CatalogueOptions,
+    RuntimeCatalogue,
+    family_variables,
+    is_pool_eligible,
+    nearest,
+)
 from lambent.environments.runtimes.identifiers import IDENTIFIERS
 from lambent.environments.runtimes.plan import RuntimePlan, Unavailable
 from lambent.environments.runtimes.sdk import SdkDirectories
@@ -105,6 +111,16 @@ def test_node_plan() -> None:
         "/opt/nodejs/node14/node_modules:/opt/nodejs/node_modules:/var/runtime/node_modules:/var/sdk/node_modules:"
         "/var/runtime:/var/task"
     )
+
+
+def test_layers_are_on_the_paths_of_their_family() -> None:
+    node = family_variables(IDENTIFIERS["nodejs20.x"], "")
+    assert node["NODE_PATH"].startswith("/opt/nodejs/node20/node_modules:/opt/nodejs/node_modules:/var/runtime")
+    ruby = family_variables(IDENTIFIERS["ruby3.3"], "")
+    assert ruby["GEM_PATH"] == "/var/task/vendor/bundle/ruby/3.3.0:/opt/ruby/gems/3.3.0"
+    assert ruby["RUBYLIB"].endswith(":/opt/ruby/lib")
+    assert family_variables(IDENTIFIERS["java21"], "")["CLASSPATH"] == "/var/task:/var/task/lib/*:/opt/java/lib/*"
+    assert family_variables(IDENTIFIERS["provided.al2023"], "").keys() == {"LAMBDA_RUNTIME_DIR"}
 
 
 def test_boto3_is_preloaded_only_where_it_hides_nothing() -> None:

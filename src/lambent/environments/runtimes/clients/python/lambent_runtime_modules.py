@@ -31,7 +31,7 @@ _PRELOADED = (
 )
 _SDK_DIRECTORY = "/var/sdk"
 _OPT_DIRECTORY = "/opt"
-_LAYERS = ("python/lib/python%d.%d/site-packages" % sys.version_info[:2], "python")
+_IDENTIFIER = "AWS_Lambda_python"
 
 
 def preload():
@@ -63,7 +63,7 @@ def arrange(variables, runtime_directory):
     rest = [each for each in sys.path if each and each not in (root, runtime_directory, _SDK_DIRECTORY)]
     # Where sandboxes have no root of their own, these directories are elsewhere.
     opt = variables.get("LAMBENT_OPT_DIRECTORY", _OPT_DIRECTORY)
-    layers = [opt + "/" + each for each in _LAYERS]
+    layers = ["%s/python/lib/python%s/site-packages" % (opt, _version(variables)), opt + "/python"]
     first = [root, *layers, runtime_directory]
     sys.path[:] = first + [each for each in rest if each not in site_packages and each not in first]
     sdk = variables.get("LAMBENT_SDK_DIRECTORY", _SDK_DIRECTORY)
@@ -107,6 +107,14 @@ def _start_anew():
     random = sys.modules.get("random")
     if random is not None:
         random.seed()
+
+
+def _version(variables):
+    """Return the version that layers are made for: the declared one, whatever interpreter is here."""
+    identifier = variables.get("AWS_EXECUTION_ENV", "")
+    if identifier.startswith(_IDENTIFIER):
+        return identifier[len(_IDENTIFIER) :]
+    return "%d.%d" % sys.version_info[:2]
 
 
 def _site_directories():
