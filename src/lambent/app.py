@@ -178,6 +178,7 @@ class Application:
 
     def _build_control_plane(self, key: InstallationKey) -> None:
         settings = self.settings
+        networks = Ec2Networks(self.neighbours)
         self.control_plane = ControlPlane(
             ControlPlaneParts(
                 store=self.store,
@@ -192,7 +193,8 @@ class Application:
                     concurrent_executions=settings.quotas.concurrent_executions,
                     code_storage_bytes=settings.quotas.code_storage_bytes,
                 ),
-                networked=Ec2Networks(self.neighbours).attached,
+                networked=networks.attached,
+                vpc_id=networks.vpc_id,
                 keys=self.kms,
                 download=S3Packages(self.neighbours, self.process.data_directory / "spool").download,
                 code_in_environments=self.pool.code_in_use,

@@ -16,6 +16,7 @@ from tests.running import create_function, make_zip_bytes
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from tests.conftest import ServerFactory
     from tests.running import LambentServer
 
 pytestmark = pytest.mark.slow
@@ -88,9 +89,15 @@ def client(server: LambentServer, account_id: str, region: str = REGION) -> Any:
 
 
 @pytest.fixture(scope="module")
-def owned(lambent_server: LambentServer) -> Owned:
+def server(lambent_server_factory: ServerFactory) -> LambentServer:
+    """A server without neighbours: nobody knows the networks that are named here."""
+    return lambent_server_factory({"neighbours.enabled": "false", "logs.deliver": "false"})
+
+
+@pytest.fixture(scope="module")
+def owned(server: LambentServer) -> Owned:
     """Let the owner have one of everything."""
-    mine = client(lambent_server, OWNER)
+    mine = client(server, OWNER)
     create_function(mine, NAME, {"index.py": "def handler(event, context): pass\n"}, Role=ROLE, Tags={"a": "b"})
     mine.publish_version(FunctionName=NAME)
     mine.create_alias(FunctionName=NAME, Name="live", FunctionVersion="1")
@@ -130,19 +137,17 @@ def asked(server: LambentServer, place: tuple[str, str], operation: str, request
 
 
 @pytest.mark.parametrize("operation", READING)
-def test_the_owner_reads_it(lambent_server: LambentServer, owned: Owned, operation: str) -> None:
+def test_the_owner_reads_it(server: LambentServer, owned: Owned, operation: str) -> None:
     for by_arn in (False, True):
-        status, answer = asked(lambent_server, (OWNER, REGION), operation, owned.request(operation, by_arn=by_arn))
+        status, answer = asked(server, (OWNER, REGION), operation, owned.request(operation, by_arn=by_arn))
         assert (status == 200) is not (operation in ABSENT), answer
 
 
 @pytest.mark.parametrize("place", [(OTHER, REGION), (OWNER, OTHER_REGION), (OTHER, OTHER_REGION)])
 @pytest.mark.parametrize("operation", READING)
-def test_nobody_else_reads_it(
-    lambent_server: LambentServer, owned: Owned, operation: str, place: tuple[str, str]
-) -> None:
+def test_nobody_else_reads_it(server: LambentServer, owned: Owned, operation: str, place: tuple[str, str]) -> None:
     for by_arn in (False, True):
-        status, answer = asked(lambent_server, place, operation, owned.request(operation, by_arn=by_arn))
+        status, answer = asked(server, place, operation, owned.request(operation, by_arn=by_arn))
         if status != 200:
             # Who asks by ARN knows the ARN; that there is something behind it he does not learn.
             assert status in (400, 403, 404), answer
@@ -154,8 +159,8 @@ def test_nobody_else_reads_it(
         assert all(known not in text for known in (NAME, owned.mapping_id, owned.signing_arn)), answer
 
 
-def test_nobody_else_changes_it(lambent_server: LambentServer, owned: Owned) -> None:
-    theirs = client(lambent_server, OTHER)
+def test_nobody_else_changes_it(server: LambentServer, owned: Owned) -> None:
+    theirs = client(server, OTHER)
     for call, members in (
         (theirs.delete_function, {"FunctionName": FUNCTION}),
         (theirs.add_permission, {"FunctionName": FUNCTION, "StatementId": "x", "Action": "*", "Principal": "*"}),
@@ -170,6 +175,6 @@ def test_nobody_else_changes_it(lambent_server: LambentServer, owned: Owned) -> 
         with pytest.raises(ClientError) as refused:
             call(**members)
         assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] in (400, 403, 404)
-    mine = client(lambent_server, OWNER)
+    mine = client(server, OWNER)
     assert mine.list_tags(Resource=FUNCTION)["Tags"] == {"a": "b"}
     assert mine.get_event_source_mapping(UUID=owned.mapping_id)["UUID"] == owned.mapping_id

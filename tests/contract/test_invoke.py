@@ -94,9 +94,11 @@ def test_dry_run(door: Door) -> None:
 
 
 def test_an_event_is_not_taken_before_it_can_be_kept(door: Door) -> None:
-    count = len(door.invoker.requests)
+    door.invoker.started.clear()
     assert refusal(door, InvocationType="Event")[:2] == (501, "NotImplementedException")
-    assert len(door.invoker.requests) == count
+    assert not door.invoker.started.is_set()
+    door.invoker.error = lambda_error("ResourceNotFoundException", "told")
+    assert refusal(door, InvocationType="Event") == (404, "ResourceNotFoundException", "told")
 
 
 def test_headers_are_checked(door: Door) -> None:

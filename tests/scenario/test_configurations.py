@@ -75,7 +75,7 @@ def read(readers: dict[str, Callable[[], Any]]) -> dict[str, Any]:
 
 
 def test_it_survives_a_crash_and_goes_with_its_function(lambent_server_factory: ServerFactory) -> None:
-    server = lambent_server_factory({"logs.deliver": "false"})
+    server = lambent_server_factory({"neighbours.enabled": "false", "logs.deliver": "false"})
     client = server.client()
     readers = configure(client)
     before = read(readers)

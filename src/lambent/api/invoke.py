@@ -81,10 +81,11 @@ class InvokeDoor:
         kind = headers.get("x-amz-invocation-type", "RequestResponse")
         log_type = headers.get("x-amz-log-type", "None")
         function = self._targets.get((request.target, identity.account_id, identity.region))
-        if function is None or kind not in _INVOCATION_TYPES or log_type not in _LOG_TYPES:
+        is_later = "x-amz-durable-execution-name" in headers or "x-amz-tenant-id" in headers
+        if function is None or is_later or kind not in _INVOCATION_TYPES or log_type not in _LOG_TYPES:
             function = self._resolve(request, identity)
         context = headers.get("x-amz-client-context")
-        if "x-amz-durable-execution-name" in headers or "x-amz-tenant-id" in headers:
+        if is_later:
             raise NotImplementedHereError("Durable executions and tenant isolation are not implemented yet.")
         invocation = InvokeRequest(
             function=function,

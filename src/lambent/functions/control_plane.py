@@ -147,7 +147,7 @@ class ControlPlane:
         management = RuntimeManagement(resources, ids)
         self.put_runtime_management_config = management.put_runtime_management_config
         self.get_runtime_management_config = management.get_runtime_management_config
-        providers = CapacityProviders(resources, ids, parts.clock)
+        providers = CapacityProviders(parts, ids)
         self.create_capacity_provider = providers.create_capacity_provider
         self.get_capacity_provider = providers.get_capacity_provider
         self.update_capacity_provider = providers.update_capacity_provider

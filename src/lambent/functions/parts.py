@@ -15,9 +15,13 @@ if TYPE_CHECKING:
     from lambent.functions.encryption.variables import VariableKeys
     from lambent.model.arn import FunctionArn
     from lambent.model.caller import Caller, UploadedBlob
-    from lambent.model.function import FunctionVersion
+    from lambent.model.function import FunctionVersion, VpcConfig
     from lambent.model.platform_event import PlatformEvent
     from lambent.store import CodeStore, FunctionStore, InstallationKey
+
+
+async def _unknown(_caller: Caller, _vpc: VpcConfig) -> str:
+    return ""
 
 
 async def _as_given(_caller: Caller, version: FunctionVersion) -> FunctionVersion:
@@ -47,7 +51,7 @@ class ControlPlaneParts:
 
     `prepare(version)` makes ready what the version needs and returns None, or why this machine cannot run it.
     `networked(caller, version)` returns the version with its VPC known; it raises InvalidParameterValueError with AWS's
-    text when EC2 refuses.
+    text when EC2 refuses. `vpc_id(caller, vpc)` tells it of subnets alone, with the same errors.
     `download(caller, bucket, key, object_version)` fetches a package from S3 into the spool; it raises
     InvalidParameterValueError with AWS's text when S3 refuses; None when no S3 endpoint is set.
     `allows(principal_arn, account_id, action, arn)`: whether a function's policy lets an identity of another account.
@@ -64,6 +68,7 @@ class ControlPlaneParts:
     prepare: Callable[[FunctionVersion], Awaitable[str | None]]
     rules: ControlPlaneRules
     networked: Callable[[Caller, FunctionVersion], Awaitable[FunctionVersion]] = _as_given
+    vpc_id: Callable[[Caller, VpcConfig], Awaitable[str]] = _unknown
     download: Callable[[Caller, str, str, str | None], Awaitable[UploadedBlob]] | None = None
     allows: Callable[[str, str, str, FunctionArn], bool] = _nobody
     code_in_environments: Callable[[], Collection[str]] = tuple

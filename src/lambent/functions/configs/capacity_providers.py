@@ -16,6 +16,7 @@ from lambent.model.errors import (
     ResourceConflictError,
     ResourceNotFoundError,
 )
+from lambent.model.function import VpcConfig
 from lambent.model.quotas import CAPACITY_PROVIDERS
 from lambent.store.contracts import CommitRefusedError
 from lambent.wire.conversion import copied, given_members
@@ -30,10 +31,9 @@ from lambent.wire.generated.list_function_versions_by_capacity_provider import (
 from lambent.wire.generated.update_capacity_provider import UpdateCapacityProviderResponse
 
 if TYPE_CHECKING:
-    from lambent.clock import Clock
     from lambent.functions.ids import Ids
+    from lambent.functions.parts import ControlPlaneParts
     from lambent.model.caller import Caller
-    from lambent.store import Resources
     from lambent.wire.generated.create_capacity_provider import CreateCapacityProviderRequest
     from lambent.wire.generated.delete_capacity_provider import DeleteCapacityProviderRequest
     from lambent.wire.generated.get_capacity_provider import GetCapacityProviderRequest
@@ -50,10 +50,11 @@ _ACTIVE = "Active"
 class CapacityProviders:
     """The six operations on capacity providers. Scope: cluster; keeps no state, the store does."""
 
-    def __init__(self, resources: Resources, ids: Ids, clock: Clock) -> None:
-        self._resources = resources
+    def __init__(self, parts: ControlPlaneParts, ids: Ids) -> None:
+        self._resources = parts.store.resources
+        self._vpc_id = parts.vpc_id
         self._ids = ids
-        self._clock = clock
+        self._clock = parts.clock
 
     async def create_capacity_provider(
         self, caller: Caller, request: CreateCapacityProviderRequest
@@ -62,7 +63,8 @@ class CapacityProviders:
 
         Raises:
             ResourceConflictError: the name is taken (409).
-            InvalidParameterValueError: instance types both allowed and excluded, tags, another account's ARN (400).
+            InvalidParameterValueError: networks that EC2 does not know, instance types both allowed and excluded, tags,
+                another account's ARN (400).
             LambdaError: CapacityProviderLimitExceededException (400).
         """
         name = _name(caller, request.capacity_provider_name)
@@ -79,6 +81,8 @@ class CapacityProviders:
             last_modified_ms=self._clock.time_ms(),
         )
         _check(provider)
+        vpc = request.vpc_config
+        await self._vpc_id(caller, VpcConfig(tuple(vpc.subnet_ids or ()), tuple(vpc.security_group_ids or ())))
         resources = self._resources
         scope = (caller.account_id, caller.region)
         providers_max = await quota_value(resources, *scope, CAPACITY_PROVIDERS, CAPACITY_PROVIDERS.value)
@@ -107,10 +111,10 @@ class CapacityProviders:
         self, caller: Caller, request: UpdateCapacityProviderRequest
     ) -> UpdateCapacityProviderResponse:
         """Change what is given. Raises ResourceNotFoundError (404), InvalidParameterValueError (400)."""
-        if len(given_members(request)) == 1:
-            raise InvalidParameterValueError("At least one setting of the capacity provider must be given.")
         while True:
             current = await self._existing(caller, request.capacity_provider_name)
+            if len(given_members(request)) == 1:
+                raise InvalidParameterValueError("At least one setting of the capacity provider must be given.")
             asked = copied(request, CapacityProvider, **_identity(current))
             provider = replace(
                 current,

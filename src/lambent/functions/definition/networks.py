@@ -43,12 +43,14 @@ class Ec2Networks:
             return function
         if bool(vpc.subnet_ids) != bool(vpc.security_group_ids):
             raise InvalidParameterValueError("SubnetIds and SecurityIds must coexist or be both empty list.")
-        vpc_id = await self._vpc_id(caller, vpc) if vpc.subnet_ids else ""
+        vpc_id = await self.vpc_id(caller, vpc) if vpc.subnet_ids else ""
         return replace(function, vpc=replace(vpc, vpc_id=vpc_id))
 
-    async def _vpc_id(self, caller: Caller, vpc: VpcConfig) -> str:
+    async def vpc_id(self, caller: Caller, vpc: VpcConfig) -> str:
+        """Return the VPC of some subnets, "" without any EC2. Raises as `attached`."""
         try:
-            await self._describe(caller, "DescribeSecurityGroups", "GroupId", vpc.security_group_ids)
+            if vpc.security_group_ids:
+                await self._describe(caller, "DescribeSecurityGroups", "GroupId", vpc.security_group_ids)
             subnets = await self._describe(caller, "DescribeSubnets", "SubnetId", vpc.subnet_ids)
         except NeighbourError as error:
             if error.status == HTTPStatus.NOT_IMPLEMENTED:
