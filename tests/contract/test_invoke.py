@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lambent.model.invocation import FunctionErrorKind, InvocationResult
+from tests.contract.door import lambda_error
 
 if TYPE_CHECKING:
     from typing import Any
