@@ -200,7 +200,7 @@ class ProvisionedEnvironments:
             starts_max = 1 if stock.failures else _STARTS_MAX
             for _ in range(min(stock.missing, starts_max - stock.starting)):
                 stock.starting += 1
-                tasks.create_task(self._start(function, stock))
+                tasks.create_task(self._run_start(function, stock))
         if not any(stock.is_growing for stock in function.stocks.values()):
             for stock in function.stocks.values():
                 self._let_go(function, stock)
@@ -230,7 +230,7 @@ class ProvisionedEnvironments:
         """Return what a count of this node stands for in the whole configuration."""
         return config.executions if count >= needed else min(config.executions, int(count / self._share))
 
-    async def _start(self, function: _Function, stock: _Stock) -> None:
+    async def _run_start(self, function: _Function, stock: _Stock) -> None:
         # The outermost frame of a task: one that raises would end the others of its group.
         try:
             async with self._slots:
@@ -251,8 +251,9 @@ class ProvisionedEnvironments:
 
     def _failed(self, function: _Function, stock: _Stock, reason: str) -> None:
         stock.failures += 1
-        delay_seconds = self._retry_seconds * 2**stock.failures
-        if stock.failures >= _ATTEMPTS_MAX:
+        if stock.failures < _ATTEMPTS_MAX:
+            delay_seconds = self._retry_seconds * 2**stock.failures
+        else:
             stock.reason = reason
             delay_seconds = _FAILED_RETRY_SECONDS
         stock.retry_at_ns = self._clock.monotonic_ns() + int(delay_seconds * 1e9)
