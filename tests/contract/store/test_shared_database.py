@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import signal
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -339,6 +340,16 @@ async def test_a_newer_form_is_refused(shared: Place) -> None:
     await shared.execute("INSERT INTO lambent_form VALUES (999, now())")
     with pytest.raises(SchemaTooNewError, match="use a newer Lambent"):
         await shared.open()
+
+
+async def test_of_several_hosts_the_one_that_answers_is_taken(shared: Place) -> None:
+    assert shared.postgres is not None
+    there = f"127.0.0.1:{shared.postgres.port}"
+    place = replace(shared, url=shared.url.replace(there, f"127.0.0.1:9,{there}") + "?target_session_attrs=read-write")
+    opened = await place.open()
+    await opened.records.commit([Put(record("a"), None)])
+    assert await opened.records.read(key("a")) == record("a")
+    await opened.close()
 
 
 async def test_a_store_that_is_closed_says_so(shared: Place) -> None:

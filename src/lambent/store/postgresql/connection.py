@@ -18,8 +18,14 @@ _CONNECTIONS_MAX = 8
 # A database that is gone refuses at once; these bound one that hangs.
 _CONNECT_SECONDS = 5.0
 _STATEMENT_SECONDS = 10.0
-# A daemon that is stopped amid a commit holds up all others for so long, and no longer.
-_SESSION = {"application_name": "lambent", "idle_in_transaction_session_timeout": "10s", "lock_timeout": "10s"}
+_SESSION = {
+    "application_name": "lambent",
+    # A daemon that is stopped amid a commit holds up all others for so long, and no longer.
+    "idle_in_transaction_session_timeout": "10s",
+    "lock_timeout": "10s",
+    # Where the planner has no statistics yet, compiling a query of a millisecond took seventy.
+    "jit": "off",
+}
 
 # What a connection raises when the other end is not there, or goes away.
 UNREACHABLE = (

@@ -60,10 +60,10 @@ SELECT * FROM unnest($1::bigint[], $2::integer[], $3::text[], $4::text[], $5::te
 """
 
 # Whole commits after $1, at most $2 of them, and in every row how far the log goes (one row at least: the join is
-# a left one). One statement is one moment.
+# a left one). One statement is one moment. The sub-select keeps the planner from guessing how many rows that table has.
 LOG_AFTER = """
-SELECT installation.last_sequence, log.*
-FROM installation
+SELECT (SELECT last_sequence FROM installation) AS last_sequence, log.*
+FROM (SELECT 1) AS one
 LEFT JOIN (SELECT * FROM change_log WHERE sequence > $1 AND sequence <= $1 + $2) AS log ON true
 ORDER BY log.sequence, log.position
 """
