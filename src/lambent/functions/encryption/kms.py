@@ -6,6 +6,7 @@ no key ever comes here. What is bound to one function does not open for another.
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
 import json
@@ -39,6 +40,10 @@ _REFUSALS = {
         "the state of the KMS key used is not valid for Decrypt",
     ),
 }
+
+
+# Longer than the embedded service takes to start; a caller waits for it, and so does an invocation.
+_SECONDS_MAX = 10.0
 
 
 class KmsKeys:
@@ -115,7 +120,10 @@ class KmsKeys:
         asked = {"KeyId": version.kms_key_arn, "EncryptionContext": context, **body}
         principal = Principal(version.account_id, version.region)
         try:
-            return await self._neighbours.call("kms", action, asked, principal)
+            async with asyncio.timeout(_SECONDS_MAX):
+                return await self._neighbours.call("kms", action, asked, principal)
+        except TimeoutError as error:
+            raise ServiceError(f"KMS did not answer within {_SECONDS_MAX:g} seconds.") from error
         except NeighbourError as error:
             if error.status == HTTPStatus.NOT_IMPLEMENTED:
                 raise NotImplementedHereError(error.message) from error

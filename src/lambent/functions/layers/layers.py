@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, TypeVar
 
 from lambent.functions import paging
 from lambent.functions.configuration import iso_time
+from lambent.functions.definition.building import check_storage_mode
 from lambent.functions.layers.compatibility import check_compatibilities, check_filter
 from lambent.functions.layers.lookup import LayerLookup, denied, not_found, own_layer
 from lambent.functions.lookups import check_code_storage
 from lambent.functions.packages.sources import Packages, PackageSource
-from lambent.functions.rules import refuse_unfinished
 from lambent.model.errors import InvalidParameterValueError, LambdaError
 from lambent.model.layer import Layer, LayerPolicy, LayerVersion, parse_layer
 from lambent.store.contracts import CommitRefusedError
@@ -68,8 +68,7 @@ class Layers:
         """
         check_compatibilities(request.compatible_runtimes, request.compatible_architectures)
         arn = own_layer(caller, request.layer_name, _PUBLISH)
-        if request.content.s3_object_storage_mode == "REFERENCE":
-            refuse_unfinished(S3ObjectStorageMode=request.content.s3_object_storage_mode)
+        check_storage_mode(request.content.s3_object_storage_mode)
         source = _source(request.content)
         try:
             async with self._packages.open(caller, source) as package, self._code.add(package) as reference:

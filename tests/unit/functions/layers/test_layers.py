@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 from dataclasses import replace
@@ -72,6 +73,12 @@ async def test_numbers_are_never_given_twice(scene: Scene) -> None:
     assert await scene.call("list_layer_versions", LayerName="l") == {"LayerVersions": []}
     assert await scene.call("list_layers") == {"Layers": []}
     assert (await publish(scene))["Version"] == 3
+
+
+async def test_publications_at_one_time_get_numbers_of_their_own(scene: Scene) -> None:
+    async with asyncio.TaskGroup() as tasks:
+        running = [tasks.create_task(publish(scene, text=f"x = {n}\n")) for n in range(8)]
+    assert sorted(task.result()["Version"] for task in running) == list(range(1, 9))
 
 
 async def test_what_is_not_there(scene: Scene) -> None:

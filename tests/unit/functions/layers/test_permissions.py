@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -76,6 +77,15 @@ async def test_what_is_refused(scene: Scene) -> None:
         assert await scene.refused("add_layer_version_permission", **layer, **given, StatementId="s") == missing
         assert await scene.refused("get_layer_version_policy", **layer) == missing
         assert await scene.refused("remove_layer_version_permission", **layer, StatementId="s1") == missing
+
+
+async def test_statements_at_one_time_are_all_kept(scene: Scene) -> None:
+    await publish(scene)
+    async with asyncio.TaskGroup() as tasks:
+        for number in range(8):
+            tasks.create_task(add(scene, f"s{number}"))
+    policy = json.loads((await scene.call("get_layer_version_policy", **LAYER))["Policy"])
+    assert sorted(item["Sid"] for item in policy["Statement"]) == [f"s{number}" for number in range(8)]
 
 
 async def test_a_policy_has_a_size(scene: Scene) -> None:
