@@ -10,6 +10,7 @@ from lambent.functions import names, paging
 from lambent.functions.configuration import configuration_of
 from lambent.functions.definition.building import NO_CODE, check_storage_mode, new_function, updated_function
 from lambent.functions.definition.images import code_location, with_new_image
+from lambent.functions.definition.runtimes import check_runtime
 from lambent.functions.encryption.variables import Variables
 from lambent.functions.layers.lookup import LayerLookup, check_unpacked_size
 from lambent.functions.lookups import changeable, check_code_storage, existing, update_in_progress
@@ -181,6 +182,9 @@ class Functions:
     ) -> FunctionConfiguration:
         """Change the members that are given. Raises as `update_function_code` and `updated_function`."""
         arn = names.resolve_latest(caller, request.function_name)
+        if request.runtime is not None:
+            # What is no runtime at all is so for every function.
+            check_runtime(request.runtime, refuse_deprecated=False)
         current = await changeable(self._store, arn, request.revision_id)
         changed = updated_function(current, request, refuse_deprecated=self._rules.refuse_deprecated)
         changed = await self._networked(caller, await self._layers.given(caller, changed, request.layers))
