@@ -20,6 +20,7 @@ _BUFFER_BYTES = 262_144
 _PART_BYTES = 262_144
 _HEAD_BYTES_MAX = 262_144
 _IDLE_PER_ORIGIN_MAX = 64
+_READING = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class ConnectionFailedError(Exception):
@@ -133,7 +134,10 @@ class OutwardResponse:
 
 
 class HttpClient:
-    """Sends requests. Scope: process; connections are kept, at most `connections_max` are open. Nothing is retried."""
+    """Sends requests. Scope: process; connections are kept, at most `connections_max` are open.
+
+    Nothing is sent twice but what only reads, when a kept connection turns out to have been closed meanwhile.
+    """
 
     def __init__(self, rules: ClientRules | None = None) -> None:
         self._rules = rules or ClientRules()
@@ -149,13 +153,9 @@ class HttpClient:
             ConnectionFailedError: nobody is there, the connection broke, or nothing moved for too long.
         """
         await self._slots.acquire()
-        connection: _Connection | None = None
         try:
-            connection = self._kept(origin) or await self._connect(origin)
-            await connection.exchange(request)
+            connection = await self._exchanged(origin, request)
         except BaseException:
-            if connection is not None:
-                connection.abort()
             self._slots.release()
             raise
         return OutwardResponse(connection, _Release(self, origin))
@@ -176,6 +176,26 @@ class HttpClient:
             idle.append(connection)
         else:
             connection.abort()
+
+    async def _exchanged(self, origin: Origin, request: OutwardRequest) -> _Connection:
+        kept = self._kept(origin)
+        if kept is not None:
+            try:
+                await kept.exchange(request)
+            except BaseException as error:
+                kept.abort()
+                is_stale = isinstance(error, ConnectionFailedError) and not error.is_silent and not kept.has_heard
+                if not (is_stale and request.method in _READING and request.body == b""):
+                    raise
+            else:
+                return kept
+        connection = await self._connect(origin)
+        try:
+            await connection.exchange(request)
+        except BaseException:
+            connection.abort()
+            raise
+        return connection
 
     def _kept(self, origin: Origin) -> _Connection | None:
         idle = self._idle.get(origin)
@@ -274,6 +294,7 @@ class _Connection:
 
     async def _receive(self) -> None:
         data = await self._read()
+        self.has_heard = self.has_heard or bool(data)
         if not data:
             if self.is_head_complete and self._is_until_close:
                 self.is_complete, self.is_reusable = True, False
@@ -331,6 +352,7 @@ class _Connection:
         self._is_head_request = method == "HEAD"
         self._parser = httptools.HttpResponseParser(self)
         self._head_bytes = 0
+        self.has_heard = False
         self._is_until_close = False
         self._interim = False
         self.status = 0

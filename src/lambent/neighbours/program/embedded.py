@@ -53,9 +53,11 @@ _READING = re.compile(
     r"AssumeRole|Preview|Detect|Receive)"
 )
 _DATA = re.compile(
-    r"(?:PutItem|UpdateItem|DeleteItem|BatchWriteItem|TransactWrite|Execute|BatchExecute|SendMessage|DeleteMessage|"
-    r"ChangeMessageVisibility|PurgeQueue|Publish|PutRecord|PutEvents|PutLogEvents|CreateLogStream|PutMetricData|"
-    r"StartExecution|SendTask|SendEmail|SendRawEmail|Invoke|PutMetric|StartQuery)"
+    r"(?:PutItem|UpdateItem|DeleteItem|BatchWriteItem|TransactWriteItems|ExecuteStatement|ExecuteTransaction|"
+    r"BatchExecuteStatement|SendMessage|SendMessageBatch|DeleteMessage|DeleteMessageBatch|ChangeMessageVisibility|"
+    r"ChangeMessageVisibilityBatch|PurgeQueue|Publish|PublishBatch|PutRecord|PutRecords|PutRecordBatch|PutEvents|"
+    r"PutLogEvents|CreateLogStream|PutMetricData|StartExecution|StartSyncExecution|SendTask\w+|SendEmail|SendRawEmail|"
+    r"StartQuery)$"
 )
 
 
@@ -169,7 +171,7 @@ class Keeper:
         if is_builder:
             for delay in _LATER_SECONDS:
                 loop.call_later(delay, self._mark_all)
-        if request.is_data:
+        if request.is_data and not is_builder:
             for key in keys:
                 pace = max(DATA_SECONDS, DATA_PACE * self._costs.get(key, 0.0))
                 self._mark(key, self._written_at.get(key, now) + pace)
@@ -209,6 +211,7 @@ class Keeper:
         loop = asyncio.get_running_loop()
         waiters = self._waiters.pop(key, [])
         started = loop.time()
+        state: Message | None
         try:
             if key == _LOGS:
                 state = trimmed_logs(sys.modules[f"ministack.services.{_LOGS}"])

@@ -1,0 +1,101 @@
+"""Which service a request means."""
+
+from __future__ import annotations
+
+import botocore.session
+import pytest
+
+from lambent.wire.addressing import NEIGHBOURS, asked_for, bucket_of_host
+
+
+def _scope(name: str) -> dict[str, str]:
+    credential = f"AKID/20260101/us-east-1/{name}/aws4_request"
+    return {"authorization": f"AWS4-HMAC-SHA256 Credential={credential}, SignedHeaders=host, Signature=0"}
+
+
+@pytest.mark.parametrize(
+    ("headers", "asked"),
+    [
+        (_scope("s3"), "s3"),
+        (_scope("lambda"), "lambda"),
+        (_scope("monitoring"), "cloudwatch"),
+        (_scope("states"), "stepfunctions"),
+        (_scope("es"), "opensearch"),
+        (_scope("execute-api"), "apigateway"),
+        (_scope("elasticloadbalancing"), "elbv2"),
+        (_scope("polly"), "polly"),
+        (_scope("dynamodb"), "dynamodb"),
+        (_scope("dynamodb") | {"x-amz-target": "DynamoDBStreams_20120810.ListStreams"}, "dynamodbstreams"),
+        (_scope("dynamodb") | {"x-amz-target": "DynamoDB_20120810.PutItem"}, "dynamodb"),
+        (_scope("lambda") | {"x-amz-target": "DynamoDB_20120810.PutItem"}, "lambda"),
+        ({"x-amz-target": "AmazonSQS.SendMessage"}, "sqs"),
+        ({"x-amz-target": "Transcribe.StartTranscriptionJob"}, "transcribe"),
+        ({"x-amz-target": "Unknown_1.Operation"}, None),
+        ({"host": "bucket.s3.localhost:4566"}, "s3"),
+        ({"host": "s3.us-east-1.amazonaws.com"}, "s3"),
+        ({"host": "bucket.s3-us-west-2.amazonaws.com"}, "s3"),
+        ({"host": "sqs.us-east-1.localhost"}, "sqs"),
+        ({"host": "streams.dynamodb.eu-west-1.amazonaws.com"}, "dynamodbstreams"),
+        ({"host": "api.ecr.us-east-1.amazonaws.com"}, "ecr"),
+        ({"host": "email.us-east-1.amazonaws.com"}, "ses"),
+        ({"host": "abc.execute-api.localhost:4566"}, "apigateway"),
+        ({"host": "lambda.us-east-1.amazonaws.com"}, "lambda"),
+        ({"host": "abc.lambda-url.us-east-1.localhost"}, "lambda"),
+        ({"host": "s3.example.org"}, None),
+        ({"host": "localhost:4566"}, None),
+        ({"host": "127.0.0.1:4566"}, None),
+        ({"authorization": "AWS AKID:signature"}, "s3"),
+        ({"authorization": "Bearer token"}, None),
+        ({"content-type": "application/x-www-form-urlencoded; charset=utf-8"}, "sts"),
+        ({}, None),
+    ],
+)  # fmt: skip
+def test_headers_say_which_service(headers: dict[str, str], asked: str | None) -> None:
+    assert asked_for("POST", "/", headers) == asked
+
+
+@pytest.mark.parametrize(
+    ("target", "asked"),
+    [
+        ("/k?X-Amz-Algorithm=A&X-Amz-Credential=AKID%2F20260101%2Fus-east-1%2Fs3%2Faws4_request&X-Amz-Date=D", "s3"),
+        ("/k?X-Amz-Credential=AKID/20260101/us-east-1/lambda/aws4_request", "lambda"),
+        ("/k?AWSAccessKeyId=AKID&Signature=s&Expires=1", "s3"),
+        ("/?Action=AssumeRoleWithWebIdentity&Version=2011-06-15", "sts"),
+        ("/k?versionId=1", None),
+    ],
+)
+def test_queries_say_which_service(target: str, asked: str | None) -> None:
+    assert asked_for("GET", target, {}) == asked
+
+
+def test_every_name_is_one_of_the_command_line() -> None:
+    known = botocore.session.get_session().get_available_services()
+    assert [name for name in NEIGHBOURS if name not in known] == []
+
+
+def test_every_target_and_scope_is_found() -> None:
+    """What botocore sends for each of the services we name leads to a service we name."""
+    session = botocore.session.get_session()
+    for name in NEIGHBOURS:
+        metadata = session.get_service_model(name).metadata
+        scope = metadata.get("signingName", metadata["endpointPrefix"])
+        target = metadata.get("targetPrefix")
+        headers = _scope(scope) | ({"x-amz-target": f"{target}.Anything"} if target else {})
+        assert asked_for("POST", "/", headers) == name
+        if target:
+            assert asked_for("POST", "/", {"x-amz-target": f"{target}.Anything"}) == name
+
+
+@pytest.mark.parametrize(
+    ("host", "bucket"),
+    [
+        ("bucket.s3.localhost:4566", "bucket"),
+        ("dotted.bucket.s3.eu-west-1.amazonaws.com", "dotted.bucket"),
+        ("bucket.s3-eu-west-1.amazonaws.com", "bucket"),
+        ("s3.localhost", None),
+        ("bucket.s3.example.org", None),
+        ("localhost", None),
+    ],
+)
+def test_buckets_of_virtual_hosts(host: str, bucket: str | None) -> None:
+    assert bucket_of_host(host) == bucket
