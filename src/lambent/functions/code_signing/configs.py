@@ -6,11 +6,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from lambent.functions import names, paging
+from lambent.functions.code_signing.signatures import check_package_type
 from lambent.functions.configuration import iso_time
 from lambent.model.code_signing import CodeSigningConfig, CodeSigningFence, CodeSigningPolicy, FunctionCodeSigning
 from lambent.model.configs.tags import ResourceTags, check_tags
-from lambent.model.errors import UNTYPED, InvalidParameterValueError, ResourceConflictError, ResourceNotFoundError
-from lambent.model.function import FunctionVersion, PackageType
+from lambent.model.errors import UNTYPED, ResourceConflictError, ResourceNotFoundError
 from lambent.store.contracts import CommitRefusedError
 from lambent.wire.generated import (
     create_code_signing_config,
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from lambent.functions.parts import ControlPlaneParts
     from lambent.model.arn import FunctionArn
     from lambent.model.caller import Caller
+    from lambent.model.function import FunctionVersion
     from lambent.wire.generated.delete_code_signing_config import DeleteCodeSigningConfigRequest
     from lambent.wire.generated.delete_function_code_signing_config import DeleteFunctionCodeSigningConfigRequest
 
@@ -163,16 +164,13 @@ class CodeSigningConfigs:
         Raises:
             CodeSigningConfigNotFoundException: see `Signatures.usable` (404); told before the next.
             ResourceNotFoundError: there is no such function (404).
-            InvalidParameterValueError: the function is made from an image (400). Source: developer guide.
+            InvalidParameterValueError: see `check_package_type` (400).
         """
         arn = names.resolve_latest(caller, request.function_name)
         while True:
             config = await self._signatures.usable(caller, request.code_signing_config_arn)
             function = await self._function(arn)
-            if function.package_type is PackageType.IMAGE:
-                raise InvalidParameterValueError(
-                    "Code signing is not supported for functions created with container images."
-                )
+            check_package_type(function)
             there = self._resources.require(function, is_any_revision=True)
             try:
                 await self._resources.commit(there, *self._signatures.attachment(arn, config))

@@ -10,7 +10,8 @@ import re
 from typing import TYPE_CHECKING
 
 from lambent.model.code_signing import CodeSigningConfig, CodeSigningFence, CodeSigningPolicy, FunctionCodeSigning
-from lambent.model.errors import LambdaError
+from lambent.model.errors import InvalidParameterValueError, LambdaError
+from lambent.model.function import PackageType
 from lambent.model.platform_event import SignatureUnverified
 
 if TYPE_CHECKING:
@@ -76,10 +77,11 @@ class Signatures:
     async def check_new(self, caller: Caller, function: FunctionVersion, config_arn: str | None) -> tuple[Write, ...]:
         """Judge the code of a function to be created; return the writes that give it its configuration.
 
-        Raises: see `usable` and `check`.
+        Raises: see `usable`, `check` and `check_package_type`.
         """
         if config_arn is None:
             return ()
+        check_package_type(function)
         config = await self.usable(caller, config_arn)
         self._judge(function.arn, config)
         return self.attachment(function.arn, config)
@@ -103,3 +105,13 @@ class Signatures:
             )
         self._note(SignatureUnverified(arn.account_id, arn.region, arn.name, self._clock.time_ms()))
         self._log.warning("%s: code without a verified signature was deployed; %s only warns", arn, config.arn)
+
+
+def check_package_type(function: FunctionVersion) -> None:
+    """Refuse code signing for what is no zip.
+
+    Raises:
+        InvalidParameterValueError: the function is made from an image (400). Source: developer guide.
+    """
+    if function.package_type is PackageType.IMAGE:
+        raise InvalidParameterValueError("Code signing is not supported for functions created with container images.")

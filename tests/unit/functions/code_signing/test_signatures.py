@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from lambent.model.platform_event import SignatureUnverified
 from tests.unit.functions.code_signing.test_configs import ENFORCE, create_config
-from tests.unit.functions.conftest import zipped
+from tests.unit.functions.conftest import ROLE, zipped
 from tests.unit.functions.layers.test_layers import publish
 
 if TYPE_CHECKING:
@@ -50,3 +50,17 @@ async def test_warn_lets_pass_and_says_so(scene: Scene, caplog: pytest.LogCaptur
     ]
     await scene.call("update_function_code", **NEW_CODE)
     assert scene.noted == [SignatureUnverified("000000000000", "us-east-1", "f", scene.clock.now_ms)] * 2
+
+
+async def test_images_cannot_be_signed(scene: Scene) -> None:
+    arn = (await create_config(scene))["CodeSigningConfigArn"]
+    image = {"ImageUri": "000000000000.dkr.ecr.us-east-1.amazonaws.com/r:latest"}
+    members = {"FunctionName": "i", "PackageType": "Image", "Code": image, "Role": ROLE}
+    refused = (
+        "InvalidParameterValueException",
+        "Code signing is not supported for functions created with container images.",
+    )
+    assert await scene.refused("create_function", **members, CodeSigningConfigArn=arn) == refused
+    await scene.call("create_function", **members)
+    put = "put_function_code_signing_config"
+    assert await scene.refused(put, FunctionName="i", CodeSigningConfigArn=arn) == refused
