@@ -151,3 +151,13 @@ def test_numbers_are_told_as_read(given: float | None, told: str) -> None:
     message = violations(("map", None, None, ("string", 1, 1024, "[0-9]+", None), ("double", 0.0, 1.0)), {"2": given})
     assert message is not None
     assert message.startswith(f"1 validation error detected: Value '{{2={told}}}' at ''")
+
+
+def test_which_arns_take_tags_as_recorded() -> None:
+    spec = importlib.import_module("lambent.wire.generated.list_tags").INPUT
+    # Recorded: TestLambdaTags::test_tag_exceptions, tag_lambda_invalidarn.
+    told_text = violations(spec, {"Resource": "arn:aws:something"})
+    assert told_text is not None
+    assert told_text.startswith("1 validation error detected: Value 'arn:aws:something' at 'resource' failed")
+    assert "|layer:([a-zA-Z0-9-_]+)|code-signing-config:csc-[a-z0-9]{17}|" in told_text
+    assert told_text.endswith("|capacity-provider:[a-zA-Z0-9-_]+)")

@@ -17,7 +17,7 @@ class ListTagsResponse(Struct, frozen=True, kw_only=True, omit_defaults=True):
 REQUEST: type[Any] | None = ListTagsRequest
 RESPONSE: type[Any] | None = ListTagsResponse
 INPUT: Any = ('structure', {
-    'Resource': (('string', 1, 10000, 'arn:(aws[a-zA-Z-]*):lambda:(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}:\\d{12}:(function:[a-zA-Z0-9-_]+(:(\\$LATEST|[a-zA-Z0-9-_]+))?|code-signing-config:csc-[a-z0-9]{17}|event-source-mapping:[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}|(capacity-provider|network-connector):[a-zA-Z0-9-_]{1,64})', None), 'uri', 'Resource'),
+    'Resource': (('string', 1, 10000, 'arn:(aws[a-zA-Z-]*):lambda:(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}:\\d{12}:(function:[a-zA-Z0-9-_]+(:(\\$LATEST|[a-zA-Z0-9-_]+))?|layer:([a-zA-Z0-9-_]+)|code-signing-config:csc-[a-z0-9]{17}|event-source-mapping:[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}|capacity-provider:[a-zA-Z0-9-_]+)', None), 'uri', 'Resource'),
 }, ('Resource',))
 INPUT_PAYLOAD: str | None = None
 OUTPUT_LOCATIONS: dict[str, tuple[str, str, str | None]] = {}
