@@ -123,11 +123,12 @@ class EnvironmentPool:
         return frozenset(name for environment in self._all for name in environment.version.packages)
 
     def statistics(self) -> dict[str, int]:
-        """Return counts: environments by state, waiting sandboxes by family, measured memory in MiB."""
+        """Return counts: environments by state, provisioned ones, waiting sandboxes by family, measured MiB."""
         counts = {f"environments_{state.value.lower()}": 0 for state in EnvironmentState}
         for environment in self._all:
             counts[f"environments_{environment.state.value.lower()}"] += 1
         counts.update({f"prewarmed_{family}": n for family, n in self._prewarmed.statistics().items()})
+        counts["provisioned"] = sum(environment.is_provisioned for environment in self._all)
         counts["memory_mib"] = self._charged_mib()
         return counts
 

@@ -20,6 +20,8 @@ RESERVED_LIMIT = "ReservedFunctionConcurrentInvocationLimitExceeded"
 class ScopeUse:
     """One account in one region. `limit` is in invocations at one time."""
 
+    __slots__ = ("_waiters", "functions", "has_own_limit", "limit", "pool", "reserved", "used")
+
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self.has_own_limit = False
@@ -101,6 +103,8 @@ class PoolUse:
 class FunctionUse:
     """One function. `reserved` is None where it shares the unreserved pool."""
 
+    __slots__ = ("name", "reserved", "scope", "use", "versions")
+
     def __init__(self, scope: ScopeUse, name: str) -> None:
         self.scope = scope
         self.name = name
@@ -130,14 +134,15 @@ class FunctionUse:
         """Return how many units of the pool that pays for this function are about to be free."""
         return self.use.settling if self.reserved is not None else self.scope.pool.settling
 
-    def count(self, member: str, difference: int) -> None:
-        """Change a count of the function and, if it shares the unreserved pool, of that."""
-        for use in (self.use,) if self.reserved is not None else (self.use, self.scope.pool):
-            setattr(use, member, getattr(use, member) + difference)
+    def pools(self) -> tuple[PoolUse, ...]:
+        """Return the counts that an invocation changes: the function's and, if it shares it, the unreserved pool's."""
+        return (self.use,) if self.reserved is not None else (self.use, self.scope.pool)
 
 
 class VersionUse:
     """One version: the ledger of its leases."""
+
+    __slots__ = ("environments", "function", "number", "provisioned_settling", "provisioned_used", "used")
 
     def __init__(self, function: FunctionUse, version: str) -> None:
         self.function = function
@@ -164,40 +169,40 @@ class VersionUse:
 
     def take(self, pool: ConcurrencyPool) -> None:
         """Count one more invocation."""
+        is_provisioned = pool is ConcurrencyPool.PROVISIONED
         self.used += 1
+        self.provisioned_used += is_provisioned
         self.function.scope.used += 1
-        self.function.count("used", 1)
-        if pool is ConcurrencyPool.PROVISIONED:
-            self.provisioned_used += 1
-            self.function.count("provisioned_used", 1)
+        for use in self.function.pools():
+            use.used += 1
+            use.provisioned_used += is_provisioned
 
     def settling(self, pool: ConcurrencyPool) -> None:
         """See LeaseLedger."""
-        self.function.count("settling", 1)
-        if pool is ConcurrencyPool.PROVISIONED:
-            self.provisioned_settling += 1
+        self.provisioned_settling += pool is ConcurrencyPool.PROVISIONED
+        for use in self.function.pools():
+            use.settling += 1
 
     def give_back(self, pool: ConcurrencyPool, *, is_settling: bool) -> None:
         """See LeaseLedger."""
-        function = self.function
-        scope = function.scope
-        self.used -= 1
-        scope.used -= 1
-        function.count("used", -1)
+        scope = self.function.scope
         is_provisioned = pool is ConcurrencyPool.PROVISIONED
-        if is_provisioned:
-            self.provisioned_used -= 1
-            function.count("provisioned_used", -1)
-        if is_settling:
-            function.count("settling", -1)
-            self.provisioned_settling -= is_provisioned
+        self.used -= 1
+        self.provisioned_used -= is_provisioned
+        self.provisioned_settling -= is_provisioned and is_settling
+        scope.used -= 1
+        for use in self.function.pools():
+            use.used -= 1
+            use.provisioned_used -= is_provisioned
+            use.settling -= is_settling
         assert self.used >= 0 <= scope.used
         self.drop_unused()
         scope.released()
 
     def set_environments(self, environments: int) -> None:
         """So many environments of provisioned concurrency are there."""
-        self.function.count("environments", environments - self.environments)
+        for use in self.function.pools():
+            use.environments += environments - self.environments
         self.environments = environments
         self.drop_unused()
         self.function.scope.released()

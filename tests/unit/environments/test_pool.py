@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import shutil
+import signal
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -22,19 +23,24 @@ from lambent.environments import (
     PoolRules,
     PrewarmedSandboxes,
 )
+from lambent.environments.lifecycle import EnvironmentState
+from lambent.environments.pool import InitFailedError
 from lambent.environments.runtimes.plan import RuntimePlan, Unavailable
 from lambent.environments.sandbox.process import ProcessDriver
 from lambent.environments.sandbox.sandbox import RuntimeFamily, SandboxKind
 from lambent.invocation import Admission, Catalog, ConcurrencyLimiter, Invoker
 from lambent.model.arn import FunctionArn
 from lambent.model.caller import Credentials
+from lambent.model.environment import InitializationType
 from lambent.model.errors import ServiceError, TooManyRequestsError
 from lambent.model.function import CodeReference, FunctionVersion, LogFormat, LoggingConfig
 from lambent.model.invocation import FunctionErrorKind, InvocationResult, InvokeRequest
-from lambent.model.platform_event import InvokeReport, LogLines, PlatformEvent
+from lambent.model.platform_event import InitReport, InvokeReport, LogLines, PlatformEvent
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+    from lambent.environments.environment import ExecutionEnvironment
 
 pytestmark = pytest.mark.slow
 
@@ -55,7 +61,9 @@ class Events:
 class Node:
     """A data plane over level 0 in `directory`."""
 
-    def __init__(self, directory: Path, *, limit: int = 10, memory_mib_max: int = 4_096) -> None:
+    def __init__(
+        self, directory: Path, *, limit: int = 10, memory_mib_max: int = 4_096, idle_seconds_max: float = 60.0
+    ) -> None:
         code = directory / "data" / "code" / "one"
         code.mkdir(parents=True)
         shutil.copy(FIXTURES / "custom_runtime.py", code / "custom_runtime.py")
@@ -70,7 +78,7 @@ class Node:
             credentials_for=lambda version: Credentials("AKIA", "secret", version.account_id),
             random_bytes=os.urandom,
         )
-        rules = PoolRules(60.0, memory_mib_max, EnvironmentRules(init_seconds=2.0))
+        rules = PoolRules(idle_seconds_max, memory_mib_max, EnvironmentRules(init_seconds=2.0))
         factory = EnvironmentFactory(parts, prewarmed, clock)
         self.pool = EnvironmentPool(factory, prewarmed, rules, self.events, clock)
         self.catalog = Catalog()
@@ -326,3 +334,78 @@ async def test_no_interpreter(node: Node) -> None:
     with pytest.raises(ServiceError, match="python9.9 is not installed"):
         await node.call()
     assert node.limiter.in_use("000000000000", "us-east-1") == 0
+
+
+class Watched:
+    """What the pool tells of environments of provisioned concurrency."""
+
+    def __init__(self) -> None:
+        self.ready: set[ExecutionEnvironment] = set()
+
+    def __call__(self, environment: ExecutionEnvironment) -> None:
+        if environment.state is EnvironmentState.IDLE and not environment.is_retired:
+            self.ready.add(environment)
+        else:
+            self.ready.discard(environment)
+
+
+async def test_a_provisioned_environment_has_run_init_and_is_kept_apart(node: Node) -> None:
+    version = node.put()
+    watched = Watched()
+    await node.pool.provision(version, watched)
+    (provisioned,) = watched.ready
+    assert (await node.call())["headers"]
+    assert await node.pool.acquire(version, is_provisioned=True) is provisioned
+    other = await node.pool.acquire(version, is_provisioned=True)
+    assert not other.is_provisioned, "an ordinary one stands in"
+    types = [event.initialization_type for event in node.events.seen if isinstance(event, InitReport)]
+    assert types[0] is InitializationType.PROVISIONED_CONCURRENCY
+
+
+async def test_a_provisioned_environment_that_breaks_is_not_used_again(node: Node) -> None:
+    version = node.put()
+    watched = Watched()
+    node.limiter.put_provisioned(version.arn, version.version, 1)
+    await node.pool.provision(version, watched)
+    result = await node.invoke(do="exit", code=3)
+    assert json.loads(result.payload)["errorType"] == "Runtime.ExitError"
+    assert not watched.ready
+    await node.wait_free()
+    assert not (await node.pool.acquire(version, is_provisioned=True)).is_provisioned
+
+
+async def test_a_provisioned_environment_that_dies_while_idle_is_told(node: Node) -> None:
+    version = node.put()
+    watched = Watched()
+    node.limiter.put_provisioned(version.arn, version.version, 1)
+    await node.pool.provision(version, watched)
+    pid = (await node.call())["pid"]
+    await node.wait_free()
+    assert len(watched.ready) == 1
+    os.kill(pid, signal.SIGKILL)
+    async with asyncio.timeout(5):
+        while watched.ready:
+            await asyncio.sleep(0.005)
+
+
+async def test_a_provisioned_environment_whose_init_fails(node: Node) -> None:
+    version = node.put(INIT="fail")
+    with pytest.raises(InitFailedError, match="Runtime.ImportModuleError"):
+        await node.pool.provision(version, Watched())
+    assert not node.pool._watchers
+    assert "INIT_REPORT" in node.events.log()
+
+
+async def test_provisioned_environments_are_neither_evicted_nor_reaped(tmp_path: Path) -> None:
+    node = Node(tmp_path, memory_mib_max=50, idle_seconds_max=0.0)
+    async with running(node):
+        kept, other = node.put("kept"), node.put("other")
+        watched = Watched()
+        for _ in range(2):
+            await node.pool.provision(kept, watched)
+        with pytest.raises(TooManyRequestsError):
+            await node.pool.acquire(other)
+        assert len(watched.ready) == 2
+        for environment in list(watched.ready):
+            node.pool.dismiss(environment)
+        assert (await node.call("other"))["calls"] == 1

@@ -184,11 +184,18 @@ class ProvisionedEnvironments:
                 for key in changed:
                     function = self._functions.get(key)
                     if function is not None and not self._is_closing:
-                        self._reconcile(function, tasks)
+                        self._run_reconcile(function, tasks)
 
     def close(self) -> None:
         """Start no environment any more: the pool is about to close."""
         self._is_closing = True
+
+    def _run_reconcile(self, function: _Function, tasks: asyncio.TaskGroup) -> None:
+        # One function's trouble must not end the others.
+        try:
+            self._reconcile(function, tasks)
+        except Exception:
+            _log.exception("provisioned concurrency of %s could not be brought up to date", function.arn)
 
     def _reconcile(self, function: _Function, tasks: asyncio.TaskGroup) -> None:
         self._set_targets(function)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -45,6 +46,26 @@ async def test_put_get_delete(scene: Scene) -> None:
     for _ in range(2):
         await scene.call("delete_function_concurrency", FunctionName="f")
         assert await scene.call("get_function_concurrency", FunctionName="f") == {}
+
+
+async def test_accounts_and_regions_are_apart(scene: Scene) -> None:
+    await scene.create_settled()
+    await scene.call("put_function_concurrency", FunctionName="f", ReservedConcurrentExecutions=7)
+    for other in (replace(scene.caller, account_id="111122223333"), replace(scene.caller, region="eu-west-1")):
+        code, _ = await scene.refused("get_function_concurrency", other, FunctionName="f")
+        assert code == "ResourceNotFoundException"
+        assert (await scene.call("get_account_settings", other))["AccountLimit"][
+            "UnreservedConcurrentExecutions"
+        ] == 1_000
+    foreign = replace(scene.caller, account_id="111122223333")
+    for operation, members in (
+        ("get_function_concurrency", {}),
+        ("delete_function_concurrency", {}),
+        ("put_function_concurrency", {"ReservedConcurrentExecutions": 1}),
+    ):
+        code, _ = await scene.refused(operation, foreign, FunctionName=f"{PREFIX}f", **members)
+        assert code == "AccessDeniedException"
+    assert await unreserved(scene) == 993
 
 
 async def test_it_goes_with_the_function(scene: Scene) -> None:
