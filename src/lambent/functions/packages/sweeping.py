@@ -8,6 +8,8 @@ import logging
 from concurrent.futures import BrokenExecutor
 from typing import TYPE_CHECKING
 
+from lambent.model.errors import ServiceError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
@@ -15,10 +17,11 @@ if TYPE_CHECKING:
 
 # A sweep reads the names of all packages; deletions in quick succession share one.
 _PAUSE_SECONDS = 1.0
+_UNASKED_SECONDS = 3600.0
 
 
 class Sweeper:
-    """Sweeps the code store at start and when asked to. Scope: node. After a crash: the start sweeps."""
+    """Sweeps the code store at start, when asked to, and every hour. Scope: node. After a crash: the start sweeps."""
 
     def __init__(
         self, store: FunctionStore, code: CodeStore, code_in_environments: Callable[[], Collection[str]]
@@ -35,15 +38,18 @@ class Sweeper:
         self._wanted.set()
 
     async def run(self) -> None:
-        """Sweep whenever it is wanted, until cancelled."""
+        """Sweep whenever it is wanted, and every hour, until cancelled."""
         with contextlib.suppress(BrokenExecutor):
             await self._code.warm_up()
         try:
             await self._code.protect()
-        except OSError:
+        except (OSError, ServiceError):
             self._log.exception("packages from before could not be encrypted; the next start tries again")
         while True:
-            await self._wanted.wait()
+            # Unasked now and then: what another daemon deleted, and what shared packages keep for an hour.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_UNASKED_SECONDS):
+                    await self._wanted.wait()
             self._wanted.clear()
             try:
                 await self.sweep()

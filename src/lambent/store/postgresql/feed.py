@@ -33,6 +33,7 @@ _POLL_SECONDS = 0.9
 _COMMITS_AT_ONCE = 256
 # Of the content: a start holds no more records at a time, however many there are.
 _PIECE = 512
+_EVERYTHING = 2**31 - 1
 # How long a read waits for a feed that is behind what it read.
 _TOLD_SECONDS = 2.0
 
@@ -224,11 +225,13 @@ class ChangeReader:
         ):
             last: int = await connection.fetchval(queries.LAST_SEQUENCE)
             cursor = await connection.cursor(queries.ALL)
-            following = await cursor.fetch(_PIECE)
+            # Who works with an older content meanwhile gets the new one as a whole: no alias comes before its version.
+            size = _EVERYTHING if self._keys else _PIECE
+            following = await cursor.fetch(size)
             is_whole = False
             while not is_whole:
                 changes = [Change(record.key, record) for record in map(record_of, following)]
-                following = await cursor.fetch(_PIECE)
+                following = await cursor.fetch(size)
                 is_whole = not following
                 seen.update(change.key for change in changes)
                 if is_whole:
