@@ -8,20 +8,25 @@ that comes second finds it changed, reads again and decides anew.
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from lambent.model.concurrency import ConcurrencyFence, ProvisionedConcurrency, ReservedConcurrency
+from lambent.model.errors import ResourceConflictError
+from lambent.store.contracts import CommitRefusedError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
+    from lambent.functions.ids import Ids
     from lambent.store import Resources
-    from lambent.store.contracts import Put
+    from lambent.store.contracts import Write
 
 T = TypeVar("T")
 
 _FENCE = "concurrency"
+_TRIES = 10
 _PAGE = 500
 
 
@@ -63,18 +68,39 @@ async def read_budget(resources: Resources, limit: int, account_id: str, region:
 
 
 class Fences:
-    """Reads and renews fences. Keeps no state."""
+    """Commits changes of what an account's concurrency is divided into. Scope: cluster.
 
-    def __init__(self, resources: Resources) -> None:
+    Changes through one node take turns; of two through different nodes the second is decided anew.
+    """
+
+    def __init__(self, resources: Resources, ids: Ids) -> None:
         self._resources = resources
+        self._ids = ids
+        self._turn = asyncio.Lock()
 
-    async def renewal(self, account_id: str, region: str, revision_id: str) -> Put:
-        """Return the write that a change must commit with itself; to be asked for before anything else is read."""
-        fence = await self._resources.get(ConcurrencyFence, account_id, region, _FENCE)
-        renewed = ConcurrencyFence(account_id, region, _FENCE, revision_id)
-        if fence is None:
-            return self._resources.put_new(renewed)
-        return self._resources.put_over(renewed, fence.revision_id)
+    async def change(self, account_id: str, region: str, decide: Callable[[], Awaitable[Sequence[Write]]]) -> None:
+        """Commit the writes that `decide()` returns, if any; what it has read does not change in between.
+
+        Raises:
+            ResourceConflictError: changes through other nodes kept coming first (409).
+            ServiceError: see RecordStore.commit. And what `decide` raises.
+        """
+        async with self._turn:
+            for _ in range(_TRIES):
+                fence = await self._resources.get(ConcurrencyFence, account_id, region, _FENCE)
+                writes = await decide()
+                if not writes:
+                    return
+                renewed = ConcurrencyFence(account_id, region, _FENCE, self._ids.new())
+                put = self._resources.put_new(renewed)
+                if fence is not None:
+                    put = self._resources.put_over(renewed, fence.revision_id)
+                try:
+                    await self._resources.commit(put, *writes)
+                except CommitRefusedError:
+                    continue
+                return
+        raise ResourceConflictError("Other changes of the account's concurrency were faster; try again.")
 
 
 async def _all(resources: Resources, kind: type[T], account_id: str, region: str) -> list[T]:

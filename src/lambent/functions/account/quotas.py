@@ -15,7 +15,6 @@ from lambent.model.quotas import (
     Quota,
     QuotaState,
 )
-from lambent.store.contracts import CommitRefusedError
 
 if TYPE_CHECKING:
     from lambent.functions.account.budget import ConcurrencyBudget
@@ -25,11 +24,12 @@ if TYPE_CHECKING:
     from lambent.store import Resources
     from lambent.store.contracts import Write
 
-_TRIES = 10
-
 
 class AccountQuotas:
-    """Reads and sets quotas. Scope: cluster. Keeps no state, the store does; what is set is in force at once."""
+    """Reads and sets quotas. Scope: cluster. Keeps no state, the store does; what is set is in force at once.
+
+    `fences` guard everything that divides the account's concurrency.
+    """
 
     def __init__(self, resources: Resources, rules: ControlPlaneRules, ids: Ids) -> None:
         self._resources = resources
@@ -38,7 +38,7 @@ class AccountQuotas:
             CONCURRENT_EXECUTIONS.name: rules.concurrent_executions,
             CODE_STORAGE_BYTES.name: rules.code_storage_bytes,
         }
-        self._fences = Fences(resources)
+        self.fences = Fences(resources, ids)
 
     async def value(self, account_id: str, region: str, quota: Quota) -> int:
         """Return what is in force, in the unit of the quota's name."""
@@ -63,6 +63,7 @@ class AccountQuotas:
         Raises:
             ResourceNotFoundError: there is no quota of that name (404).
             InvalidParameterValueError: it is hard, or the value is out of its bounds, or below what is reserved (400).
+            ResourceConflictError: see `Fences.change`.
         """
         quota = next((one for one in QUOTAS if one.name == name), None)
         if quota is None:
@@ -73,28 +74,19 @@ class AccountQuotas:
             )
         if value is not None and not quota.value_min <= value <= quota.value_max:
             raise InvalidParameterValueError(f"{name} must be from {quota.value_min:,} to {quota.value_max:,}.")
-        for _ in range(_TRIES):
-            try:
-                await self._commit(caller, quota, value)
-            except CommitRefusedError:
-                # Somebody reserved or set something at the same moment.
-                continue
-            in_force = self._default(quota) if value is None else value
-            return QuotaState(quota, in_force, self._default(quota))
-        raise InvalidParameterValueError("Other changes of the account's concurrency were faster; try again.")
-
-    async def _commit(self, caller: Caller, quota: Quota, value: int | None) -> None:
         account_id, region = caller.account_id, caller.region
-        writes: list[Write] = [await self._fences.renewal(account_id, region, self._ids.new())]
-        present = await self._resources.get(AccountQuota, account_id, region, quota.name)
-        if quota is CONCURRENT_EXECUTIONS:
-            await self._check_reserved(caller, self._default(quota) if value is None else value)
-        if value is not None:
-            own = AccountQuota(account_id, region, quota.name, value, self._ids.new())
-            writes.append(self._resources.put_over(own))
-        elif present is not None:
-            writes.append(self._resources.delete(present))
-        await self._resources.commit(*writes)
+
+        async def decide() -> list[Write]:
+            present = await self._resources.get(AccountQuota, account_id, region, quota.name)
+            if quota is CONCURRENT_EXECUTIONS:
+                await self._check_reserved(caller, self._default(quota) if value is None else value)
+            if value is not None:
+                own = AccountQuota(account_id, region, quota.name, value, self._ids.new())
+                return [self._resources.put_over(own)]
+            return [] if present is None else [self._resources.delete(present)]
+
+        await self.fences.change(account_id, region, decide)
+        return QuotaState(quota, self._default(quota) if value is None else value, self._default(quota))
 
     async def _check_reserved(self, caller: Caller, limit: int) -> None:
         budget = await self.budget(caller.account_id, caller.region)

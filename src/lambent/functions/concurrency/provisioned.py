@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from lambent.functions import names, paging
-from lambent.functions.account.budget import Fences
 from lambent.functions.lookups import find_alias
 from lambent.model.arn import LATEST
 from lambent.model.concurrency import ProvisionedConcurrency
@@ -19,7 +18,6 @@ from lambent.model.errors import (
 )
 from lambent.model.function import Alias
 from lambent.model.quotas import UNRESERVED_CONCURRENCY_MIN
-from lambent.store.contracts import CommitRefusedError
 from lambent.wire.generated.get_provisioned_concurrency_config import GetProvisionedConcurrencyConfigResponse
 from lambent.wire.generated.list_provisioned_concurrency_configs import (
     ListProvisionedConcurrencyConfigsResponse,
@@ -35,13 +33,12 @@ if TYPE_CHECKING:
     from lambent.model.arn import FunctionArn
     from lambent.model.caller import Caller
     from lambent.model.function import FunctionVersion
+    from lambent.store.contracts import Write
     from lambent.wire.generated.delete_provisioned_concurrency_config import DeleteProvisionedConcurrencyConfigRequest
     from lambent.wire.generated.get_provisioned_concurrency_config import GetProvisionedConcurrencyConfigRequest
     from lambent.wire.generated.list_provisioned_concurrency_configs import ListProvisionedConcurrencyConfigsRequest
     from lambent.wire.generated.put_provisioned_concurrency_config import PutProvisionedConcurrencyConfigRequest
 
-# How often a change that lost against another one of the account's concurrency is begun anew.
-_TRIES = 10
 _CONFIGS_MAX = 10_000
 # Source: observed.
 _UNPUBLISHED = "Provisioned Concurrency Configs cannot be applied to unpublished function versions."
@@ -58,7 +55,6 @@ class ProvisionedConcurrencies:
         self._clock = parts.clock
         self._quotas = quotas
         self._ids = ids
-        self._fences = Fences(parts.store.resources)
 
     async def put_provisioned_concurrency_config(
         self, caller: Caller, request: PutProvisionedConcurrencyConfigRequest
@@ -74,38 +70,35 @@ class ProvisionedConcurrencies:
         arn = names.resolve(caller, request.function_name, request.qualifier)
         if arn.qualifier in (None, LATEST):
             raise InvalidParameterValueError(_UNPUBLISHED)
-        for _ in range(_TRIES):
-            fence = await self._fences.renewal(arn.account_id, arn.region, self._ids.new())
+        config = ProvisionedConcurrency(
+            arn.account_id,
+            arn.region,
+            arn.name,
+            arn.qualifier or "",
+            request.provisioned_concurrent_executions,
+            self._clock.time_ms(),
+            self._ids.new(),
+        )
+
+        async def decide() -> list[Write]:
             target = await self._target(arn)
             if isinstance(target, Alias) and target.points_at(LATEST):
                 raise InvalidParameterValueError(_UNPUBLISHED)
             await self._check_overlap(arn, target)
-            budget = await self._quotas.budget(arn.account_id, arn.region)
-            _check_budget(budget, arn, request.provisioned_concurrent_executions)
-            config = ProvisionedConcurrency(
-                arn.account_id,
-                arn.region,
-                arn.name,
-                arn.qualifier or "",
-                request.provisioned_concurrent_executions,
-                self._clock.time_ms(),
-                self._ids.new(),
-            )
+            _check_budget(await self._quotas.budget(arn.account_id, arn.region), arn, config.executions)
             is_there = self._resources.require(target, is_any_revision=True)
-            try:
-                await self._resources.commit(is_there, self._resources.put_over(config), fence)
-            except CommitRefusedError:
-                continue
-            present = self._allocation_of(arn)
-            return PutProvisionedConcurrencyConfigResponse(
-                requested_provisioned_concurrent_executions=config.executions,
-                allocated_provisioned_concurrent_executions=present.allocated,
-                available_provisioned_concurrent_executions=present.available,
-                status=present.status.value,
-                status_reason=present.reason,
-                last_modified=_iso_time(config.last_modified_ms),
-            )
-        raise ResourceConflictError("Other changes of the account's concurrency were faster; try again.")
+            return [is_there, self._resources.put_over(config)]
+
+        await self._quotas.fences.change(arn.account_id, arn.region, decide)
+        present = self._allocation_of(arn)
+        return PutProvisionedConcurrencyConfigResponse(
+            requested_provisioned_concurrent_executions=config.executions,
+            allocated_provisioned_concurrent_executions=present.allocated,
+            available_provisioned_concurrent_executions=present.available,
+            status=present.status.value,
+            status_reason=present.reason,
+            last_modified=_iso_time(config.last_modified_ms),
+        )
 
     async def get_provisioned_concurrency_config(
         self, caller: Caller, request: GetProvisionedConcurrencyConfigRequest
@@ -138,18 +131,13 @@ class ProvisionedConcurrencies:
     ) -> None:
         """Ask for nothing any more; to have asked for nothing is no error. Raises as Get for what is not there."""
         arn = _qualified(caller, request.function_name, request.qualifier)
-        for _ in range(_TRIES):
-            fence = await self._fences.renewal(arn.account_id, arn.region, self._ids.new())
+
+        async def decide() -> list[Write]:
             await self._target(arn)
             config = await self._config(arn)
-            if config is None:
-                return
-            try:
-                await self._resources.commit(self._resources.delete(config), fence)
-            except CommitRefusedError:
-                continue
-            return
-        raise ResourceConflictError("Other changes of the account's concurrency were faster; try again.")
+            return [] if config is None else [self._resources.delete(config)]
+
+        await self._quotas.fences.change(arn.account_id, arn.region, decide)
 
     async def list_provisioned_concurrency_configs(
         self, caller: Caller, request: ListProvisionedConcurrencyConfigsRequest

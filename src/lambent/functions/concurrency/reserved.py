@@ -5,12 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lambent.functions import names
-from lambent.functions.account.budget import Fences
 from lambent.model.arn import LATEST
 from lambent.model.concurrency import ReservedConcurrency
-from lambent.model.errors import UNTYPED, InvalidParameterValueError, ResourceConflictError
+from lambent.model.errors import UNTYPED, InvalidParameterValueError
 from lambent.model.quotas import UNRESERVED_CONCURRENCY_MIN
-from lambent.store.contracts import CommitRefusedError
 from lambent.wire.generated import shared as shapes
 from lambent.wire.generated.get_function_concurrency import GetFunctionConcurrencyResponse
 
@@ -21,11 +19,10 @@ if TYPE_CHECKING:
     from lambent.model.arn import FunctionArn
     from lambent.model.caller import Caller
     from lambent.store import FunctionStore
+    from lambent.store.contracts import Write
     from lambent.wire.generated.delete_function_concurrency import DeleteFunctionConcurrencyRequest
     from lambent.wire.generated.get_function_concurrency import GetFunctionConcurrencyRequest
     from lambent.wire.generated.put_function_concurrency import PutFunctionConcurrencyRequest
-
-_TRIES = 10
 
 
 class ReservedConcurrencies:
@@ -39,7 +36,6 @@ class ReservedConcurrencies:
         self._resources = store.resources
         self._quotas = quotas
         self._ids = ids
-        self._fences = Fences(store.resources)
 
     async def put_function_concurrency(
         self, caller: Caller, request: PutFunctionConcurrencyRequest
@@ -50,26 +46,23 @@ class ReservedConcurrencies:
             ResourceNotFoundError: there is no such function (404).
             InvalidParameterValueError: too little would stay unreserved, or the function has more provisioned; or the
                 name has a qualifier (400).
-            ResourceConflictError: other changes of the account's concurrency kept coming first (409).
+            ResourceConflictError: see `Fences.change`.
         Source: recorded (lambda/test_lambda_api.json, TestLambdaReservedConcurrency).
         """
         arn = _unqualified(caller, request.function_name)
         executions = request.reserved_concurrent_executions
-        for _ in range(_TRIES):
-            fence = await self._fences.renewal(arn.account_id, arn.region, self._ids.new())
+
+        async def decide() -> list[Write]:
             function = await self._store.get(arn)
             if function is None:
                 raise names.not_found(arn.qualified(LATEST))
-            budget = await self._quotas.budget(arn.account_id, arn.region)
-            _check(budget, arn.name, executions)
+            _check(await self._quotas.budget(arn.account_id, arn.region), arn.name, executions)
             reserved = ReservedConcurrency(arn.account_id, arn.region, arn.name, executions, self._ids.new())
             is_there = self._resources.require(function, is_any_revision=True)
-            try:
-                await self._resources.commit(is_there, self._resources.put_over(reserved), fence)
-            except CommitRefusedError:
-                continue
-            return shapes.Concurrency(reserved_concurrent_executions=executions)
-        raise ResourceConflictError("Other changes of the account's concurrency were faster; try again.")
+            return [is_there, self._resources.put_over(reserved)]
+
+        await self._quotas.fences.change(arn.account_id, arn.region, decide)
+        return shapes.Concurrency(reserved_concurrent_executions=executions)
 
     async def get_function_concurrency(
         self, caller: Caller, request: GetFunctionConcurrencyRequest
@@ -85,22 +78,17 @@ class ReservedConcurrencies:
 
         Raises:
             ResourceNotFoundError: there is no such function (404).
-            ResourceConflictError: see `put_function_concurrency`.
+            ResourceConflictError: see `Fences.change`.
         """
         arn = _unqualified(caller, request.function_name)
-        for _ in range(_TRIES):
-            fence = await self._fences.renewal(arn.account_id, arn.region, self._ids.new())
+
+        async def decide() -> list[Write]:
             if await self._store.get(arn) is None:
                 raise names.not_found(arn)
             present = await self._resources.get(ReservedConcurrency, arn.account_id, arn.region, arn.name)
-            if present is None:
-                return
-            try:
-                await self._resources.commit(self._resources.delete(present), fence)
-            except CommitRefusedError:
-                continue
-            return
-        raise ResourceConflictError("Other changes of the account's concurrency were faster; try again.")
+            return [] if present is None else [self._resources.delete(present)]
+
+        await self._quotas.fences.change(arn.account_id, arn.region, decide)
 
     async def reserved(self, arn: FunctionArn) -> int | None:
         """Return what a function has reserved, or None."""
