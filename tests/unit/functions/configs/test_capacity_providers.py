@@ -1,4 +1,4 @@
-"""Recursion, runtime management, capacity providers, what cannot be invoked yet."""
+"""Capacity providers: their life, pages, and what they may not be."""
 
 from __future__ import annotations
 
@@ -6,53 +6,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.unit.functions.conftest import PREFIX, ROLE
+from tests.unit.functions.conftest import ROLE
 
 if TYPE_CHECKING:
     from tests.unit.functions.conftest import Scene
 
-ARN = f"{PREFIX}f"
 PROVIDER_ARN = "arn:aws:lambda:us-east-1:000000000000:capacity-provider:p"
 PROVIDER: dict[str, Any] = {
     "CapacityProviderName": "p",
     "VpcConfig": {"SubnetIds": ["subnet-1"], "SecurityGroupIds": []},
     "PermissionsConfig": {"CapacityProviderOperatorRoleArn": ROLE},
 }
-
-
-async def test_recursion(scene: Scene) -> None:
-    missing = ("ResourceNotFoundException", f"Function not found: {ARN}")
-    assert await scene.refused("get_function_recursion_config", FunctionName="f") == missing
-    refused = await scene.refused("put_function_recursion_config", FunctionName="f", RecursiveLoop="Allow")
-    assert refused == missing
-    await scene.create_settled()
-    get = "get_function_recursion_config"
-    assert await scene.call(get, FunctionName="f") == {"RecursiveLoop": "Terminate"}
-    await scene.call("put_function_recursion_config", FunctionName="f", RecursiveLoop="Allow")
-    assert await scene.call(get, FunctionName="f") == {"RecursiveLoop": "Allow"}
-    await scene.call("delete_function", FunctionName="f")
-    await scene.create_settled()
-    assert await scene.call(get, FunctionName="f") == {"RecursiveLoop": "Terminate"}
-
-
-async def test_runtime_management(scene: Scene) -> None:
-    put, get = "put_runtime_management_config", "get_runtime_management_config"
-    missing = ("ResourceNotFoundException", f"Function not found: {ARN}")
-    assert await scene.refused(get, FunctionName="f") == missing
-    assert await scene.refused(put, FunctionName="f", UpdateRuntimeOn="Auto") == missing
-    created = await scene.create_settled()
-    assert await scene.call(get, FunctionName="f") == {"UpdateRuntimeOn": "Auto", "FunctionArn": ARN}
-    runtime = created["RuntimeVersionConfig"]["RuntimeVersionArn"]
-    for members in (
-        {"UpdateRuntimeOn": "Manual"},
-        {"UpdateRuntimeOn": "Auto", "RuntimeVersionArn": runtime},
-        {"UpdateRuntimeOn": "Manual", "RuntimeVersionArn": f"{runtime[:-1]}x"},
-    ):
-        assert (await scene.refused(put, FunctionName="f", **members))[0] == "InvalidParameterValueException"
-    pinned = {"UpdateRuntimeOn": "Manual", "RuntimeVersionArn": runtime}
-    assert await scene.call(put, FunctionName="f", **pinned) == {**pinned, "FunctionArn": ARN}
-    assert await scene.call(get, FunctionName="f", Qualifier="$LATEST") == {**pinned, "FunctionArn": f"{ARN}:$LATEST"}
-    assert (await scene.refused(get, FunctionName="f", Qualifier="7"))[1] == f"Function not found: {ARN}:7"
 
 
 async def test_a_capacity_provider(scene: Scene) -> None:
@@ -116,15 +80,3 @@ async def test_an_update_says_something(scene: Scene) -> None:
     await scene.call("create_capacity_provider", **PROVIDER)
     refused = await scene.refused("update_capacity_provider", CapacityProviderName="p")
     assert refused[0] == "InvalidParameterValueException"
-
-
-async def test_what_cannot_be_invoked_yet(scene: Scene) -> None:
-    asked = {"invoke_async": {"InvokeArgs": "e30="}, "invoke_with_response_stream": {"Payload": "e30="}}
-    for operation, members in asked.items():
-        refused = await scene.refused(operation, FunctionName="f", **members)
-        assert refused == ("ResourceNotFoundException", f"Function not found: {ARN}")
-    await scene.create_settled()
-    for operation, members in asked.items():
-        assert (await scene.refused(operation, FunctionName="f", **members))[0] == "NotImplementedException"
-        spoilt = dict.fromkeys(members, "bm8=")
-        assert (await scene.refused(operation, FunctionName="f", **spoilt))[0] == "InvalidRequestContentException"
