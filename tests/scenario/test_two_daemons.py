@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import random
+import signal
 import subprocess
 import threading
 import time
@@ -9,6 +13,7 @@ import urllib.request
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from botocore.exceptions import BotoCoreError, ClientError
 
 from tests.postgres import Postgres
 from tests.running import create_function, invoke, make_zip_bytes
@@ -179,3 +184,115 @@ def test_a_database_that_cannot_be_had_is_told_without_its_password(
             lambent_server_factory({"store.url": url})
         assert "wr0ng-s3cret" not in str(refused.value)
         assert "Traceback" not in str(refused.value)
+
+
+class Lane:
+    """One function, changed by one writer: what was acknowledged last, and what may have happened since."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.acknowledged = "0"
+        self.unknown: list[str] = []
+        self.changes = 0
+
+    def change(self, client: Any, number: int) -> None:
+        try:
+            client.update_function_configuration(FunctionName=self.name, Description=str(number))
+        except client.exceptions.ResourceConflictException:
+            return  # the update before has not settled yet
+        except (ClientError, BotoCoreError):
+            self.unknown.append(str(number))
+        else:
+            self.acknowledged, self.unknown = str(number), []
+            self.changes += 1
+
+
+@pytest.mark.long
+@pytest.mark.timeout(400)
+def test_kills_of_everything_end_as_acknowledged(pair: tuple[LambentServer, LambentServer], postgres: Postgres) -> None:
+    chance = random.Random(4)
+    lanes = [Lane(f"lane-{number}") for number in range(4)]
+    for lane in lanes:
+        create_function(pair[0].client(), lane.name, {"index.py": ECHO}, Description="0")
+    is_over = threading.Event()
+
+    def write(lane: Lane) -> None:
+        clients = [server.client(read_timeout=30) for server in pair]
+        number = 0
+        while not is_over.is_set():
+            number += 1
+            lane.change(clients[number % 2], number)
+
+    writers = [threading.Thread(target=write, args=(lane,)) for lane in lanes]
+    for writer in writers:
+        writer.start()
+    try:
+        for _ in range(12):
+            wanted = sum(lane.changes for lane in lanes) + 20
+            wait_until(lambda wanted=wanted: sum(lane.changes for lane in lanes) >= wanted, 60)  # type: ignore[misc]
+            victim = chance.choice(["database", "first", "second"])
+            if victim == "database":
+                postgres.kill()
+                time.sleep(chance.random())
+                postgres.start()
+            else:
+                server = pair[victim == "second"]
+                server.kill()
+                server.start()
+    finally:
+        is_over.set()
+        for writer in writers:
+            writer.join()
+    for lane in lanes:
+        told = []
+        for server in pair:
+            client = server.client()
+            client.get_waiter("function_updated_v2").wait(FunctionName=lane.name, WaiterConfig={"MaxAttempts": 60})
+            told.append(client.get_function_configuration(FunctionName=lane.name))
+            assert invoke(client, lane.name, lane.name) == lane.name
+        assert told[0]["Description"] in (lane.acknowledged, *lane.unknown)
+        assert [one["RevisionId"] for one in told] == [told[0]["RevisionId"]] * 2
+        assert told[0]["State"] == "Active"
+
+
+@pytest.mark.long
+def test_a_daemon_that_is_frozen_amid_its_work_holds_up_nobody_for_long(
+    pair: tuple[LambentServer, LambentServer],
+) -> None:
+    first, second = pair
+    client = second.client(read_timeout=60)
+    create_function(client, "f", {"index.py": ECHO}, Description="0")
+    is_over = threading.Event()
+
+    def write() -> None:
+        own = first.client(read_timeout=60)
+        number = 0
+        while not is_over.is_set():
+            number += 1
+            with contextlib.suppress(ClientError, BotoCoreError):
+                own.tag_resource(Resource="arn:aws:lambda:us-east-1:000000000000:function:f", Tags={"n": str(number)})
+
+    writers = [threading.Thread(target=write) for _ in range(4)]
+    for writer in writers:
+        writer.start()
+    try:
+        for number in range(3):
+            time.sleep(0.5)
+            os.kill(first.pid, signal.SIGSTOP)
+            try:
+                wait_until(lambda number=number: changed(client, "f", str(number)), 30)  # type: ignore[misc]
+            finally:
+                os.kill(first.pid, signal.SIGCONT)
+    finally:
+        is_over.set()
+        for writer in writers:
+            writer.join()
+    wait_until(lambda: changed(first.client(), "f", "thawed"), 30)
+
+
+def changed(client: Any, name: str, description: str) -> bool:
+    try:
+        client.update_function_configuration(FunctionName=name, Description=description)
+    except ClientError:
+        return False
+    return True
