@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from lambent.model.errors import LambdaError
-from lambent.wire import sigv4
+from lambent.wire import sigv2, sigv4
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -73,6 +73,9 @@ class Authenticator:
         """
         path, _, query = request.target.partition("?")
         signed = sigv4.SignedRequest(request.method, path, query, request.headers)
+        old = sigv2.read(query)
+        if old is not None:
+            return self._identify_old(signed, old)
         if self._options.mode is AuthenticationMode.ACCEPT:
             return self._believe(signed)
         return self._verify(signed, self._read(signed), request)
@@ -86,7 +89,11 @@ class Authenticator:
         if self._options.mode is AuthenticationMode.VERIFY:
             path, _, query = request.target.partition("?")
             signed = sigv4.SignedRequest(request.method, path, query, request.headers)
-            self._credentials(self._read(signed))
+            old = sigv2.read(query)
+            if old is not None:
+                self._identify_old(signed, old)
+            else:
+                self._credentials(self._read(signed))
 
     def _read(self, signed: sigv4.SignedRequest) -> sigv4.Authorization:
         authorization = self._reader.read(signed)
@@ -118,6 +125,20 @@ class Authenticator:
         sigv4.verify(signed, authorization, body_sha256, credentials.secret_access_key, self._keys)
         principal = credentials.principal_arn or _root(credentials.account_id)
         return Identity(credentials.account_id, scope.region, principal, scope.service, is_known=True)
+
+    def _identify_old(self, signed: sigv4.SignedRequest, old: sigv2.OldSignature) -> Identity:
+        """Return who presigned a URL of S3 with the old signature, which names neither region nor service."""
+        region = self._options.default_region
+        if self._options.mode is AuthenticationMode.ACCEPT:
+            return self._name(sigv4.Scope(old.access_key_id, "", region, "s3", ()), old.security_token)
+        credentials = self._find(old.access_key_id, old.security_token)
+        if credentials is None:
+            raise sigv4.SignatureError(
+                "InvalidAccessKeyId", "The AWS Access Key Id you provided does not exist in our records."
+            )
+        sigv2.verify(signed, old, credentials.secret_access_key, self._clock.time_ms())
+        principal = credentials.principal_arn or _root(credentials.account_id)
+        return Identity(credentials.account_id, region, principal, "s3", is_known=True)
 
     def _believe(self, signed: sigv4.SignedRequest) -> Identity:
         options = self._options

@@ -187,15 +187,15 @@ class EmbeddedChild:
     def _environment(self) -> dict[str, str]:
         plan = self._plan
         directory = plan.directory
-        host, port = plan.public_address() or ("127.0.0.1", 4566)
+        _, port = plan.public_address() or ("127.0.0.1", 4566)
         return {
             "PATH": os.defpath,
             "HOME": str(directory),
             "TMPDIR": str(directory / "tmp"),
             "LANG": "C.UTF-8",
             "BIND_HOST": "127.0.0.1",
-            # The address in URLs of answers, such as a queue's: callers reach the child through the daemon alone.
-            "MINISTACK_HOST": host if host not in ("0.0.0.0", "::") else "localhost",
+            # For URLs in answers, where callers reach the child: through the daemon. Its name is not set, so that a
+            # queue's URL has the host the caller used, which inside a sandbox is another one.
             "GATEWAY_PORT": str(port),
             "MINISTACK_ACCOUNT_ID": plan.account_id,
             "MINISTACK_REGION": plan.region,

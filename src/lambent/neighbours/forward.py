@@ -26,6 +26,7 @@ _SIGNATURE_HEADERS = frozenset({"authorization", "x-amz-date", "x-amz-security-t
 _SIGNATURE_QUERY = (
     "X-Amz-Algorithm=", "X-Amz-Credential=", "X-Amz-Date=", "X-Amz-Expires=", "X-Amz-SignedHeaders=",
     "X-Amz-Signature=", "X-Amz-Security-Token=", "AWSAccessKeyId=", "Signature=", "Expires=",
+    "x-amz-security-token=",
 )  # fmt: skip
 # Names by which services sign, where they are not those on the command line.
 _SCOPES = {
@@ -87,6 +88,9 @@ class Forwarder:
 
     def _check_expiry(self, query: str) -> None:
         fields = {name: unquote(value) for name, _, value in (pair.partition("=") for pair in query.split("&"))}
+        if "AWSAccessKeyId" in fields and fields.get("Expires", "").isdigit():
+            # The old signature says when, not for how long.
+            fields |= {"X-Amz-Date": "19700101T000000Z", "X-Amz-Expires": fields["Expires"]}
         expires = fields.get("X-Amz-Expires", "")
         if not expires.isdigit():
             return
