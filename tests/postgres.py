@@ -47,6 +47,9 @@ class Postgres:
             "initdb", "-D", str(self.data), "-U", "tester", f"--pwfile={password}", "-A", "scram-sha-256",
             "-E", "UTF8", "--locale=C", "--no-sync",
         )  # fmt: skip
+        # Functions come from addresses of their own, not from 127.0.0.1.
+        with (self.data / "pg_hba.conf").open("a") as rules:
+            rules.write("host all all all scram-sha-256\n")
         fixed = (f"-p {self.port}", "-c listen_addresses=127.0.0.1", "-c unix_socket_directories=''")
         self._options = " ".join((*fixed, "-c max_connections=200", *options))
         self.start()
