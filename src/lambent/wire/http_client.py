@@ -245,8 +245,17 @@ class _Connection:
         self._progress_at = self._loop.time()
         self._parser: httptools.HttpResponseParser
         self._head_bytes = 0
+        self._interim = False
+        self._is_until_close = False
+        self._is_head_request = False
         self.is_reusable = True
-        self._start("")
+        self.has_heard = False
+        self.is_head_complete = False
+        self.is_complete = False
+        self.status = 0
+        self.headers: list[tuple[str, str]] = []
+        self.length_bytes: int | None = None
+        self.parts: list[bytes] = []
 
     def is_usable(self, idle_seconds: float) -> bool:
         """Whether a kept connection may be used again."""
@@ -356,9 +365,9 @@ class _Connection:
         self._is_until_close = False
         self._interim = False
         self.status = 0
-        self.headers: list[tuple[str, str]] = []
-        self.length_bytes: int | None = None
-        self.parts: list[bytes] = []
+        self.headers = []
+        self.length_bytes = None
+        self.parts = []
         self.is_head_complete = False
         self.is_complete = False
 

@@ -60,9 +60,9 @@ def verifying(lambent_server_factory: ServerFactory) -> LambentServer:
 @pytest.fixture(scope="module")
 def key(verifying: LambentServer) -> dict[str, str]:
     """An access key of an account."""
-    command = [Path(sys.executable).parent / "lambent", "keys", "create"]
+    command = [str(Path(sys.executable).parent / "lambent"), "keys", "create"]
     made = subprocess.run(
-        [*command, "--data-dir", verifying.data_dir, "--account", _ACCOUNT],
+        [*command, "--data-dir", str(verifying.data_dir), "--account", _ACCOUNT],
         env=clean_environment(), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=True,
     )  # fmt: skip
     found: dict[str, str] = json.loads(made.stdout)

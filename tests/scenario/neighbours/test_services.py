@@ -38,7 +38,7 @@ def _localhost_names(monkeypatch: pytest.MonkeyPatch) -> None:
     """Names below localhost are this machine, as browsers and systemd have it; not every resolver does."""
     resolve = socket.getaddrinfo
 
-    def resolved(host: object, *rest: Any, **named: Any) -> Any:
+    def resolved(host: str, *rest: Any, **named: Any) -> Any:
         return resolve("127.0.0.1" if str(host).endswith(".localhost") else host, *rest, **named)
 
     monkeypatch.setattr(socket, "getaddrinfo", resolved)
