@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 from typing import TYPE_CHECKING
 
 from lambent.store.sqlite import queries
@@ -20,6 +21,8 @@ class Snapshot:
 
     def __init__(self, path: str) -> None:
         self._connection = connect(path, is_read_only=True)
+        # Who reads may be cancelled while a thread still does: closing waits for it.
+        self._lock = threading.Lock()
         self._rows: sqlite3.Cursor | None = None
         self._error: sqlite3.Error | None = None
         self.sequence = 0
@@ -43,10 +46,12 @@ class Snapshot:
             if self._error is not None:
                 raise self._error
             assert self._rows is not None
-            return records_of(self._rows.fetchmany(_PIECE))
+            with self._lock:
+                return records_of(self._rows.fetchmany(_PIECE))
         except sqlite3.Error as error:
             raise service_error(error) from error
 
     def close(self) -> None:
-        """End the transaction."""
-        self._connection.close()
+        """End the transaction. Waits for a piece that is being read, some milliseconds."""
+        with self._lock:
+            self._connection.close()
