@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import random
 import shutil
 import signal
 import sys
@@ -409,3 +410,49 @@ async def test_provisioned_environments_are_neither_evicted_nor_reaped(tmp_path:
         for environment in list(watched.ready):
             node.pool.dismiss(environment)
         assert (await node.call("other"))["calls"] == 1
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+async def test_leases_out_are_environments_busy_whatever_dies(tmp_path: Path, seed: int) -> None:
+    rng = random.Random(seed)
+    node = Node(tmp_path, limit=6)
+    scope = ("000000000000", "us-east-1")
+    caps = {"a": 2, "b": 6, "c": 6}
+    outcomes: list[str] = []
+
+    async def calls(name: str) -> None:
+        for _ in range(12):
+            event = rng.choice(
+                [{}, {"do": "sleep", "seconds": 0.02}, {"do": "exit", "code": 3}, {"do": "kill", "signal": 9}]
+            )
+            try:
+                outcomes.append((await node.invoke(name, tail=False, **event)).executed_version)
+            except TooManyRequestsError as error:
+                outcomes.append(error.members["Reason"])
+                await asyncio.sleep(0.005)
+            except ServiceError as error:
+                assert "lost while the function was running" in error.message
+
+    def check() -> None:
+        # An environment at work holds a lease; a lease may be on its way to one.
+        busy = [one.version.name for one in node.pool._all if one._lease is not None]
+        assert len(busy) <= node.limiter.in_use(*scope) <= 6
+        for name, cap in caps.items():
+            assert busy.count(name) <= node.limiter.in_use(*scope, name) <= cap
+
+    async with running(node):
+        for name in caps:
+            node.put(name)
+        node.limiter.put_reserved(node.put("a").arn, 2)
+        async with asyncio.TaskGroup() as tasks:
+            work = [tasks.create_task(calls(name)) for name in caps for _ in range(4)]
+            while not all(task.done() for task in work):
+                check()
+                victims = [one for one in node.pool._all if one.state is EnvironmentState.INVOKE]
+                if victims and rng.random() < 0.1:
+                    tasks.create_task(rng.choice(victims).shut_down())
+                await asyncio.sleep(0.004)
+        await node.wait_free()
+        check()
+    assert node.limiter.in_use(*scope) == 0
+    assert outcomes.count("$LATEST") > 20
