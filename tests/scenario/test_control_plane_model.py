@@ -41,6 +41,8 @@ class Function:
     description: str = ""
     versions: dict[int, str] = field(default_factory=dict)
     aliases: dict[str, tuple[int, int | None]] = field(default_factory=dict)
+    # Not told by any answer: whether an update came since the last publication.
+    is_updated: bool = field(default=True, compare=False)
 
     def uses(self, number: int) -> bool:
         return any(number in pair for pair in self.aliases.values())
@@ -65,6 +67,7 @@ class Model:
             return False
         if operation == "update":
             function.description = description
+            function.is_updated = True
         elif operation == "publish":
             self._publish(name, function)
         elif operation == "put_alias":
@@ -84,8 +87,9 @@ class Model:
 
     def _publish(self, name: str, function: Function) -> None:
         last = self.numbers.get(name, 0)
-        if function.versions.get(last) == function.description:
+        if last in function.versions and not function.is_updated:
             return
+        function.is_updated = False
         self.numbers[name] = last + 1
         function.versions[last + 1] = function.description
 
@@ -122,6 +126,10 @@ class ControlPlaneAgainstModel(RuleBasedStateMachine):
         delay_ms=st.integers(0, 25),
     )  # fmt: skip
     def crash_during(self, operation: str, delay_ms: int, **given: Any) -> None:
+        before = self.model.functions.get(given["name"])
+        if before is not None and before.description == given["description"]:
+            # Whether an update came about can be seen only if it changes something.
+            given["description"] += "'"
         after = copy.deepcopy(self.model)
         after.apply(operation, **given)
         begun = threading.Event()

@@ -104,8 +104,8 @@ class FunctionVersion:
     environment made for another one retires. `environment` holds plain text and never reaches a log or repr;
     `environment_given` tells an Environment without variables from none at all, which AWS answers differently.
     `environment_cipher` is the variables under the KMS key (base64): then only it is stored, and `environment` is empty
-    wherever nobody has decrypted it. `latest_description` is, of a published version, the description that $LATEST had
-    then: its own may differ.
+    wherever nobody has decrypted it. `latest_configuration_id` is, of a published version, the `configuration_id` that
+    $LATEST had then: its own differs.
     Units: seconds, MiB, bytes; `last_modified_ms` since the Unix epoch.
     """
 
@@ -145,7 +145,7 @@ class FunctionVersion:
     layers: tuple[LayerReference, ...] = ()
     snap_start_apply_on: str = "None"
     source_kms_key_arn: str | None = None
-    latest_description: str | None = None
+    latest_configuration_id: str | None = None
     image_uri: str | None = None
     image_config: ImageConfig | None = None
 

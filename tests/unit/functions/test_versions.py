@@ -84,11 +84,22 @@ async def test_publish_with_an_update(scene: Scene) -> None:
     assert (latest["State"], latest["LastUpdateStatus"]) == ("Active", "InProgress")
     scene.gate.set()
     assert (await scene.settled("f:2"))["CodeSha256"] == (await scene.settled("f"))["CodeSha256"]
-    # The same package again changes nothing, so there is nothing to publish.
-    again = await scene.call("update_function_code", FunctionName="f", ZipFile=zipped("new"), Publish=True)
-    assert again["FunctionArn"] == f"{PREFIX}f:2"
+
+
+async def test_an_update_with_what_was_there_is_a_change(scene: Scene) -> None:
+    # Source: observed: only whether an update came counts, packages and settings are not compared.
+    created = await scene.create_settled(Publish=True)
+    assert (await publish(scene))["Version"] == "1"
+    code = created["CodeSha256"]
+    again = await scene.call("update_function_code", FunctionName="f", ZipFile=zipped(), Publish=True)
+    assert (again["FunctionArn"], again["CodeSha256"]) == (f"{PREFIX}f:2", code)
     await scene.settled("f")
-    assert await versions(scene) == ["$LATEST", "1", "2"]
+    assert (await publish(scene))["Version"] == "2"
+    await scene.call("update_function_code", FunctionName="f", ZipFile=zipped())
+    await scene.settled("f")
+    assert [(await publish(scene))["Version"] for _ in range(2)] == ["3", "3"]
+    await update(scene, Timeout=created["Timeout"])
+    assert [(await publish(scene))["Version"] for _ in range(2)] == ["4", "4"]
 
 
 async def test_preconditions(scene: Scene) -> None:
