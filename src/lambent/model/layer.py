@@ -46,13 +46,17 @@ def parse_layer(reference: str, *, account_id: str, region: str) -> LayerArn | N
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """A layer's name and its last number: it outlives every version, for AWS gives no number twice."""
+    """A layer's name and its last number: it outlives every version, for AWS gives no number twice.
+
+    `version_count` is how many versions there are now.
+    """
 
     account_id: str
     region: str
     name: str
     last_version: int
     revision_id: str
+    version_count: int = 1
 
     @property
     def arn(self) -> LayerArn:

@@ -235,6 +235,11 @@ class Resources:
         return Require(key_of(value), ANY_REVISION if is_any_revision else value.revision_id)
 
     @staticmethod
+    def require_none(resource: type, account_id: str, region: str, name: str, qualifier: str | int = "") -> Require:
+        """Return the condition that there is no such resource."""
+        return Require(_key(resource, account_id, region, name, qualifier), None)
+
+    @staticmethod
     def delete_function(arn: FunctionArn) -> list[Write]:
         """Return the writes that remove a function and all that goes with it; it must be there."""
         latest = _key(FunctionVersion, arn.account_id, arn.region, arn.name, "$LATEST")

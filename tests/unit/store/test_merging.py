@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import tempfile
+from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from lambent.store.merging import merge_trees
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def tree(root: Path, files: dict[str, str]) -> Path:
@@ -65,3 +65,36 @@ def test_what_is_there_stays_and_a_missing_source_leaves_nothing(tmp_path: Path)
     with pytest.raises(FileNotFoundError):
         merge_trees([first, tmp_path / "none"], place / "n")
     assert [path.name for path in place.iterdir()] == ["m"]
+
+
+_NAMES = st.sampled_from(["a", "b", "c"])
+_PATHS = st.lists(_NAMES, min_size=1, max_size=3).map("/".join)
+_FILES = st.dictionaries(_PATHS, st.sampled_from(["1", "2", "->a", "->b/c", "->.."]), max_size=5)
+
+
+def unpacked(files: dict[str, str]) -> dict[str, str]:
+    """Return the entries that can lie in one tree: nothing is both a directory and something else."""
+    return {name: text for name, text in files.items() if not any(other.startswith(f"{name}/") for other in files)}
+
+
+def laid_over(below: dict[str, str], above: dict[str, str]) -> dict[str, str]:
+    """Return what a merge must show, told by names alone."""
+    hidden = {name for name in below for other in above if name.startswith(f"{other}/") or other.startswith(f"{name}/")}
+    return {name: text for name, text in below.items() if name not in hidden} | above
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(_FILES.map(unpacked), min_size=1, max_size=4))
+def test_any_trees(layers: list[dict[str, str]]) -> None:
+    with tempfile.TemporaryDirectory() as directory:
+        root = Path(directory)
+        trees = [tree(root / str(number), files) for number, files in enumerate(layers)]
+        for each in trees:
+            each.mkdir(exist_ok=True)
+        expected: dict[str, str] = {}
+        for files in layers:
+            expected = laid_over(expected, files)
+        merge_trees(trees, root / "merged")
+        assert shown(root / "merged") == expected
+        for each, files in zip(trees, layers, strict=True):
+            assert shown(each) == files

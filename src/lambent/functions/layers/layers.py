@@ -161,14 +161,19 @@ class Layers:
         arn = _numbered(own_layer(caller, request.layer_name, _DELETE), request.version_number)
         resources, key = self._resources, (arn.account_id, arn.region, arn.name, request.version_number)
         while True:
+            layer = await resources.get(Layer, arn.account_id, arn.region, arn.name)
             version, policy = await resources.get(LayerVersion, *key), await resources.get(LayerPolicy, *key)
-            if version is None:
+            if layer is None or version is None:
                 return
-            writes = [resources.delete(item) for item in (version, policy) if item is not None]
+            left = replace(layer, version_count=layer.version_count - 1, revision_id=self._ids.new())
             try:
-                await resources.commit(*writes)
+                await resources.commit(
+                    resources.put_over(left, layer.revision_id),
+                    resources.delete(version),
+                    resources.require_none(LayerPolicy, *key) if policy is None else resources.delete(policy),
+                )
             except CommitRefusedError:
-                # A permission came or went meanwhile, or another deletion was first.
+                # A version or a permission came or went meanwhile.
                 continue
             self._sweeper.want()
             return
@@ -179,8 +184,8 @@ class Layers:
         resources = self._resources
         while True:
             layer = await resources.get(Layer, arn.account_id, arn.region, arn.name)
-            number = 1 if layer is None else layer.last_version + 1
-            counted = Layer(arn.account_id, arn.region, arn.name, number, self._ids.new())
+            number, count = (1, 1) if layer is None else (layer.last_version + 1, layer.version_count + 1)
+            counted = Layer(arn.account_id, arn.region, arn.name, number, self._ids.new(), count)
             version = self._version(arn, number, request, code)
             counter = resources.put_new(counted) if layer is None else resources.put_over(counted, layer.revision_id)
             try:
@@ -225,6 +230,8 @@ class Layers:
         )
 
     async def _latest(self, layer: Layer, runtime: str | None, architecture: str | None) -> LayerVersion | None:
+        if not layer.version_count:
+            return None
         newest = await self._resources.get(LayerVersion, layer.account_id, layer.region, layer.name, layer.last_version)
         if newest is not None and _is_matching(newest, runtime, architecture):
             return newest

@@ -184,3 +184,15 @@ async def test_another_account_and_region_see_nothing(scene: Scene) -> None:
         code, _ = await scene.refused(operation, other, LayerName=f"{PREFIX}l", **members)
         assert code == "AccessDeniedException"
     assert (await scene.call("get_layer_version", LayerName=f"{PREFIX}l", VersionNumber=1))["Version"] == 1
+
+
+async def test_deletions_at_one_time(scene: Scene) -> None:
+    for _ in range(6):
+        await publish(scene)
+    async with asyncio.TaskGroup() as tasks:
+        for number in (1, 2, 3, 4, 5, 5):
+            tasks.create_task(scene.call("delete_layer_version", LayerName="l", VersionNumber=number))
+    listed = await scene.call("list_layers")
+    assert [item["LatestMatchingVersion"]["Version"] for item in listed["Layers"]] == [6]
+    await scene.call("delete_layer_version", LayerName="l", VersionNumber=6)
+    assert (await scene.call("list_layers"))["Layers"] == []
