@@ -58,6 +58,7 @@ DOORS: dict[tuple[str, str], str] = {
     ("lambent/api/door.py", "answer"): "what is our fault becomes ServiceException here, logged once",
     ("lambent/environments/pool.py", "_logged"): "outermost frame of an environment's task",
     ("lambent/store/sqlite/writer.py", "_commit"): "the failure is carried to the writers who wait for this batch",
+    ("lambent/store/postgresql/writer.py", "_commit"): "the failure is carried to the writers who wait for this batch",
     (f"{_LAUNCHER}/guard.py", "_supervise"): "outermost frame of the supervisor's process",
     (f"{_LAUNCHER}/inside/init.py", "_prepare"): "outermost frame of a forked child, told to its parent",
     (f"{_LAUNCHER}/inside/init.py", "_reset"): "outermost frame of a forked child, told to its parent",

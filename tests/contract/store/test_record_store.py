@@ -235,6 +235,25 @@ async def test_many_commits_at_once_are_all_done_and_numbered(records: RecordSto
     await feed.aclose()  # type: ignore[attr-defined]
 
 
+async def test_a_commit_that_the_database_cannot_take_fails_no_other(records: RecordStore) -> None:
+    bad = replace(record("bad"), key=key("lone \ud800 surrogate"))
+
+    async def commit(write: Write) -> Exception | None:
+        try:
+            await records.commit([write])
+        except Exception as error:
+            return error
+        return None
+
+    async with asyncio.TaskGroup() as tasks:
+        good = [tasks.create_task(commit(Put(record(str(number)), None))) for number in range(5)]
+        failing = tasks.create_task(commit(Put(bad, None)))
+        good += [tasks.create_task(commit(Put(record(str(number)), None))) for number in range(5, 10)]
+    assert failing.result() is not None
+    assert [task.result() for task in good] == [None] * 10
+    assert {name for name, _ in await content(records)} == {str(number) for number in range(10)}
+
+
 async def test_two_readers_of_the_feed_are_told_alike(records: RecordStore) -> None:
     await records.commit([Put(A, None)])
     feeds = [records.changes() for _ in range(2)]

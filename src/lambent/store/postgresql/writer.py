@@ -8,17 +8,17 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import asyncpg
+
 from lambent.model.errors import LambdaError, ServiceError
 from lambent.store.contracts import ChangeBatch
 from lambent.store.postgresql import queries
 from lambent.store.postgresql.batch import Batch, keys_to_read, names_to_read
-from lambent.store.postgresql.connection import ANY_FAILURE, service_error
+from lambent.store.postgresql.connection import ANY_FAILURE, UNREACHABLE, service_error
 from lambent.store.postgresql.rows import columns, key_row, log_rows, record_of, record_row
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-
-    import asyncpg
 
     from lambent.store.contracts import Change, Write
     from lambent.store.postgresql.connection import Database
@@ -89,32 +89,43 @@ class Writer:
 
     async def _commit_some(self) -> None:
         commits = [self._waiting.popleft() for _ in range(min(len(self._waiting), _BATCH_MAX))]
+        if not await self._commit(commits):
+            for commit in commits:
+                await self._commit([commit])
+
+    async def _commit(self, commits: Sequence[_Commit]) -> bool:
+        """Commit in one transaction and answer; False, and no answer, when it is to be tried one by one."""
         is_committing = False
-        failure: BaseException | None = ServiceError("The store is closed.")
         try:
             async with self._database.connection() as connection:
                 batches = await self._write(connection, commits)
                 is_committing = True
                 await connection.execute(queries.NOTIFY_AND_COMMIT)
-            failure = None
-        except ANY_FAILURE as error:
-            failure = service_error(error, is_outcome_known=not is_committing)
-            failure.__cause__ = error
+        except asyncio.CancelledError:
+            _refuse(commits, ServiceError("The store is closed."))
+            raise
+        except (*UNREACHABLE, asyncpg.DiskFullError) as error:
+            _refuse(commits, service_error(error, is_outcome_known=not is_committing), error)
         except Exception as error:
-            # A bug in one commit must not leave the others waiting for ever.
-            failure = error
-        finally:
-            if failure is None:
-                self._offer(batches)
+            # What the database does not take of one commit, or a bug in it, is no reason to fail the others.
+            if len(commits) > 1 and not is_committing:
+                return False
+            is_database_s = isinstance(error, asyncpg.PostgresError)
+            _refuse(
+                commits, service_error(error, is_outcome_known=not is_committing) if is_database_s else error, error
+            )
+        else:
+            self._offer(batches)
             for commit in commits:
-                _answer(commit, commit.error or failure)
-        if failure is None:
+                _answer(commit, commit.error)
             await self._trim(len(batches))
+        return True
 
     async def _write(self, connection: asyncpg.Connection, commits: Sequence[_Commit]) -> list[ChangeBatch]:
         await connection.execute(queries.BEGIN)
         batch = Batch(await _content(connection, [commit.writes for commit in commits]))
         for commit in commits:
+            commit.error, commit.changes = None, ()
             try:
                 commit.changes = batch.commit(commit.writes)
             except LambdaError as error:
@@ -154,6 +165,14 @@ async def _content(connection: asyncpg.Connection, commits: Sequence[Sequence[Wr
     if names:
         rows += await connection.fetch(queries.READ_MANY_NAMED, *columns(names))
     return [record_of(row) for row in rows]
+
+
+def _refuse(commits: Sequence[_Commit], told: Exception, cause: Exception | None = None) -> None:
+    # A refusal of one holds only together with the commits that it was decided after: all are told the same.
+    if cause is not told:
+        told.__cause__ = cause
+    for commit in commits:
+        _answer(commit, told)
 
 
 def _answer(commit: _Commit, error: BaseException | None) -> None:

@@ -133,8 +133,8 @@ class Writer:
         self._connection.execute("SAVEPOINT one")
         try:
             write.result = write.work(self._connection)
-        except LambdaError as error:
-            # The caller's fault is no reason to fail the others of the batch.
+        except (LambdaError, ValueError, TypeError) as error:
+            # The caller's fault, or a value that no database takes, is no reason to fail the others of the batch.
             self._connection.execute("ROLLBACK TO one")
             write.error = error
         self._connection.execute("RELEASE one")
