@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING
 
 from lambent.functions.definition.runtimes import SNAP_START
-from lambent.model.errors import InvalidParameterValueError, LambdaError, NotImplementedHereError, ValidationError
+from lambent.model.errors import InvalidParameterValueError, NotImplementedHereError, ValidationError
 from lambent.model.function import LogFormat, LoggingConfig
 from lambent.model.quotas import (
     ENVIRONMENT_BYTES,
@@ -16,7 +16,6 @@ from lambent.model.quotas import (
     LAYERS_PER_FUNCTION,
     MEMORY_MIB_MAX,
     MEMORY_MIB_MIN,
-    TAGS_PER_FUNCTION,
     TIMEOUT_SECONDS_MAX,
 )
 
@@ -150,19 +149,6 @@ def check_publish_to(publish_to: str | None) -> None:
         raise InvalidParameterValueError("PublishTo is only supported for functions with a CapacityProviderConfig.")
 
 
-def check_tags(tags: Mapping[str, str]) -> None:
-    """Refuse what a function's tags may not be as a whole.
-
-    Raises:
-        InvalidParameterValueError: more than 50, or a key that AWS keeps for itself (400).
-    Source: recorded (test_tag_limits); Resource Groups Tagging guide for `aws:`.
-    """
-    if len(tags) > TAGS_PER_FUNCTION.value:
-        raise InvalidParameterValueError("Number of tags exceeds resource tag limit.")
-    if any(key.lower().startswith("aws:") for key in tags):
-        raise InvalidParameterValueError("Tag keys starting with 'aws:' are reserved for system use.")
-
-
 def refuse_unfinished(**members: object) -> None:
     """Refuse members whose feature Lambent does not have yet, rather than to take and forget them.
 
@@ -172,15 +158,6 @@ def refuse_unfinished(**members: object) -> None:
     for member, value in members.items():
         if value is not None:
             raise NotImplementedHereError(f"Lambent does not support {member} yet.")
-
-
-def check_code_signing(config_arn: str | None) -> None:
-    """Refuse a code signing configuration: none can exist yet. Raises CodeSigningConfigNotFoundException (404)."""
-    if config_arn is not None:
-        raise LambdaError(
-            f"The Lambda function cannot find the code signing config {config_arn}",
-            code="CodeSigningConfigNotFoundException",
-        )
 
 
 def _range(member: str, value: int | None, low: int, high: int) -> list[str]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 from lambent.functions import rules
 from lambent.functions.definition import images
 from lambent.functions.definition.runtimes import check_runtime
+from lambent.model.configs.tags import check_tags
 from lambent.model.errors import InvalidParameterValueError
 from lambent.model.function import CodeReference, FileSystemConfig, FunctionVersion, PackageType, VpcConfig
 
@@ -39,7 +40,7 @@ def new_function(request: CreateFunctionRequest, arn: FunctionArn, *, refuse_dep
     images.check_creation(request)
     if request.runtime:
         check_runtime(request.runtime, refuse_deprecated=refuse_deprecated)
-    rules.check_tags(request.tags or {})
+    check_tags(request.tags or {})
     start = FunctionVersion(
         account_id=arn.account_id,
         region=arn.region,

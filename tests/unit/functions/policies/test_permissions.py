@@ -260,3 +260,14 @@ async def test_permissions_at_the_same_time_are_all_kept(scene: Scene) -> None:
         for number in range(4):
             tasks.create_task(scene.call("add_permission", **{**GRANT, "StatementId": str(number)}))
     assert {one["Sid"] for one in (await policy_of(scene))["Statement"]} == {"0", "1", "2", "3"}
+
+
+async def test_a_permission_is_no_change_to_publish(scene: Scene) -> None:
+    await scene.create_settled()
+    first = await scene.call("publish_version", FunctionName="f")
+    await scene.call("add_permission", **GRANT)
+    await scene.call("add_permission", **GRANT, Qualifier=first["Version"])
+    again = await scene.call("publish_version", FunctionName="f")
+    assert again["Version"] == first["Version"]
+    policy = await scene.call("get_policy", FunctionName="f", Qualifier=first["Version"])
+    assert policy["RevisionId"] == again["RevisionId"] != first["RevisionId"]
