@@ -99,7 +99,7 @@ class Functions:
         """
         arn = names.resolve_new(caller, request.function_name)
         function = new_function(request, arn, refuse_deprecated=self._rules.refuse_deprecated)
-        function = await self._networked(caller, await self._layers.given(caller, function, request.layers))
+        function = await self._layers.given(caller, function, request.layers)
         if await self._store.get(arn) is not None:
             # Source: observed. Said before the package is unpacked; the commit says it again to the second of two.
             raise ResourceConflictError(f"Function already exist: {arn.name}")
@@ -110,6 +110,8 @@ class Functions:
         try:
             async with self._placed(caller, function, source) as reference:
                 await self._check_code_storage(arn, reference)
+                # After the package: of a request with both wrong, the package is told. Source: observed.
+                function = await self._networked(caller, function)
                 function = self._transitions.creating(self._renewed(function, reference))
                 check_unpacked_size(function)
                 published = await self._insert(function, request, signing)

@@ -38,6 +38,23 @@ def test_a_layer_of_the_object_s_older_version(neighboured: LambentServer) -> No
     assert client.list_layer_versions(LayerName="from-s3")["LayerVersions"][0]["Version"] == 2, "no number was lost"
 
 
+def test_the_package_is_looked_at_before_the_network(neighboured: LambentServer) -> None:
+    s3, client = neighboured.client("s3"), neighboured.client()
+    s3.create_bucket(Bucket="networked")
+    members = {
+        "FunctionName": "networked",
+        "Runtime": "python3.12",
+        "Handler": "index.handler",
+        "Role": "arn:aws:iam::000000000000:role/r",
+        "VpcConfig": {"SubnetIds": ["subnet-0bad"], "SecurityGroupIds": ["sg-0bad"]},
+    }
+    for is_there, refusal in ((False, "while GetObject. S3 Error Code: NoSuchKey"), (True, "while DescribeSecurityGr")):
+        if is_there:
+            s3.put_object(Bucket="networked", Key="f.zip", Body=make_zip_bytes({"index.py": ""}))
+        with pytest.raises(client.exceptions.InvalidParameterValueException, match=refusal):
+            client.create_function(**members, Code={"S3Bucket": "networked", "S3Key": "f.zip"})
+
+
 def test_a_key_s_life(neighboured: LambentServer) -> None:
     kms, client = neighboured.client("kms"), neighboured.client()
     key = kms.create_key()["KeyMetadata"]

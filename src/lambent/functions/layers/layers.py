@@ -272,7 +272,13 @@ def _number_of(marker: str | None) -> int | None:
 
 def _source(content: LayerVersionContentInput) -> PackageSource:
     return PackageSource(
-        "Content.ZipFile", content.zip_file, content.s3_bucket, content.s3_key, content.s3_object_version
+        "Content.ZipFile",
+        content.zip_file,
+        content.s3_bucket,
+        content.s3_key,
+        content.s3_object_version,
+        # Source: observed.
+        refusal_of_nothing="Missing Content",
     )
 
 

@@ -19,13 +19,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class PackageSource:
-    """The members of a request that say where the code is. `blob_member` is ZipFile's path in Caller.blobs."""
+    """The members of a request that say where the code is. `blob_member` is ZipFile's path in Caller.blobs;
+    `refusal_of_nothing` is what is said when none of the others is given. Source of the text: observed.
+    """
 
     blob_member: str
     zip_file: bytes | None = None
     s3_bucket: str | None = None
     s3_key: str | None = None
     s3_object_version: str | None = None
+    refusal_of_nothing: str = "Please provide a source for function code."
 
 
 class Packages:
@@ -79,7 +82,7 @@ def _check_one_source(source: PackageSource, *, is_uploaded: bool) -> None:
                 "Please do not provide other FunctionCode parameters when providing a ZipFile."
             )
     elif not has_s3:
-        raise InvalidParameterValueError("Please provide a source for function code.")
+        raise InvalidParameterValueError(source.refusal_of_nothing)
     elif source.s3_bucket is None or source.s3_key is None:
         raise InvalidParameterValueError("Please provide both S3Bucket and S3Key.")
 

@@ -142,6 +142,11 @@ async def test_layers_count_against_the_account_s_storage(scene: Scene) -> None:
     assert (await publish(scene, "m"))["Version"] == 1
 
 
+async def test_a_layer_of_nothing(scene: Scene) -> None:
+    refused = await scene.refused("publish_layer_version", LayerName="l", Content={})
+    assert refused == ("InvalidParameterValueException", "Missing Content")
+
+
 async def test_from_s3_with_a_version(scene: Scene) -> None:
     scene.packages["bucket", "key", "v7"] = zip_bytes({"python/x.py": "x = 7\n"})
     answer = await publish(scene, Content={"S3Bucket": "bucket", "S3Key": "key", "S3ObjectVersion": "v7"})
