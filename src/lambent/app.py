@@ -130,6 +130,7 @@ class Application:
                 architecture=architecture(),
                 sdk=process.sdks if settings.runtimes.sdk else None,
                 has_native_code=self.packages.has_native_code,
+                has_libraries=self.packages.has_libraries,
                 top_level_names=self.packages.sdk_names,
             ),
         )

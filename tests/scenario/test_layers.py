@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,6 +13,8 @@ from botocore.exceptions import ClientError
 from tests.running import create_function, invoke, make_zip_bytes
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.conftest import ServerFactory
 
 pytestmark = pytest.mark.slow
@@ -55,6 +59,22 @@ def test_the_function_s_own_module_wins_over_a_layer_s(lambda_client: Any) -> No
     files = {"index.py": "import same\ndef handler(event, context):\n    return same.WHERE\n"}
     create_function(lambda_client, "shadowing", {**files, "same.py": "WHERE = 'package'\n"}, Layers=[layer])
     assert invoke(lambda_client, "shadowing") == "package"
+
+
+@pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler")
+def test_shared_libraries_of_a_layer_are_found(lambda_client: Any, tmp_path: Path) -> None:
+    library, needing = tmp_path / "libanswer.so", tmp_path / "libneeding.so"
+    for target, source, flags in (
+        (library, "int answer(void) { return 42; }", ()),
+        (needing, "int answer(void); int half(void) { return answer() / 2; }", ("-L", str(tmp_path), "-lanswer")),
+    ):
+        command = ["cc", "-shared", "-fPIC", "-x", "c", "-", "-x", "none", *flags, "-o", str(target)]
+        subprocess.run(command, input=source.encode(), check=True)
+    layer = publish(lambda_client, "native", {"lib/libanswer.so": (library.read_bytes(), 0o755)})
+    code = "import ctypes\ndef handler(event, context):\n    return ctypes.CDLL('libneeding.so').half()\n"
+    files = {"index.py": code, "lib/libneeding.so": (needing.read_bytes(), 0o755)}
+    create(lambda_client, "needing", files, Runtime="python3.11", Handler="index.handler", Layers=[layer])
+    assert invoke(lambda_client, "needing") == 21
 
 
 def test_a_node_function_requires_from_a_layer(lambda_client: Any) -> None:

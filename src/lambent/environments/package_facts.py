@@ -25,10 +25,15 @@ _LAYER_MODULES = ("python", "python/lib/python3.*/site-packages")
 
 @dataclass(frozen=True, slots=True)
 class _Facts:
-    """`names` are the top-level ones of a package, `layer_names` those that it has for Python as a layer."""
+    """`names` are the top-level ones of a package, `layer_names` those that it has for Python as a layer.
+
+    `has_own_libraries`: shared libraries lie where a package's are looked for; `has_libraries`: where a layer's are.
+    """
 
     names: frozenset[str]
     layer_names: frozenset[str]
+    has_own_libraries: bool
+    has_libraries: bool
     is_sdk_used: bool
     is_native: bool
 
@@ -69,6 +74,14 @@ class PackageFacts:
         """Whether package or layers hold an ELF program or library; False while it is not known."""
         return any(facts.is_native for sha256 in _packages(version) if (facts := self._facts.get(sha256)) is not None)
 
+    def has_libraries(self, version: FunctionVersion) -> bool:
+        """Whether LD_LIBRARY_PATH leads to a shared library of package or layers; False while it is not known."""
+        own = self._facts.get(version.code.sha256)
+        layers = [self._facts.get(layer.code.sha256) for layer in version.layers]
+        return (own is not None and own.has_own_libraries) or any(
+            facts is not None and facts.has_libraries for facts in layers
+        )
+
 
 def _packages(version: FunctionVersion) -> list[str]:
     """Return the version's package, then its layers."""
@@ -80,7 +93,7 @@ def _read(directory: Path) -> _Facts:
         names = frozenset(os.listdir(directory))
         layer_names = frozenset(path.name for place in _LAYER_MODULES for path in directory.glob(f"{place}/*"))
     except OSError:
-        return _Facts(frozenset(), frozenset(), is_sdk_used=False, is_native=False)
+        return _Facts(frozenset(), frozenset(), False, False, is_sdk_used=False, is_native=False)
     is_sdk_used = is_native = False
     left_bytes = _SOURCE_BYTES_MAX
     for parent, _, files in os.walk(directory):
@@ -92,7 +105,16 @@ def _read(directory: Path) -> _Facts:
                 content = _content(path, left_bytes)
                 left_bytes -= len(content)
                 is_sdk_used = b"boto3" in content or b"botocore" in content
-    return _Facts(names, layer_names, is_sdk_used, is_native)
+    has_libraries = any(".so" in name for name in _names(directory / "lib"))
+    has_own_libraries = has_libraries or any(name.startswith("lib") and ".so" in name for name in names)
+    return _Facts(names, layer_names, has_own_libraries, has_libraries, is_sdk_used, is_native)
+
+
+def _names(directory: Path) -> list[str]:
+    try:
+        return os.listdir(directory)
+    except OSError:
+        return []
 
 
 def _is_elf(path: str, name: str) -> bool:

@@ -53,7 +53,9 @@ class CatalogueOptions:
     """What the settings say. `architecture` is this machine's: x86_64 or arm64.
 
     `has_native_code` tells whether a version's package holds native code; asked for the other architecture only.
-    `top_level_names` are the top-level names of a version's package and layers, None when not known.
+    `has_libraries` tells whether LD_LIBRARY_PATH leads to libraries of a version: a process looks there only if it
+    started with that path. `top_level_names` are the top-level names of a version's package and layers, None when not
+    known.
     """
 
     nearest: bool = True
@@ -62,6 +64,7 @@ class CatalogueOptions:
     client_root: str = CLIENT_ROOT
     sdk: SdkDirectories | None = None
     has_native_code: Callable[[FunctionVersion], bool] | None = None
+    has_libraries: Callable[[FunctionVersion], bool] = field(default=lambda _: False)
     top_level_names: Callable[[FunctionVersion], frozenset[str] | None] = field(default=lambda _: None)
 
 
@@ -134,7 +137,7 @@ class RuntimeCatalogue:
             sdk_directory=sdk,
         )
         argv: tuple[str, ...] = ()
-        if is_pool_eligible(version):
+        if is_pool_eligible(version) and not self._options.has_libraries(version):
             kind = self._pooled(kind, identifier, version)
         else:
             kind = SandboxKind(
