@@ -208,6 +208,8 @@ class EmbeddedChild:
             "SFTP_ENABLED": "0",
             "IOT_MTLS_ENABLED": "0",
             "DOCKER_HOST": "unix:///nonexistent",
+            # Its own functions would run outside our sandboxes.
+            "LAMBDA_STRICT": "1",
         }
 
     async def _watch(self, process: asyncio.subprocess.Process) -> None:

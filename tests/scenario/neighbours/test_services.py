@@ -218,6 +218,22 @@ def test_the_child_is_bounded_and_private(neighboured: LambentServer) -> None:
     assert f"00000000:{child['port']:04X}" not in listening
 
 
+def test_no_customer_code_runs_in_the_embedded_services(neighboured: LambentServer, bucket: str) -> None:
+    marker = neighboured.data_dir / "neighbours" / "was-run"
+    script = f"open({str(marker)!r}, 'w').close()".encode()
+    neighboured.client("s3").put_object(Bucket=bucket, Key="job.py", Body=script)
+    glue = neighboured.client("glue")
+    command = {"Name": "pythonshell", "ScriptLocation": f"s3://{bucket}/job.py"}
+    glue.create_job(Name="job", Role="arn:aws:iam::000000000000:role/r", Command=command)
+    run_id = glue.start_job_run(JobName="job")["JobRunId"]
+    deadline = time.monotonic() + 20
+    while (run := glue.get_job_run(JobName="job", RunId=run_id)["JobRun"])["JobRunState"] in ("STARTING", "RUNNING"):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert run["JobRunState"] == "FAILED"
+    assert not marker.exists()
+
+
 def _wait_for_line(logs: Any, group: str, text: str, seconds: float) -> None:
     deadline = time.monotonic() + seconds
     while True:

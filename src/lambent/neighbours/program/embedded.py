@@ -39,6 +39,10 @@ QUICK_SECONDS = 0.025
 # What builds others' resources, some of it after its answer.
 _BUILDERS = frozenset({"cloudformation", "cloudcontrol"})
 _LATER_SECONDS = (2.0, 10.0)
+# Source: "Audit events table" of Python's library reference.
+_PROGRAM_STARTS = frozenset(
+    {"subprocess.Popen", "os.exec", "os.fork", "os.forkpty", "os.posix_spawn", "os.spawn", "os.system", "pty.spawn"}
+)
 LOG_EVENTS_MAX = 50_000
 LOG_EVENTS_KEPT = 40_000
 LOG_EVENTS_OF_STREAM_MIN = 20
@@ -69,8 +73,18 @@ def main() -> None:
         sys.exit(1)
     # Invocations first: where processors are short, the services around them wait.
     os.nice(5)
+    sys.addaudithook(refuse_programs)
     sys.path.insert(0, packages)
     asyncio.run(serve(descriptor))
+
+
+def refuse_programs(event: str, _arguments: tuple[object, ...]) -> None:
+    """Let this process start no other one: some of MiniStack's services would run customers' code beside the sandboxes.
+
+    Raises PermissionError, which they answer as a failure of that code.
+    """
+    if event in _PROGRAM_STARTS:
+        raise PermissionError("Code of customers runs in sandboxes only, not in the embedded services.")
 
 
 async def serve(descriptor: int) -> None:
