@@ -129,3 +129,11 @@ def test_what_cannot_be_invoked_yet(lambda_client: Any, operation: str) -> None:
         with pytest.raises(ClientError) as refused:
             getattr(lambda_client, operation)(FunctionName=name, **asked[operation])
         assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == status
+
+
+def test_bodies_of_later_invocations_have_invoke_s_bound(lambda_client: Any) -> None:
+    create_function(lambda_client, "later-sizes", {"index.py": "def handler(event, context): pass\n"})
+    for size_bytes, status in ((400_000, 501), (6_291_457, 413)):
+        with pytest.raises(ClientError) as refused:
+            lambda_client.invoke_async(FunctionName="later-sizes", InvokeArgs=b'"' + b"x" * (size_bytes - 2) + b'"')
+        assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == status

@@ -15,7 +15,14 @@ from lambent.model.caller import Caller, UploadedBlob
 from lambent.model.errors import RequestEntityTooLargeError, ServiceError
 from lambent.model.quotas import PAYLOAD_BYTES, ZIP_HTTP_REQUEST_BYTES
 from lambent.wire.blob_members import extract_blobs, has_blobs
-from lambent.wire.rest_json import RequestError, RequestParts, decode_request, encode_response, parse_body
+from lambent.wire.rest_json import (
+    RequestError,
+    RequestParts,
+    decode_request,
+    encode_response,
+    has_blob_body,
+    parse_body,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -65,10 +72,16 @@ class ControlDoor:
         """Say how the body of an operation's request is taken."""
         plan = self._plans.get(operation.name)
         if plan is None:
-            size = ZIP_HTTP_REQUEST_BYTES if has_blobs(operation.shapes().INPUT) else PAYLOAD_BYTES
-            plan = BodyPlan(self._bodies.memory_bytes_max, size.value, self._bodies.spool_directory)
+            plan = self._new_plan(operation)
             self._plans[operation.name] = plan
         return plan
+
+    def _new_plan(self, operation: Operation) -> BodyPlan:
+        shapes = operation.shapes()
+        if has_blob_body(shapes):
+            return BodyPlan(PAYLOAD_BYTES.value, PAYLOAD_BYTES.value)
+        size = ZIP_HTTP_REQUEST_BYTES if has_blobs(shapes.INPUT) else PAYLOAD_BYTES
+        return BodyPlan(self._bodies.memory_bytes_max, size.value, self._bodies.spool_directory)
 
     async def answer(self, request: HttpRequest, matched: Matched, identity: Identity, request_id: str) -> HttpResponse:
         """Run an operation and return its answer.

@@ -52,7 +52,7 @@ def parse_body(operation: Operation, body: bytes) -> Any:
     Raises:
         RequestError: SerializationException (400).
     """
-    if _is_blob(operation.shapes()):
+    if has_blob_body(operation.shapes()):
         return base64.b64encode(body).decode() if body else None
     return parse_json(body)
 
@@ -104,6 +104,12 @@ def check_request(operation: Operation, parts: RequestParts) -> dict[str, Any]:
     if message is not None:
         raise RequestError("ValidationException", message)
     return values
+
+
+def has_blob_body(shapes: Any) -> bool:
+    """Whether the body of a request is a blob member itself, in whatever form, and no JSON document with members."""
+    payload = shapes.INPUT_PAYLOAD
+    return payload is not None and shapes.INPUT[1][payload][0][0] == "blob"
 
 
 def encode_response(operation: Operation, response: Any) -> Answer:
@@ -158,7 +164,7 @@ def _gather(shapes: Any, parts: RequestParts) -> dict[str, Any]:
     """Put labels, query, headers and body members into one mapping by AWS's member names."""
     values: dict[str, Any] = {}
     body = parts.body
-    if body is not None and not isinstance(body, dict) and not _is_blob(shapes):
+    if body is not None and not isinstance(body, dict) and not has_blob_body(shapes):
         raise RequestError("SerializationException", "Unexpected field type")
     members = shapes.INPUT[1]
     payload = shapes.INPUT_PAYLOAD
@@ -179,11 +185,6 @@ def _gather(shapes: Any, parts: RequestParts) -> dict[str, Any]:
         elif member == payload and body is not None:
             values[member] = _cleaned(spec, body)
     return values
-
-
-def _is_blob(shapes: Any) -> bool:
-    payload = shapes.INPUT_PAYLOAD
-    return payload is not None and shapes.INPUT[1][payload][0][0] == "blob"
 
 
 def _scalar(spec: Any, text: str) -> Any:
