@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import weakref
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -111,6 +112,8 @@ class ExecutionEnvironment:
         self._session = RuntimeSession(self._runtime_free)
         self._log = LogWriter(reference, around.sink, around.clock, around.rules.log_bytes_per_invocation_max)
         self._server: asyncio.Server | None = None
+        # Those that are open, for the transports keep them.
+        self._connections: weakref.WeakSet[RuntimeConnection] = weakref.WeakSet()
         self._endpoint: EndpointDoor | None = None
         self._lease: ConcurrencyLease | None = None
         self._started_ns = around.clock.monotonic_ns()
@@ -139,7 +142,7 @@ class ExecutionEnvironment:
         """Serve the Runtime API and the AWS endpoint inside, watch the log pipe. Before the runtime starts."""
         loop = asyncio.get_running_loop()
         listener = self._sandbox.runtime_listener
-        self._server = await loop.create_server(lambda: RuntimeConnection(self._session), sock=listener)
+        self._server = await loop.create_server(self._connected, sock=listener)
         if endpoint is not None and self._sandbox.endpoint_listener is not None:
             self._endpoint = endpoint
             await endpoint.serve_listener(self._sandbox.endpoint_listener)
@@ -442,17 +445,31 @@ class ExecutionEnvironment:
             loop.remove_reader(self._sandbox.log_fd)
             self._log.drain(self._sandbox.log_fd)
             self._log.end_invocation()
+            # A connection that is being accepted at this moment must still find its server.
+            loop.remove_reader(self._sandbox.runtime_listener)
+            await asyncio.sleep(0)
             server.close()
             if self._endpoint is not None and self._sandbox.endpoint_listener is not None:
                 self._endpoint.stop_listener(self._sandbox.endpoint_listener)
             self._session.end("the environment ended")
-            await self._sandbox.close()
-            ended = EnvironmentEnded(self.reference, self._clock.time_ms(), "shutdown")
-            self._around.sink.emit(ended)
-            lease, self._lease = self._lease, None
-            if lease is not None:
-                lease.release()
-            self._around.on_ended(self)
+            try:
+                await self._sandbox.close()
+            finally:
+                self._gone()
+
+    def _gone(self) -> None:
+        for connection in list(self._connections):
+            connection.abort()
+        self._around.sink.emit(EnvironmentEnded(self.reference, self._clock.time_ms(), "shutdown"))
+        lease, self._lease = self._lease, None
+        if lease is not None:
+            lease.release()
+        self._around.on_ended(self)
+
+    def _connected(self) -> RuntimeConnection:
+        connection = RuntimeConnection(self._session)
+        self._connections.add(connection)
+        return connection
 
     def _log_readable(self) -> None:
         if not self._log.drain(self._sandbox.log_fd):

@@ -155,6 +155,11 @@ class RuntimeConnection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.write(data)
 
+    def abort(self) -> None:
+        """Close at once: the sandbox is gone. Idempotent."""
+        if self._transport is not None:
+            self._transport.abort()
+
     def _close(self) -> None:
         self._is_holding = False
         self._write(b"")
