@@ -216,9 +216,12 @@ def test_layers_without_isolation(lambent_server_factory: ServerFactory) -> None
     node = publish(client, "node", {"nodejs/node_modules/shared/index.js": "exports.n = 2;\n"})
     shell = publish(client, "shell", {"bootstrap": (BOOTSTRAP, 0o755)})
     # Two layers each, so that the merged tree is what is found.
-    code = "import shared\ndef handler(event, context):\n    return shared.N\n"
+    code = (
+        "import os, shared\ndef handler(event, context):\n"
+        "    return shared.N, [name for name in os.environ if name.startswith('LAMBENT')]\n"
+    )
     create_function(client, "python", {"index.py": code}, Layers=[python, node])
-    assert invoke(client, "python") == 1
+    assert invoke(client, "python") == [1, []]
     script = "const shared = require('shared');\nexports.handler = async () => shared.n;\n"
     create(client, "node", {"index.js": script}, Runtime="nodejs20.x", Handler="index.handler", Layers=[node, python])
     assert invoke(client, "node") == 2

@@ -430,9 +430,10 @@ class ProcessSandbox:
                 parts = (self._path_outside(part) for part in variables[name].split(os.pathsep))
                 variables[name] = os.pathsep.join(parts)
         variables["TMPDIR"] = str(self._temp_directory)
-        variables["LAMBENT_OPT_DIRECTORY"] = self._path_outside("/opt")
-        if self._kind.sdk_directory is not None:
-            variables["LAMBENT_SDK_DIRECTORY"] = self._kind.sdk_directory
+        interpreter = self._kind.interpreter
+        if interpreter is not None and interpreter.family is RuntimeFamily.PYTHON:
+            variables["LAMBENT_OPT_DIRECTORY"] = self._path_outside("/opt")
+            variables["LAMBENT_SDK_DIRECTORY"] = self._path_outside("/var/sdk")
         return variables
 
     def _path_outside(self, path: str) -> str:

@@ -62,11 +62,11 @@ def arrange(variables, runtime_directory):
     site_packages = _site_directories()
     rest = [each for each in sys.path if each and each not in (root, runtime_directory, _SDK_DIRECTORY)]
     # Where sandboxes have no root of their own, these directories are elsewhere.
-    opt = variables.get("LAMBENT_OPT_DIRECTORY", _OPT_DIRECTORY)
+    opt = _given(variables, "LAMBENT_OPT_DIRECTORY", _OPT_DIRECTORY)
     layers = ["%s/python/lib/python%s/site-packages" % (opt, _version(variables)), opt + "/python"]
     first = [root, *layers, runtime_directory]
     sys.path[:] = first + [each for each in rest if each not in site_packages and each not in first]
-    sdk = variables.get("LAMBENT_SDK_DIRECTORY", _SDK_DIRECTORY)
+    sdk = _given(variables, "LAMBENT_SDK_DIRECTORY", _SDK_DIRECTORY)
     if os.path.isdir(sdk):
         sys.path.append(sdk)
     sys.argv[:] = [os.path.join(runtime_directory, "bootstrap.py")]
@@ -107,6 +107,12 @@ def _start_anew():
     random = sys.modules.get("random")
     if random is not None:
         random.seed()
+
+
+def _given(variables, name, default):
+    """Return a variable that is for us and not for the function."""
+    os.environ.pop(name, None)
+    return variables.get(name, default)
 
 
 def _version(variables):
