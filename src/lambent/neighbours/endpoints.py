@@ -23,6 +23,10 @@ _TOGETHER = {"dynamodbstreams": "dynamodb"}
 class Child(Protocol):
     """What answers every service that has no endpoint of its own."""
 
+    @property
+    def is_installed(self) -> bool:
+        """Whether there is anything to start."""
+
     async def wait_ready(self) -> Origin:
         """Return where it answers, started if it does not run. Raises NeighbourError when it cannot."""
 
@@ -59,7 +63,7 @@ class Endpoints:
 
     def has(self, asked: str) -> bool:
         """Whether somebody would answer a service."""
-        return asked in self._places or (self._child is not None and asked in _KNOWN)
+        return asked in self._places or (self._child is not None and self._child.is_installed and asked in _KNOWN)
 
 
 def unknown_names(settings: NeighboursSettings) -> tuple[str, ...]:

@@ -76,6 +76,7 @@ class LogDelivery:
         self._wake = asyncio.Event()
         self._delivered = asyncio.Event()
         self._is_unreachable = False
+        self._is_told = False
         self.queued_bytes = 0
         self.delivered_events = 0
         self.lost_bytes = 0
@@ -154,9 +155,9 @@ class LogDelivery:
                 while not self._is_unreachable and (batch := self._batch(stream)):
                     await self._send(stream, batch)
             except ConnectionError as error:
-                if not self._is_unreachable:
+                if not self._is_told:
                     _log.warning("log lines cannot be delivered and wait: %s", error)
-                self._is_unreachable = True
+                self._is_unreachable = self._is_told = True
                 return
 
     def _batch(self, stream: _Stream) -> list[_Line]:
@@ -188,6 +189,9 @@ class LogDelivery:
         for _ in batch:
             lines.popleft()
         self.queued_bytes -= size
+        if self._is_told:
+            _log.warning("log lines are delivered again")
+            self._is_told = False
         if code is None:
             self.delivered_events += len(batch)
         else:

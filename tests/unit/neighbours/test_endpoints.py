@@ -17,6 +17,7 @@ class FakeChild:
     """Answers at one place; counts who asked."""
 
     asked: int = 0
+    is_installed: bool = True
 
     async def wait_ready(self) -> Origin:
         self.asked += 1
@@ -81,6 +82,7 @@ def test_who_has_a_service() -> None:
     assert not Endpoints(settings(), None).has("logs")
     assert Endpoints(settings(), FakeChild()).has("logs")
     assert not Endpoints(settings(), FakeChild()).has("polly")
+    assert not Endpoints(settings(), FakeChild(is_installed=False)).has("logs")
 
 
 def test_a_name_that_looks_like_a_mistake_is_said() -> None:
