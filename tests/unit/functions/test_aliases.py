@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lambent.model.errors import LambdaError
+from lambent.model.errors import LambdaError, ResourceNotFoundError
 from tests.unit.functions.conftest import PREFIX
 
 if TYPE_CHECKING:
@@ -207,3 +208,34 @@ async def test_nothing_leaks_between_accounts(two_versions: Scene) -> None:
 
 def _caller(scene: Scene, account_id: str) -> Any:
     return replace(scene.caller, account_id=account_id, principal_arn=f"arn:aws:iam::{account_id}:root")
+
+
+async def test_what_hangs_on_an_alias_or_a_version_goes_with_it(two_versions: Scene) -> None:
+    scene = two_versions
+
+    async def hang_on(qualifier: str) -> None:
+        target = {"FunctionName": "f", "Qualifier": qualifier}
+        await scene.call("put_function_event_invoke_config", **target, MaximumRetryAttempts=1)
+        permission = {"StatementId": "s", "Action": "lambda:InvokeFunction", "Principal": "s3.amazonaws.com"}
+        await scene.call("add_permission", **target, **permission)
+
+    async def what_hangs_on(qualifier: str) -> list[str]:
+        found = []
+        for operation in ("get_function_event_invoke_config", "get_policy"):
+            with contextlib.suppress(ResourceNotFoundError):
+                await scene.call(operation, FunctionName="f", Qualifier=qualifier)
+                found.append(operation)
+        return found
+
+    await create(scene)
+    for qualifier in ("live", "2"):
+        await hang_on(qualifier)
+        assert len(await what_hangs_on(qualifier)) == 2
+    await scene.call("create_function_url_config", FunctionName="f", Qualifier="live", AuthType="NONE")
+    await scene.call("delete_alias", FunctionName="f", Name="live")
+    await scene.call("delete_function", FunctionName="f", Qualifier="2")
+    assert len(await what_hangs_on("2")) == 0
+    await create(scene)
+    assert await what_hangs_on("live") == []
+    urls = await scene.call("list_function_url_configs", FunctionName="f")
+    assert urls["FunctionUrlConfigs"] == []
