@@ -73,6 +73,8 @@ def check_document(text: str, arn: FunctionArn) -> None:
     """
     try:
         document = json.loads(text)
+        # Half a character cannot be printed again when a statement is added.
+        compact(document).encode()
     except (ValueError, RecursionError):
         raise InvalidParameterValueError("The provided policy document is invalid: it is not JSON.") from None
     for statement in statements_of(document):

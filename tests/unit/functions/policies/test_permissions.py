@@ -237,6 +237,7 @@ async def test_a_document_replaces_and_add_permission_adds_to_it(scene: Scene) -
         document(Condition={"StringEquals": {"a": {}}}),
         document(Extra=1),
         document(NotPrincipal="*"),
+        document(Sid="half").replace("half", r"\ud800"),
     ],
 )
 async def test_documents_that_are_no_policy(scene: Scene, text: str) -> None:
