@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 # A function that has answered holds its unit until its runtime asks for the next invocation, some milliseconds as a
 # rule. Who calls one after the other expects no throttle, and no cold start beside a provisioned environment.
 _THROTTLE_WAIT_SECONDS = 0.1
-_SPILL_WAIT_SECONDS = 0.02
+_SPILL_WAIT_SECONDS = 0.05
 
 
 class ConcurrencyLimiter:
