@@ -140,6 +140,8 @@ def diagnose(settings: Settings) -> Diagnosis:
         missing["python sdk"] = "boto3 is not provided to functions: run ./scripts/setup"
     if not sdks.nodejs:
         missing["nodejs sdk"] = "the AWS SDK for JavaScript is not provided to functions: run ./scripts/setup with npm"
+    if settings.neighbours.enabled and not (embedded_packages() / "ministack").is_dir():
+        missing["neighbours"] = "the embedded services are not installed: run ./scripts/setup"
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return Diagnosis(
         isolation_level=level,
