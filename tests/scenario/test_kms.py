@@ -123,6 +123,25 @@ def test_keys_change_and_go(server: LambentServer, kms: FakeKms) -> None:
     assert invoke(client, "turning") == "new"
 
 
+def test_versions_are_under_the_key_too(server: LambentServer, kms: FakeKms) -> None:
+    client = server.client()
+    create_function(client, "versioned", SHOW, KMSKeyArn=KEY, Environment={"Variables": {"WORD": SECRET}}, Publish=True)
+    client.get_waiter("published_version_active").wait(FunctionName="versioned", Qualifier="1")
+    client.create_alias(FunctionName="versioned", Name="live", FunctionVersion="1")
+    update(client, "versioned", Environment={"Variables": {"WORD": "another"}})
+    assert [invoke(client, f"versioned:{qualifier}") for qualifier in ("live", "1", "$LATEST")] == [
+        SECRET,
+        SECRET,
+        "another",
+    ]
+    listed = client.list_versions_by_function(FunctionName="versioned")["Versions"]
+    assert [one["Environment"]["Variables"]["WORD"] for one in listed] == ["another", SECRET]
+    kms.refusals[KEY] = ("AccessDeniedException", "no")
+    listed = client.list_versions_by_function(FunctionName="versioned")["Versions"]
+    assert [one["Environment"]["Error"]["ErrorCode"] for one in listed] == ["AccessDeniedException"] * 2
+    assert all(SECRET.encode() not in path.read_bytes() for path in server.data_dir.glob("lambent.db*"))
+
+
 def test_a_key_that_cannot_be_used_is_refused(server: LambentServer, kms: FakeKms) -> None:
     client = server.client()
     missing = KEY.replace("1111", "9999")
