@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from lambent.functions import names
@@ -12,6 +12,7 @@ from lambent.model.configs.capacity_provider import CapacityProvider
 from lambent.model.configs.event_source import EventSourceMapping
 from lambent.model.configs.tags import ResourceTags, check_tags
 from lambent.model.errors import InvalidParameterValueError, ResourceNotFoundError
+from lambent.model.function import FunctionTags
 from lambent.store.contracts import CommitRefusedError
 from lambent.wire.generated.list_tags import ListTagsResponse
 
@@ -39,19 +40,17 @@ _OTHERS: dict[str, type[EventSourceMapping] | type[CodeSigningConfig] | type[Cap
 
 
 class Tags:
-    """The three operations on tags. Scope: node, for two changes of one function take turns here."""
+    """The three operations on tags. Scope: cluster; keeps no state, the store does."""
 
     def __init__(self, store: FunctionStore, ids: Ids) -> None:
-        self._store = store
         self._resources = store.resources
         self._ids = ids
-        self._turn = asyncio.Lock()
 
     async def list_tags(self, caller: Caller, request: ListTagsRequest) -> ListTagsResponse:
         """Return a resource's tags. Raises ResourceNotFoundError (404)."""
         arn = _function(caller, request.resource)
         if arn is not None:
-            return ListTagsResponse(tags=await self._of_function(arn))
+            return ListTagsResponse(tags=dict((await self._of_function(arn)).tags))
         _, kept = await self._of_other(caller, request.resource)
         return ListTagsResponse(tags=dict(kept.tags))
 
@@ -84,32 +83,31 @@ class Tags:
         await self._change(caller, request.resource, _function(caller, request.resource), change)
 
     async def _change(self, caller: Caller, resource: str, arn: FunctionArn | None, change: Change) -> None:
-        if arn is not None:
-            async with self._turn:
-                tags = await self._of_function(arn)
-                changed = change(tags)
-                if changed != tags:
-                    await self._store.put_tags(arn, changed)
-            return
+        resources = self._resources
         while True:
-            there, kept = await self._of_other(caller, resource)
+            conditions: list[Write] = []
+            kept: FunctionTags | ResourceTags
+            if arn is not None:
+                kept = await self._of_function(arn)
+            else:
+                there, kept = await self._of_other(caller, resource)
+                conditions.append(there)
             changed = change(dict(kept.tags))
             if changed == kept.tags:
                 return
-            renewed = ResourceTags(kept.account_id, kept.region, kept.resource, changed, self._ids.new())
-            resources = self._resources
+            renewed = replace(kept, tags=changed, revision_id=self._ids.new())
             put = resources.put_over(renewed, kept.revision_id) if kept.revision_id else resources.put_new(renewed)
             try:
-                await resources.commit(there, put)
+                await resources.commit(*conditions, put)
             except CommitRefusedError:
                 continue
             return
 
-    async def _of_function(self, arn: FunctionArn) -> dict[str, str]:
-        tags = await self._store.get_tags(arn)
-        if tags is None:
+    async def _of_function(self, arn: FunctionArn) -> FunctionTags:
+        kept = await self._resources.get(FunctionTags, arn.account_id, arn.region, arn.name)
+        if kept is None:
             raise names.not_found(arn)
-        return tags
+        return kept
 
     async def _of_other(self, caller: Caller, resource: str) -> tuple[Write, ResourceTags]:
         """Return the condition that a resource is there, and its tags (without a revision when it never had any)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from tests.unit.functions.conftest import PREFIX
@@ -87,3 +88,11 @@ async def test_tags_of_a_code_signing_config(scene: Scene) -> None:
     assert await scene.call("list_tags", Resource=arn) == {"Tags": {"made": "with", "a": "1"}}
     await scene.call("delete_code_signing_config", CodeSigningConfigArn=arn)
     assert (await scene.refused("list_tags", Resource=arn))[0] == "ResourceNotFoundException"
+
+
+async def test_tags_given_at_the_same_time_are_all_kept(scene: Scene) -> None:
+    await scene.create()
+    async with asyncio.TaskGroup() as tasks:
+        for number in range(5):
+            tasks.create_task(scene.call("tag_resource", Resource=ARN, Tags={str(number): "x"}))
+    assert set((await scene.call("list_tags", Resource=ARN))["Tags"]) == set("01234")
