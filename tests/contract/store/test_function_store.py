@@ -196,13 +196,16 @@ async def test_a_feed_begun_amid_writes_has_no_gap(opened: Opened) -> None:
 async def test_what_a_reader_sees_the_feed_has_been_told(opened: Opened) -> None:
     store = opened.functions
     known: dict[str, str] = {}
+    is_filled = asyncio.Event()
 
     async def follow() -> None:
         async for batch in opened.records.changes():
             known.update((name, revision) for name, revision in told(batch) if revision is not None)
+            is_filled.set()
 
     async with asyncio.TaskGroup() as tasks:
         following = tasks.create_task(follow())
+        await is_filled.wait()
 
         async def read() -> None:
             for _ in range(150):

@@ -105,6 +105,7 @@ class ChangeReader:
         self._read_to: int | None = None
         self._told_to: int | None = None
         self._is_away = False
+        self._is_stuck = False
         self._log = logging.getLogger(__name__)
 
     def __aiter__(self) -> ChangeReader:
@@ -118,6 +119,7 @@ class ChangeReader:
         if batch.is_whole:
             async with self._told:
                 self._told_to = batch.sequence
+                self._is_stuck = False
                 self._told.notify_all()
         return batch
 
@@ -139,14 +141,17 @@ class ChangeReader:
 
     async def wait_told(self, sequence: int) -> None:
         """Return when `sequence` was handed out, when nobody reads, or after a bounded time."""
-        if self._told_to is None or self._told_to >= sequence:
+        if self._told_to is None or self._told_to >= sequence or self._is_stuck:
             return
         self.poke()
         try:
             async with asyncio.timeout(_TOLD_SECONDS), self._told:
                 await self._told.wait_for(lambda: self._told_to is None or self._told_to >= sequence)
         except TimeoutError:
-            self._log.warning("the change feed is more than %s s behind", _TOLD_SECONDS)
+            self._is_stuck = True
+            self._log.warning(
+                "the change feed is more than %s s behind; nobody waits for it until it goes on", _TOLD_SECONDS
+            )
 
     async def _read_on(self) -> None:
         if self._take_offered():
