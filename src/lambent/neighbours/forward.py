@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
+from lambent.neighbours.aws_chunks import UnframedBody
 from lambent.wire.addressing import bucket_of_host
 from lambent.wire.client import unreachable
 from lambent.wire.error_forms import NeighbourError
@@ -109,14 +110,9 @@ class Forwarder:
         bucket = bucket_of_host(headers.get("host", "")) if forwarded.asked == "s3" else None
         path = place.base_path + (f"/{bucket}{path}" if bucket else path)
         headers["host"] = place.host
+        if headers.get("x-amz-content-sha256", "").startswith("STREAMING-AWS4"):
+            request = _unframed(request, headers)
         body, payload = request.body, headers.get("x-amz-content-sha256", "")
-        if payload.startswith("STREAMING-AWS4"):
-            raise NeighbourError(
-                "NotImplemented",
-                f"Bodies whose chunks are signed cannot be signed anew for {place.setting}; "
-                "send them unsigned (UNSIGNED-PAYLOAD) or signed as a whole.",
-                501,
-            )
         if not payload:
             if isinstance(body, bytes) or forwarded.asked != "s3":
                 body = await _whole(body)
@@ -130,6 +126,25 @@ class Forwarder:
         )  # fmt: skip
         target = path + (f"?{query}" if query else "")
         return replace(request, target=target, headers=tuple({**headers, **added}.items()), body=body)
+
+
+def _unframed(request: OutwardRequest, headers: dict[str, str]) -> OutwardRequest:
+    """Take a body out of its signed chunks; `headers` lose what tells of them. Its checksum in a trailer goes too."""
+    length = headers.pop("x-amz-decoded-content-length", "")
+    if not length.isdigit():
+        raise NeighbourError("MissingContentLength", "x-amz-decoded-content-length is missing.", 411)
+    encodings = [one.strip() for one in headers.pop("content-encoding", "").split(",")]
+    kept = [one for one in encodings if one and one != "aws-chunked"]
+    if kept:
+        headers["content-encoding"] = ",".join(kept)
+    headers.pop("x-amz-trailer", None)
+    headers["x-amz-content-sha256"] = UNSIGNED_PAYLOAD
+    framed = request.body if not isinstance(request.body, bytes) else _once(request.body)
+    return replace(request, body=UnframedBody(framed), length_bytes=int(length))
+
+
+async def _once(body: bytes) -> AsyncIterator[bytes]:
+    yield body
 
 
 async def _whole(body: bytes | AsyncIterator[bytes]) -> bytes:

@@ -40,7 +40,8 @@ class Place:
     """Where a service answers. `host` is the Host header, `base_path` stands before every path, without a last slash.
 
     Without `credentials` callers' signatures are passed on, and our own calls are signed with the account's number as
-    access key, as development stacks take it. `region` empty: the caller's. `setting` is the name to set for another place.
+    access key, as development stacks take it. `region` empty: the caller's. `setting` is what to set for
+    another place.
     """
 
     origin: Origin

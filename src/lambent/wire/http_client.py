@@ -343,11 +343,19 @@ class _Connection:
                 for start in range(0, len(body), _PART_BYTES):
                     await self._upload_part(body[start : start + _PART_BYTES])
                 return
+            left = request.length_bytes
             async for part in body:
+                if left is not None:
+                    left -= len(part)
+                    if left < 0:
+                        break
                 if part:
                     await self._upload_part(b"%x\r\n%b\r\n" % (len(part), part) if is_chunked else part)
             if is_chunked:
                 writer.write(b"0\r\n\r\n")
+            elif left:
+                # What is too much would be taken for the next request of somebody else.
+                raise ConnectionFailedError("the request's body has not the length that was announced")
         except (ConnectionError, BrokenPipeError):
             # Whoever closes early has often answered first: the reader knows.
             self.is_reusable = False

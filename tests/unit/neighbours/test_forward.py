@@ -124,7 +124,22 @@ async def test_a_bucket_in_the_host_goes_into_the_path() -> None:
     assert (await forwarded(place(key="AKIDREAL"), request, "s3")).target == "/bucket/key"
 
 
-async def test_chunks_that_are_signed_cannot_be_signed_anew() -> None:
-    headers = (("host", "h"), ("x-amz-content-sha256", "STREAMING-AWS4-HMAC-SHA256-PAYLOAD"))
-    with pytest.raises(NeighbourError, match="chunks are signed"):
-        await forwarded(place(key="AKIDREAL"), OutwardRequest("PUT", "/b/k", headers, _stream(b"a"), 1), "s3")
+async def test_signed_chunks_go_on_as_an_unsigned_body() -> None:
+    headers = (
+        ("host", "h"), ("x-amz-content-sha256", "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER"),
+        ("x-amz-decoded-content-length", "5"), ("content-encoding", "aws-chunked,gzip"), ("x-amz-trailer", "x-amz-c"),
+    )  # fmt: skip
+    framed = b"3;chunk-signature=a\r\nabc\r\n2;chunk-signature=b\r\nde\r\n0;chunk-signature=c\r\nx-amz-c:1\r\n\r\n"
+    for body in (framed, _stream(*(framed[at : at + 7] for at in range(0, len(framed), 7)))):
+        sent = await forwarded(place(key="AKIDREAL"), OutwardRequest("PUT", "/b/k", headers, body, len(framed)), "s3")
+        assert not isinstance(sent.body, bytes)
+        assert b"".join([part async for part in sent.body]) == b"abcde"
+        told = dict(sent.headers)
+        assert (sent.length_bytes, told["x-amz-content-sha256"], told["content-encoding"]) == (
+            5,
+            "UNSIGNED-PAYLOAD",
+            "gzip",
+        )
+        assert "x-amz-trailer" not in told
+    with pytest.raises(NeighbourError, match="decoded-content-length"):
+        await forwarded(place(key="AKIDREAL"), OutwardRequest("PUT", "/b/k", headers[:2], _stream(b""), 1), "s3")

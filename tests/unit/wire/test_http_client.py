@@ -293,3 +293,18 @@ async def test_what_changes_something_is_never_sent_twice() -> None:
         with pytest.raises(ConnectionFailedError):
             await get(made, origin, "DELETE")
     assert len(seen) == 2
+
+
+@pytest.mark.parametrize("announced", [65_535, 65_537])
+async def test_a_body_of_another_length_than_announced_never_leaves_whole(announced: int) -> None:
+    received: list[bytes] = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await _head(reader)
+        received.append(await reader.read(1_000_000))
+        await reader.read()
+
+    async with serving(answer) as (origin, _), client() as made:
+        with pytest.raises(ConnectionFailedError, match="announced"):
+            await made.send(origin, OutwardRequest("PUT", "/", _HOST, _parts(1, []), announced))
+    assert sum(map(len, received)) < announced
