@@ -7,6 +7,7 @@ A new one needs a row in KINDS, nothing else.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import heapq
 import itertools
 import re
@@ -53,6 +54,7 @@ T = TypeVar("T")
 
 _DIGITS = 10
 _ALIKE = ("role", "runtime", "handler", "architecture", "description", "tracing_mode", "snap_start_apply_on")
+_APPLIED_SECONDS = 5.0
 _NUMBER = re.compile(r"[1-9][0-9]*")
 
 
@@ -269,7 +271,10 @@ class Resources:
             return
         waiter = asyncio.get_running_loop().create_future()
         heapq.heappush(self._waiting, (sequence, next(self._numbers), waiter))
-        await waiter
+        # What is committed stays so: with a database that went away since, the data plane catches up later.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_APPLIED_SECONDS):
+                await waiter
 
     async def wait_filled(self) -> None:
         """Return when a reader of `changes` has applied the whole content."""

@@ -253,6 +253,22 @@ async def test_a_commit_returns_when_the_data_plane_has_it(opened: Opened) -> No
         await opened.functions.insert(a_function("after"), {})
 
 
+async def test_a_commit_does_not_wait_for_ever_for_the_data_plane(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lambent.store.resources._APPLIED_SECONDS", 0.05)
+    feed = opened.resources.changes()
+    await anext(feed)
+    applying = asyncio.ensure_future(anext(feed))
+    async with asyncio.timeout(10):
+        await opened.resources.wait_filled()
+        # The first is applied when the next is asked for, which nobody does.
+        await opened.functions.insert(a_function("a"), {})
+        await opened.functions.insert(a_function("b"), {})
+    assert [change.key.name for change in await applying] == ["a", "a"]
+    await feed.aclose()  # type: ignore[attr-defined]
+
+
 async def test_many_writers_at_once_lose_nothing(store: FunctionStore) -> None:
     async def add_one() -> None:
         while True:
