@@ -152,3 +152,17 @@ async def test_within_the_reservation(scene: Scene) -> None:
     )
     settings = await scene.call("get_account_settings")
     assert settings["AccountLimit"]["UnreservedConcurrentExecutions"] == 995
+
+
+async def test_it_goes_with_its_version_and_its_function(scene: Scene) -> None:
+    await published(scene, versions=2)
+    await put(scene, "1", 2)
+    await put(scene, "2", 3)
+    await scene.call("delete_function", FunctionName="f", Qualifier="1")
+    listed = await scene.call("list_provisioned_concurrency_configs", FunctionName="f")
+    assert [one["FunctionArn"] for one in listed["ProvisionedConcurrencyConfigs"]] == [f"{PREFIX}f:2"]
+    settings = await scene.call("get_account_settings")
+    assert settings["AccountLimit"]["UnreservedConcurrentExecutions"] == 997
+    await scene.call("delete_function", FunctionName="f")
+    settings = await scene.call("get_account_settings")
+    assert settings["AccountLimit"]["UnreservedConcurrentExecutions"] == 1_000
