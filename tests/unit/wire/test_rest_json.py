@@ -11,7 +11,15 @@ from lambent.wire.api_description import ApiDescription
 from lambent.wire.generated.create_function import FunctionConfiguration
 from lambent.wire.generated.delete_function import DeleteFunctionResponse
 from lambent.wire.generated.invoke import InvocationResponse
-from lambent.wire.rest_json import RequestError, RequestParts, decode_request, encode_error, encode_response, parse_json
+from lambent.wire.rest_json import (
+    RequestError,
+    RequestParts,
+    decode_request,
+    encode_error,
+    encode_response,
+    parse_body,
+    parse_json,
+)
 
 DESCRIPTION = ApiDescription()
 ROLE = "arn:aws:iam::123456789012:role/r"
@@ -95,3 +103,12 @@ def test_errors() -> None:
     assert answer.status == 429
     assert answer.headers == (("x-amzn-ErrorType", code), ("Retry-After", "1"))
     assert json.loads(answer.body) == {"Type": "User", "message": "slow", "Reason": "why"}
+
+
+def test_a_body_that_is_a_blob_is_taken_as_it_is() -> None:
+    operation = DESCRIPTION.operation("InvokeAsync")
+    for content in (b"[1]", b"no json", b'{"InvokeArgs": 1}'):
+        request = decode("InvokeAsync", parse_body(operation, content), labels={"FunctionName": "f"})
+        assert request.invoke_args == content
+    assert parse_body(operation, b"") is None
+    assert parse_body(DESCRIPTION.operation("TagResource"), b'{"Tags": {}}') == {"Tags": {}}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from lambent.events.sources.mappings import NOT_POLLED
 from lambent.model.configs.event_source import MappingClaim
 from lambent.model.configs.tags import ResourceTags
+from lambent.model.errors import ResourceConflictError
 
 if TYPE_CHECKING:
     from tests.unit.events.conftest import Sources
@@ -258,3 +260,22 @@ async def test_lists(sources: Sources) -> None:
         marker = {"Marker": page["NextMarker"]} if "NextMarker" in page else {}
     assert pages == whole
     assert marker == {}
+
+
+async def test_of_many_at_the_same_time_one_is_created(sources: Sources) -> None:
+    outcomes: list[str] = []
+
+    async def create() -> None:
+        try:
+            await sources.call("create_event_source_mapping", FunctionName="f", EventSourceArn=QUEUE)
+        except ResourceConflictError as error:
+            outcomes.append(error.message.partition(" provided mapping")[0])
+        else:
+            outcomes.append("created")
+
+    async with asyncio.TaskGroup() as tasks:
+        for _ in range(5):
+            tasks.create_task(create())
+    duplicate = f'The event source arn (" {QUEUE} ") and function (" f ")'
+    assert sorted(outcomes) == [duplicate] * 4 + ["created"]
+    assert len((await sources.call("list_event_source_mappings"))["EventSourceMappings"]) == 1
