@@ -40,8 +40,10 @@ _INIT_FAILURE = "FUNCTION_ERROR_INIT_FAILURE"
 _UNPUBLISHED = "Provisioned Concurrency Configs cannot be applied to unpublished function versions."
 _NO_MEMORY = "The memory that this machine may use (host.memory_mib_max) has no room for more environments."
 _ATTEMPTS_MAX = 6
-# What has failed is tried again at this pace: the database that Init asks for may be back by then.
+# What has failed is tried again at this pace: the database that Init asks for may be back by then. What the function
+# is not to blame for heals sooner.
 _FAILED_RETRY_SECONDS = 60.0
+_LOST_RETRY_SECONDS = 5.0
 _LATER_SECONDS = 0.01
 _STARTS_MAX = 8
 _READY_STATES = frozenset({EnvironmentState.IDLE, EnvironmentState.INVOKE, EnvironmentState.SETTLING})
@@ -101,7 +103,7 @@ class ProvisionedEnvironments:
     `routes(arn)` returns the versions that a qualifier means, each with its share. `report(arn, version, count)` is
     told how many environments of a version there are. `share` (above 0, up to 1) is the part of each configuration
     that this node keeps. What cannot be made is tried again: six times, after `retry_seconds` times 2, 4, 8 …, then
-    once a minute.
+    once a minute, or every five seconds when it is not the function's fault.
     """
 
     def __init__(
@@ -246,9 +248,11 @@ class ProvisionedEnvironments:
         except InitFailedError:
             self._failed(function, stock, _INIT_FAILURE)
         except TooManyRequestsError:
-            self._failed(function, stock, _NO_MEMORY)
-        except (SandboxError, LambdaError) as error:
-            self._failed(function, stock, str(error))
+            self._failed(function, stock, _NO_MEMORY, _LOST_RETRY_SECONDS)
+        except SandboxError as error:
+            self._failed(function, stock, str(error), _LOST_RETRY_SECONDS)
+        except LambdaError as error:
+            self._failed(function, stock, error.message)
         except Exception as error:
             _log.exception("an environment of %s could not be provisioned", function.arn)
             self._failed(function, stock, f"{type(error).__name__}: {error}")
@@ -256,13 +260,15 @@ class ProvisionedEnvironments:
             stock.starting -= 1
             self.changed(function.arn)
 
-    def _failed(self, function: _Function, stock: _Stock, reason: str) -> None:
+    def _failed(
+        self, function: _Function, stock: _Stock, reason: str, later_seconds: float = _FAILED_RETRY_SECONDS
+    ) -> None:
         stock.failures += 1
         if stock.failures < _ATTEMPTS_MAX:
             delay_seconds = self._retry_seconds * 2**stock.failures
         else:
             stock.reason = reason
-            delay_seconds = _FAILED_RETRY_SECONDS
+            delay_seconds = later_seconds
         stock.retry_at_ns = self._clock.monotonic_ns() + int(delay_seconds * 1e9)
         # The loop's clock may be a little before ours.
         asyncio.get_running_loop().call_later(delay_seconds + _LATER_SECONDS, self.changed, function.arn)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import random
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -132,3 +134,39 @@ async def test_names(scene: Scene) -> None:
         )
     put = await scene.call("put_function_concurrency", FunctionName=f"{PREFIX}f", ReservedConcurrentExecutions=2)
     assert put == {"ReservedConcurrentExecutions": 2}
+
+
+@pytest.mark.parametrize("rules", [ControlPlaneRules(concurrent_executions=112)])
+@pytest.mark.parametrize("seed", [1, 2, 3])
+async def test_whatever_is_asked_a_hundred_stay(scene: Scene, seed: int) -> None:
+    rng = random.Random(seed)
+    names = ("f", "g", "h")
+    for name in names:
+        await scene.create_settled(name)
+        await scene.call("publish_version", FunctionName=name)
+    reserved: dict[str, int] = {}
+    provisioned: dict[str, int] = {}
+    granted = 0
+    for _ in range(150):
+        name, count = rng.choice(names), rng.randrange(14)
+        which = {"FunctionName": name, "Qualifier": "1"}
+        kind = rng.randrange(4)
+        with contextlib.suppress(InvalidParameterValueError):
+            if kind == 0:
+                await scene.call("put_function_concurrency", FunctionName=name, ReservedConcurrentExecutions=count)
+                reserved[name] = count
+            elif kind == 1:
+                await scene.call("delete_function_concurrency", FunctionName=name)
+                reserved.pop(name, None)
+            elif kind == 2:
+                members = {**which, "ProvisionedConcurrentExecutions": count + 1}
+                await scene.call("put_provisioned_concurrency_config", **members)
+                provisioned[name] = count + 1
+            else:
+                await scene.call("delete_provisioned_concurrency_config", **which)
+                provisioned.pop(name, None)
+            granted += 1
+        kept = sum(reserved.get(one, provisioned.get(one, 0)) for one in names)
+        assert await unreserved(scene) == 112 - kept >= 100
+        assert all(provisioned.get(one, 0) <= reserved[one] for one in reserved)
+    assert granted > 50
