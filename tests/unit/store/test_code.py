@@ -9,11 +9,13 @@ import os
 import resource
 import signal
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from lambent.model.errors import InvalidParameterValueError, ServiceError
+from lambent.model.function import CodeReference, FunctionVersion, LayerReference
 from lambent.store import CodeStore
 from tests.unit.store.conftest import zip_bytes
 
@@ -148,3 +150,50 @@ async def test_a_killed_worker_is_a_clear_error(tmp_path: Path) -> None:
         with pytest.raises(ServiceError, match="process that unpacks code has ended"):
             async with code.add(ONE):
                 pass
+
+
+def layered(*packages: bytes) -> FunctionVersion:
+    """Return a function whose layers are these packages."""
+    references = [CodeReference(digest(package), len(package), 1) for package in packages]
+    return FunctionVersion(
+        account_id="0" * 12,
+        region="us-east-1",
+        name="f",
+        role="r",
+        code=references[0],
+        configuration_id="c",
+        revision_id="r",
+        last_modified_ms=0,
+        layers=tuple(LayerReference(f"l{n}", reference) for n, reference in enumerate(references)),
+    )
+
+
+async def test_what_is_opt(tmp_path: Path, executor: ThreadPoolExecutor) -> None:
+    code = CodeStore(tmp_path, executor)
+    async with code.add(ONE), code.add(TWO):
+        both, turned, one = layered(ONE, TWO), layered(TWO, ONE), layered(ONE)
+        assert code.opt_directory(one) == code.directory(digest(ONE)), "a single layer needs no tree of its own"
+        assert code.opt_directory(replace(one, layers=())) is None
+        for version, text in ((one, "1"), (both, "2"), (turned, "1")):
+            await code.make_ready(version)
+            directory = code.opt_directory(version)
+            assert directory is not None
+            assert await asyncio.to_thread((tmp_path / directory / "a").read_text) == text
+    assert names(tmp_path / "layers") == {both.opt_digest, turned.opt_digest}
+
+    async def only_both() -> frozenset[str]:
+        return frozenset(both.packages)
+
+    await code.sweep(only_both)
+    assert names(tmp_path / "layers") == {both.opt_digest}
+    await asyncio.to_thread((tmp_path / "layers" / ".half").mkdir)
+    CodeStore(tmp_path, executor)
+    assert names(tmp_path / "layers") == {both.opt_digest}
+
+
+async def test_a_tree_that_cannot_be_made_leaves_nothing(tmp_path: Path, executor: ThreadPoolExecutor) -> None:
+    code = CodeStore(tmp_path, executor)
+    async with code.add(ONE):
+        with pytest.raises(ServiceError, match="could not be written"):
+            await code.merge_layers(layered(ONE, TWO))
+    assert names(tmp_path / "layers") == set()
