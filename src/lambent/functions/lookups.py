@@ -90,6 +90,6 @@ async def check_code_storage(
     """
     default = rules.code_storage_bytes
     bytes_max = await quota_value(store.resources, arn.account_id, arn.region, CODE_STORAGE_BYTES, default)
-    _, used_bytes = await store.usage(arn.account_id, arn.region)
+    used_bytes = await store.resources.blob_bytes(arn.account_id, arn.region)
     if used_bytes - replaced_bytes + code.size_bytes > bytes_max:
         raise CodeStorageExceededError("Code storage limit exceeded.")
