@@ -387,6 +387,7 @@ class Application:
 
     async def _learn_packages(self) -> None:
         # What is found at start is prewarmed from here, off the feed: an invocation never waits for it.
+        await self.resources.wait_filled()
         while True:
             version = await self._unlearned.get()
             with contextlib.suppress(LambdaError):
@@ -395,6 +396,8 @@ class Application:
                 if self.code.has(version):
                     await self._make_ready(version)
             self.factory.unavailable_reason(version)
+            # Ten thousand functions in a row must not keep the first request waiting.
+            await asyncio.sleep(0)
 
     async def _end_idle_workers(self) -> None:
         seen = -1

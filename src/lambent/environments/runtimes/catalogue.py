@@ -69,11 +69,13 @@ class CatalogueOptions:
 
 
 class RuntimeCatalogue:
-    """Chooses interpreters and start forms. Scope: node; immutable."""
+    """Chooses interpreters and start forms. Scope: node; what it was made from never changes."""
 
     def __init__(self, interpreters: Iterable[Interpreter], options: CatalogueOptions | None = None) -> None:
         self._interpreters = tuple(interpreters)
         self._options = options or CatalogueOptions()
+        # Interpreters do not change while this runs, and a start asks for every function that there is.
+        self._resolved: dict[RuntimeIdentifier, Interpreter | None] = {}
 
     def plan(self, version: FunctionVersion) -> RuntimePlan | Unavailable:
         """Return how to run the version, or what is missing."""
@@ -103,7 +105,10 @@ class RuntimeCatalogue:
 
     def resolve(self, identifier: RuntimeIdentifier) -> Interpreter | None:
         """Return the interpreter that serves an identifier: the exact version, or the nearest where that is allowed."""
-        return nearest(identifier, self._interpreters, is_exact=not self._options.nearest)
+        if identifier not in self._resolved:
+            found = nearest(identifier, self._interpreters, is_exact=not self._options.nearest)
+            self._resolved[identifier] = found
+        return self._resolved[identifier]
 
     def _plan_program(self, identifier: RuntimeIdentifier, version: FunctionVersion) -> RuntimePlan:
         if identifier.language is Language.EXECUTABLE:
