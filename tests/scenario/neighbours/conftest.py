@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -51,3 +52,17 @@ def memory_mib(pid: int, field: str = "VmRSS") -> float:
     """Return what /proc says of a process's memory."""
     [line] = [one for one in Path(f"/proc/{pid}/status").read_text().splitlines() if one.startswith(f"{field}:")]
     return int(line.split()[1]) / 1024
+
+
+def wait_for_line(logs: Any, group: str, text: str, seconds: float) -> None:
+    """Return when a line with this text is in a log group."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            events = logs.filter_log_events(logGroupName=group)["events"]
+        except logs.exceptions.ResourceNotFoundException:
+            events = []
+        if any(text in one["message"] for one in events):
+            return
+        assert time.monotonic() < deadline, f"no line {text!r} within {seconds} s"
+        time.sleep(0.02)

@@ -13,6 +13,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from tests.running import clean_environment, create_function, invoke
+from tests.scenario.neighbours.conftest import wait_for_line
 
 if TYPE_CHECKING:
     from tests.conftest import ServerFactory
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.slow
 
 _ACCOUNT = "111122223333"
+_KEYS = [str(Path(sys.executable).parent / "lambent"), "keys", "create"]
 _PYTHON = """
 import urllib.request
 import boto3
@@ -60,9 +62,8 @@ def verifying(lambent_server_factory: ServerFactory) -> LambentServer:
 @pytest.fixture(scope="module")
 def key(verifying: LambentServer) -> dict[str, str]:
     """An access key of an account."""
-    command = [str(Path(sys.executable).parent / "lambent"), "keys", "create"]
     made = subprocess.run(
-        [*command, "--data-dir", str(verifying.data_dir), "--account", _ACCOUNT],
+        [*_KEYS, "--data-dir", str(verifying.data_dir), "--account", _ACCOUNT],
         env=clean_environment(), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=True,
     )  # fmt: skip
     found: dict[str, str] = json.loads(made.stdout)
@@ -83,6 +84,26 @@ def test_a_function_works_in_its_account(verifying: LambentServer, key: dict[str
         "object": "from inside", "presigned": "from inside", "message": "message", "account": _ACCOUNT
     }  # fmt: skip
     assert s3.get_object(Bucket="of-the-function", Key="key")["Body"].read() == b"from inside"
+
+
+def test_log_lines_are_in_the_functions_account_and_survive_a_stop(
+    verifying: LambentServer, key: dict[str, str]
+) -> None:
+    client, logs = _client(verifying, key, "lambda"), _client(verifying, key, "logs")
+    code = "def handler(event, context):\n    print('said', event)"
+    create_function(client, "talkative", {"index.py": code}, Role=f"arn:aws:iam::{_ACCOUNT}:role/r")
+    invoke(client, "talkative", 1)
+    wait_for_line(logs, "/aws/lambda/talkative", "said 1", seconds=10)
+    invoke(client, "talkative", 2)
+    verifying.stop()
+    verifying.start()
+    events = logs.filter_log_events(logGroupName="/aws/lambda/talkative")["events"]
+    assert [one["message"] for one in events if "said" in one["message"]] == ["said 1", "said 2"]
+    made = subprocess.run(
+        [*_KEYS, "--data-dir", str(verifying.data_dir), "--account", "444455556666"],
+        env=clean_environment(), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=True,
+    )  # fmt: skip
+    assert _client(verifying, json.loads(made.stdout), "logs").describe_log_groups()["logGroups"] == []
 
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="needs Node.js")

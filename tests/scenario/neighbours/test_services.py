@@ -15,7 +15,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from tests.running import create_function, invoke, make_zip_bytes
-from tests.scenario.neighbours.conftest import child_of, memory_mib
+from tests.scenario.neighbours.conftest import child_of, memory_mib, wait_for_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -201,9 +201,9 @@ def test_log_lines_are_read_where_aws_has_them(neighboured: LambentServer) -> No
     code = "def handler(event, context):\n    print('said', event)\n    return context.log_stream_name"
     create_function(client, "talkative", {"index.py": code})
     stream = invoke(client, "talkative", 1)
-    _wait_for_line(logs, "/aws/lambda/talkative", "said 1", seconds=10)
+    wait_for_line(logs, "/aws/lambda/talkative", "said 1", seconds=10)
     invoke(client, "talkative", 2)
-    _wait_for_line(logs, "/aws/lambda/talkative", "said 2", seconds=1)
+    wait_for_line(logs, "/aws/lambda/talkative", "said 2", seconds=1)
     events = logs.get_log_events(logGroupName="/aws/lambda/talkative", logStreamName=stream)["events"]
     messages = [one["message"].partition(" ")[0] for one in events]
     assert messages == ["INIT_START", "START", "said", "END", "REPORT", "START", "said", "END", "REPORT"]
@@ -232,19 +232,6 @@ def test_no_customer_code_runs_in_the_embedded_services(neighboured: LambentServ
         time.sleep(0.05)
     assert run["JobRunState"] == "FAILED"
     assert not marker.exists()
-
-
-def _wait_for_line(logs: Any, group: str, text: str, seconds: float) -> None:
-    deadline = time.monotonic() + seconds
-    while True:
-        try:
-            events = logs.filter_log_events(logGroupName=group)["events"]
-        except logs.exceptions.ResourceNotFoundException:
-            events = []
-        if any(text in one["message"] for one in events):
-            return
-        assert time.monotonic() < deadline, f"no line {text!r} within {seconds} s"
-        time.sleep(0.02)
 
 
 def _fetch(server: LambentServer, url: str) -> tuple[int, bytes]:
