@@ -22,7 +22,7 @@ class Row(NamedTuple):
 
 
 INVOKE = Row(method="invoke", note="RequestResponse and DryRun; Event is checked, then refused (501)")
-_LATER_MEMBERS = "CapacityProviderConfig, DurableConfig, TenancyConfig, RuntimeConfig, AcceleratorConfig answer 501 yet"
+_LATER_MEMBERS = "CapacityProviderConfig, RuntimeConfig, AcceleratorConfig answer 501 yet"
 _KEPT = "stored and validated; nothing takes events yet"
 _NO_DOOR = "stored and validated; the URL itself answers 501 yet"
 

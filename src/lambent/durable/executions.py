@@ -1,7 +1,7 @@
 """The twelve operations on durable executions.
 
-No function can have a DurableConfig yet (CreateFunction refuses it), so no execution and no callback exists: an ARN, a
-token or a callback id leads nowhere, and a list is empty. That is the truth, not a stand-in for an answer.
+A function's DurableConfig is kept, but invoking such a function is refused, so no execution and no callback exists: an
+ARN, a token or a callback id leads nowhere, and a list is empty. That is the truth, not a stand-in for an answer.
 """
 
 from __future__ import annotations

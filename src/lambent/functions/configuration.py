@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from lambent.functions.definition.images import image_config_shape
+from lambent.functions.definition.isolation import durable_shape, tenancy_shape
 from lambent.model.function import FunctionState, PackageType
 from lambent.wire.generated import shared as shapes
 
@@ -57,6 +58,8 @@ def configuration_of(
         package_type=function.package_type.value,
         architectures=[function.architecture],
         ephemeral_storage=shapes.EphemeralStorage(size=function.ephemeral_storage_mib),
+        durable_config=durable_shape(function),
+        tenancy_config=tenancy_shape(function),
         image_config_response=image_config_shape(function.image_config),
         snap_start=shapes.SnapStartResponse(apply_on=function.snap_start_apply_on, optimization_status="Off"),
         runtime_version_config=_runtime_version(function, version_arn),

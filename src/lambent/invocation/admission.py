@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lambent.model.errors import NotImplementedHereError, ResourceConflictError
+from lambent.model.errors import InvalidParameterValueError, NotImplementedHereError, ResourceConflictError
 from lambent.model.function import FunctionState, PackageType
 from lambent.model.invocation import Invocation
 
@@ -28,8 +28,9 @@ class Admission:
 
         Raises:
             ResourceConflictError: the function is Pending, Inactive or Failed (409).
-            NotImplementedHereError: it is made from a container image (501).
-        Source: recorded (lambda/test_lambda.json, state conflicts).
+            InvalidParameterValueError: its tenants are kept apart, and the request names none (400).
+            NotImplementedHereError: it is made from a container image, or durable (501).
+        Source: recorded (lambda/test_lambda.json, state conflicts); observed for tenants.
         """
         if version.state is not FunctionState.ACTIVE:
             raise ResourceConflictError(
@@ -38,6 +39,14 @@ class Admission:
             )
         if version.package_type is PackageType.IMAGE:
             raise NotImplementedHereError("Functions made from container images are kept, but cannot be run here yet.")
+        if version.durable is not None:
+            raise NotImplementedHereError("Durable functions are kept, but cannot be run here yet.")
+        if version.tenant_isolation_mode is not None:
+            # A request that names a tenant is refused at the door: environments for each are not there yet.
+            raise InvalidParameterValueError(
+                "The invoked function is enabled with tenancy configuration. "
+                "Add a valid tenant ID in your request and try again."
+            )
         return Invocation(
             request_id=request.request_id,
             version=version,

@@ -80,6 +80,15 @@ class ImageConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class DurableConfig:
+    """`DurableConfig` of a durable function: days that a history is kept, seconds that an execution may take."""
+
+    retention_days: int
+    execution_timeout_seconds: int | None = None
+    kms_key_arn: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class CodeReference:
     """A package in the code store. `sha256` is lower-case hex of the zip; sizes in bytes."""
 
@@ -148,6 +157,8 @@ class FunctionVersion:
     latest_configuration_id: str | None = None
     image_uri: str | None = None
     image_config: ImageConfig | None = None
+    durable: DurableConfig | None = None
+    tenant_isolation_mode: str | None = None
 
     @property
     def image_digest(self) -> str | None:

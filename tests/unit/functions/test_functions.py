@@ -269,7 +269,7 @@ async def test_deleting_with_a_qualifier(scene: Scene) -> None:
             "NotImplementedException",
             "does not support S3ObjectStorageMode yet",
         ),
-        ({"DurableConfig": {}}, "NotImplementedException", "does not support DurableConfig yet"),
+        ({"RuntimeConfig": {"RuntimeArn": "a", "RuntimeAlias": "b"}}, "NotImplementedException", "RuntimeConfig yet"),
         ({"Code": {}}, "InvalidParameterValueException", "Please provide a source for function code."),
         ({"Code": {"ZipFile": ""}}, "InvalidParameterValueException", "Uploaded file must be a non-empty zip"),
         ({"Code": {"ZipFile": "bm8="}}, "InvalidParameterValueException", "Could not unzip uploaded file."),

@@ -10,8 +10,8 @@ import pytest
 from lambent.clock import SystemClock
 from lambent.invocation import Admission
 from lambent.model.arn import FunctionArn
-from lambent.model.errors import NotImplementedHereError, ResourceConflictError
-from lambent.model.function import CodeReference, FunctionState, FunctionVersion, PackageType
+from lambent.model.errors import InvalidParameterValueError, NotImplementedHereError, ResourceConflictError
+from lambent.model.function import CodeReference, DurableConfig, FunctionState, FunctionVersion, PackageType
 from lambent.model.invocation import InvokeRequest
 
 VERSION = FunctionVersion(
@@ -53,3 +53,10 @@ def test_a_function_that_is_not_active(state: FunctionState) -> None:
 def test_a_function_made_from_an_image() -> None:
     with pytest.raises(NotImplementedHereError, match="container images"):
         admission().admit(REQUEST, replace(VERSION, package_type=PackageType.IMAGE, image_uri="app:1"))
+
+
+def test_durable_functions_and_tenants() -> None:
+    with pytest.raises(NotImplementedHereError, match="Durable functions"):
+        admission().admit(REQUEST, replace(VERSION, durable=DurableConfig(14)))
+    with pytest.raises(InvalidParameterValueError, match="Add a valid tenant ID"):
+        admission().admit(REQUEST, replace(VERSION, tenant_isolation_mode="PER_TENANT"))

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 from lambent.functions import rules
-from lambent.functions.definition import images
+from lambent.functions.definition import images, isolation
 from lambent.functions.definition.runtimes import check_runtime
 from lambent.model.configs.tags import check_tags
 from lambent.model.errors import InvalidParameterValueError
@@ -51,6 +51,8 @@ def new_function(request: CreateFunctionRequest, arn: FunctionArn, *, refuse_dep
         handler=request.handler or None,
         code=NO_CODE,
         image_uri=request.code.image_uri,
+        durable=isolation.durable_of(request.durable_config, None),
+        tenant_isolation_mode=isolation.tenant_mode_of(request.tenancy_config),
         configuration_id="",
         revision_id="",
         last_modified_ms=0,
@@ -67,12 +69,11 @@ def updated_function(
     """Return the function after UpdateFunctionConfiguration, without new ids and time. Raises as `new_function`."""
     rules.refuse_unfinished(
         CapacityProviderConfig=request.capacity_provider_config,
-        DurableConfig=request.durable_config,
         RuntimeConfig=request.runtime_config,
         AcceleratorConfig=request.accelerator_config,
     )
     images.check_update(current, request)
-    changed = current
+    changed = replace(current, durable=isolation.changed_durable(request.durable_config, current.durable))
     if request.runtime is not None:
         if request.runtime != current.runtime:
             check_runtime(request.runtime, refuse_deprecated=refuse_deprecated)
@@ -126,9 +127,7 @@ def _with_environment(function: FunctionVersion, given: shapes.Environment | Non
 def _refuse_unfinished(request: CreateFunctionRequest) -> None:
     check_storage_mode(request.code.s3_object_storage_mode)
     rules.refuse_unfinished(
-        TenancyConfig=request.tenancy_config,
         CapacityProviderConfig=request.capacity_provider_config,
-        DurableConfig=request.durable_config,
         RuntimeConfig=request.runtime_config,
         AcceleratorConfig=request.accelerator_config,
     )
