@@ -214,6 +214,7 @@ class Application:
             directory=self.process.data_directory / "neighbours",
             account_id=settings.account.default_id,
             region=settings.account.region,
+            password=os.urandom(16).hex(),
             public_address=lambda: self.address,
             hung_seconds=min(30.0, timeout_seconds),
         )

@@ -9,11 +9,12 @@ import os
 import signal
 import socket
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lambent.wire.client import PROOF_HEADER
 from lambent.wire.error_forms import NeighbourError
 from lambent.wire.http_client import ClientRules, ConnectionFailedError, HttpClient, Origin, OutwardRequest
 
@@ -49,14 +50,16 @@ class ChildState(StrEnum):
 class ChildPlan:
     """How the child is started. `packages` holds MiniStack and what it imports; `directory` is the child's own.
 
-    `public_address` answers host and port under which callers reach the daemon, for URLs in the child's answers.
-    `hung_seconds`: a child that answers nothing for so long is killed.
+    `password`: random text that only this daemon and its child know; the child answers nobody else, though every
+    account of the machine can connect to it. `public_address` answers host and port under which callers reach the
+    daemon, for URLs in the child's answers. `hung_seconds`: a child that answers nothing for so long is killed.
     """
 
     packages: Path
     directory: Path
     account_id: str
     region: str
+    password: str = field(repr=False)
     public_address: Callable[[], tuple[str, int] | None]
     hung_seconds: float = 30.0
 
@@ -69,6 +72,7 @@ class EmbeddedChild:
 
     def __init__(self, plan: ChildPlan) -> None:
         self._plan = plan
+        self.password = plan.password
         self._wanted = asyncio.Event()
         self._ready = asyncio.Event()
         self._listener: socket.socket | None = None
@@ -193,6 +197,7 @@ class EmbeddedChild:
             "HOME": str(directory),
             "TMPDIR": str(directory / "tmp"),
             "LANG": "C.UTF-8",
+            "LAMBENT_PROOF": plan.password,
             "BIND_HOST": "127.0.0.1",
             # For URLs in answers, where callers reach the child: through the daemon. Its name is not set, so that a
             # queue's URL has the host the caller used, which inside a sandbox is another one.
@@ -215,10 +220,11 @@ class EmbeddedChild:
     async def _watch(self, process: asyncio.subprocess.Process) -> None:
         """Say when the child is ready; afterwards kill one that no longer answers."""
         origin = self._origin()
+        probe = OutwardRequest("GET", _HEALTH, (("host", "localhost"), (PROOF_HEADER, self._plan.password)))
         while True:
             try:
                 async with asyncio.timeout(_START_SECONDS):
-                    response = await self._probe.send(origin, OutwardRequest("GET", _HEALTH, (("host", "localhost"),)))
+                    response = await self._probe.send(origin, probe)
                     await response.read(_LINE_BYTES_MAX)
             except (ConnectionFailedError, TimeoutError) as error:
                 if process.returncode is None and (isinstance(error, TimeoutError) or error.is_silent):

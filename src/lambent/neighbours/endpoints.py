@@ -21,7 +21,9 @@ _TOGETHER = {"dynamodbstreams": "dynamodb"}
 
 
 class Child(Protocol):
-    """What answers every service that has no endpoint of its own."""
+    """What answers every service that has no endpoint of its own. `password` proves to it who asks."""
+
+    password: str
 
     @property
     def is_installed(self) -> bool:
@@ -59,7 +61,8 @@ class Endpoints:
                 f"(neighbours.enabled=false) and {setting} is not set."
             )
         origin = await self._child.wait_ready()
-        return Place(origin, f"{origin.host}:{origin.port}", setting, is_embedded=True)
+        host = f"{origin.host}:{origin.port}"
+        return Place(origin, host, setting, is_embedded=True, password=self._child.password)
 
     def has(self, asked: str) -> bool:
         """Whether somebody would answer a service."""

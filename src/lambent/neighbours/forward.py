@@ -60,6 +60,7 @@ class Forwarder:
         request = forwarded.request
         if place.is_embedded:
             request = self._in_account(forwarded) if forwarded.is_vouched else request
+            request = replace(request, headers=(*request.headers, *place.proof))
         elif place.credentials is not None:
             request = await self._signed(place, forwarded)
         elif place.base_path:

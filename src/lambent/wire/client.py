@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import quote, urlencode
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from lambent.clock import Clock
     from lambent.wire.http_client import HttpClient, OutwardResponse
 
+PROOF_HEADER = "x-lambent-proof"
 _ANSWER_BYTES_MAX = 16_777_216
 _ERROR_BYTES_MAX = 65_536
 # Service → beginning of X-Amz-Target and version of the JSON protocol. Source: botocore's descriptions.
@@ -51,6 +52,12 @@ class Place:
     credentials: SigningCredentials | None = None
     region: str = ""
     is_embedded: bool = False
+    password: str = field(default="", repr=False)
+
+    @property
+    def proof(self) -> tuple[tuple[str, str], ...]:
+        """The headers by which the embedded child knows that a request comes from its daemon."""
+        return ((PROOF_HEADER, self.password),) if self.password else ()
 
 
 class Places(Protocol):
@@ -141,7 +148,7 @@ class OutwardClient:
         scope = (place.region or principal.region, asked)
         added = sign(request, hashlib.sha256(body).hexdigest(), credentials, scope, self._clock.time_ms())
         target = request.path + (f"?{request.query}" if request.query else "")
-        complete = tuple({**headers, **added}.items())
+        complete = (*{**headers, **added}.items(), *place.proof)
         try:
             return await self._http.send(place.origin, OutwardRequest(request.method, target, complete, body))
         except ConnectionFailedError as error:

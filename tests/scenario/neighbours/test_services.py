@@ -216,6 +216,11 @@ def test_the_child_is_bounded_and_private(neighboured: LambentServer) -> None:
     listening = [row[1] for row in rows if row[3] == "0A"]
     assert f"0100007F:{child['port']:04X}" in listening
     assert f"00000000:{child['port']:04X}" not in listening
+    connection = http.client.HTTPConnection("127.0.0.1", child["port"], timeout=10)
+    connection.request("GET", "/")
+    answer = connection.getresponse()
+    assert (answer.status, answer.read()) == (403, b"")
+    connection.close()
 
 
 def test_no_customer_code_runs_in_the_embedded_services(neighboured: LambentServer, bucket: str) -> None:

@@ -49,7 +49,7 @@ def plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ChildPlan:
     (tmp_path / "packages" / "ministack").mkdir(parents=True)
     return ChildPlan(
         packages=tmp_path / "packages", directory=tmp_path / "neighbours", account_id="111122223333",
-        region="eu-west-1", public_address=lambda: ("127.0.0.1", 4567), hung_seconds=0.3,
+        region="eu-west-1", password="known", public_address=lambda: ("127.0.0.1", 4567), hung_seconds=0.3,
     )  # fmt: skip
 
 

@@ -18,6 +18,7 @@ class FakeChild:
 
     asked: int = 0
     is_installed: bool = True
+    password: str = "known"
 
     async def wait_ready(self) -> Origin:
         self.asked += 1
@@ -40,7 +41,9 @@ async def test_an_endpoint_of_its_own_wins_over_the_child() -> None:
         None,
     )
     assert child.asked == 0
-    assert (await endpoints.place("sqs")).is_embedded
+    embedded = await endpoints.place("sqs")
+    assert (embedded.is_embedded, embedded.proof) == (True, (("x-lambent-proof", "known"),))
+    assert "known" not in repr(embedded)
     assert child.asked == 1
 
 

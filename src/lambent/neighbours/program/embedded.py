@@ -100,7 +100,7 @@ async def serve(descriptor: int) -> None:
     config.loglevel = "WARNING"
     ended = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ended.set)
-    keeper = Keeper(stack)
+    keeper = Keeper(stack, os.environ.pop("LAMBENT_PROOF"))
 
     async def wait_for_end() -> None:
         # MiniStack writes everything itself now; two writers would be in each other's way.
@@ -115,8 +115,9 @@ async def serve(descriptor: int) -> None:
 class Keeper:
     """An ASGI application around MiniStack's, and the loop that writes what requests have changed."""
 
-    def __init__(self, stack: ModuleType) -> None:
+    def __init__(self, stack: ModuleType, password: str) -> None:
         self._stack = stack
+        self._proof = (b"x-lambent-proof", password.encode())
         self._keys: dict[str, str] = {module: key for key, module in stack._state_map.items()}
         self._due: dict[str, float] = {}
         self._waiters: dict[str, list[asyncio.Future[None]]] = {}
@@ -131,6 +132,16 @@ class Keeper:
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer a request; a change's answer waits until it is written, if that is quick."""
+        if scope["type"] == "lifespan":
+            await self._stack.app(scope, receive, send)
+            return
+        if self._proof not in scope["headers"]:
+            # Everybody on this machine can connect; who may ask is for the daemon to say.
+            if scope["type"] == "http":
+                await send({"type": "http.response.start", "status": 403, "headers": [(b"content-length", b"0")]})
+                await send({"type": "http.response.body", "body": b""})
+            return
+        scope["headers"] = [one for one in scope["headers"] if one != self._proof]
         if scope["type"] != "http":
             await self._stack.app(scope, receive, send)
             return

@@ -69,7 +69,7 @@ def stack(monkeypatch: pytest.MonkeyPatch) -> Stack:
 
 @contextlib.asynccontextmanager
 async def keeping(stack: Stack) -> AsyncIterator[Keeper]:
-    keeper = Keeper(stack)
+    keeper = Keeper(stack, "known")
     async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
         tasks.create_task(keeper.run())
         yield keeper
@@ -79,6 +79,7 @@ async def keeping(stack: Stack) -> AsyncIterator[Keeper]:
 async def request(keeper: Keeper, stack: Stack, service: str, action: str, body: bytes = b"", **scope: Any) -> None:
     headers = [(b"x-amz-target", f"Target.{action}".encode())] if action else []
     whole = {"type": "http", "method": "POST", "path": "/", "headers": headers, "service": service, **scope}
+    whole["headers"] = [*whole["headers"], (b"x-lambent-proof", b"known")]
 
     async def receive() -> dict[str, Any]:
         return {"type": "http.request", "body": body}
@@ -145,6 +146,19 @@ async def test_a_stack_writes_everything(stack: Stack) -> None:
         await request(keeper, stack, "cloudformation", "", b"Action=DescribeStacks",
                       headers=[(b"content-type", b"application/x-www-form-urlencoded")])  # fmt: skip
     assert {key for key, _ in stack.saved} == {"sqs", "s3", "cloudformation"}
+
+
+async def test_nobody_but_the_daemon_is_answered(stack: Stack) -> None:
+    async with keeping(stack) as keeper:
+        for headers in ([], [(b"x-lambent-proof", b"guessed")]):
+            sent: list[dict[str, Any]] = []
+
+            async def send(message: dict[str, Any], sent: list[dict[str, Any]] = sent) -> None:
+                sent.append(message)
+
+            await keeper({"type": "http", "method": "GET", "path": "/", "headers": headers}, None, send)  # type: ignore[arg-type]
+            assert [one.get("status") for one in sent] == [403, None]
+    assert not stack.states
 
 
 def asked(**scope: Any) -> _Request:
