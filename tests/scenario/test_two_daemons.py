@@ -28,7 +28,8 @@ pytestmark = pytest.mark.slow
 
 ECHO = "def handler(event, context):\n    return event\n"
 ROLE = "arn:aws:iam::000000000000:role/r"
-SEEN_SECONDS = 1.5
+# The promise is 1.5 s, and tests/contract/store looks at it; here a package is fetched and started besides.
+SEEN_SECONDS = 10
 
 
 @pytest.fixture(scope="module")
@@ -149,7 +150,7 @@ def test_a_killed_database_stops_changes_and_no_invocation(
     one.get_waiter("function_updated_v2").wait(FunctionName="kept-0", WaiterConfig={"Delay": 1})
     one.update_function_code(FunctionName="kept-0", ZipFile=code)
     one.get_waiter("function_updated_v2").wait(FunctionName="kept-0", WaiterConfig={"Delay": 1})
-    wait_until(lambda: answers(other, "kept-0", "new"), seconds=5)
+    wait_until(lambda: answers(other, "kept-0", "new"))
 
 
 def test_a_killed_daemon_leaves_the_other_at_work(pair: tuple[LambentServer, LambentServer]) -> None:
@@ -179,6 +180,8 @@ def test_a_database_that_cannot_be_had_is_told_without_its_password(
         f"postgresql://tester:wr0ng-s3cret@127.0.0.1:{postgres.port}/nowhere",
         "postgresql://tester:wr0ng-s3cret@127.0.0.1:9/nowhere",
         "mysql://tester:wr0ng-s3cret@127.0.0.1:9/nowhere",
+        "postgresql://tester:x/wr0ng-s3cret@127.0.0.1:9/nowhere",
+        "postgresql://tester:wr0ng-s3cret#x@127.0.0.1:9/nowhere",
     ):
         with pytest.raises(AssertionError, match=r"store\.url") as refused:
             lambent_server_factory({"store.url": url})

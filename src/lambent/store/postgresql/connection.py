@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 import asyncpg
 
@@ -99,9 +99,12 @@ async def connect(url: str) -> asyncpg.Connection:
 
 
 def place_of(url: str) -> str:
-    """Return host, port and name of the database for a person: without user and password."""
-    parts = urlsplit(url)
-    return f"{parts.netloc.rpartition('@')[2]}{parts.path}"
+    """Return host, port and name of the database for a person: never user and password, however badly they are quoted.
+
+    An unquoted `/`, `?` or `#` in a password would make a parser take its rest for the place: the last `@` decides.
+    """
+    rest = url.partition("://")[2].rpartition("@")[2]
+    return re.split("[?&#]", rest, maxsplit=1)[0]
 
 
 def service_error(error: BaseException, *, is_outcome_known: bool = True) -> ServiceError:

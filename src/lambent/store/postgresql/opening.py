@@ -46,8 +46,14 @@ async def _prepare(url: str, expectations: Expectations) -> None:
     place = place_of(url)
     try:
         connection = await connect(url)
-    except (*ANY_FAILURE, ValueError) as error:
+    except ANY_FAILURE as error:
         raise StoreUnusableError(f"The database {place} (store.url) cannot be reached: {_reason(error)}.") from None
+    except ValueError:
+        # The error would quote what it could not read, and that may be a part of the password.
+        raise StoreUnusableError(
+            f"The URL of the database {place} (store.url) cannot be read: write %XX for what is special in user and "
+            "password."
+        ) from None
     try:
         _check_durability(await connection.fetchrow(queries.DURABILITY), place, has_others=expectations.has_others)
         await migrate(connection)

@@ -16,6 +16,9 @@ from lambent.store.postgresql.connection import place_of, service_error
         ("postgresql://db.example/lambent", "db.example/lambent"),
         ("postgresql://u:p@one:1,two:2/lambent", "one:1,two:2/lambent"),
         ("postgres:///lambent?host=/run/postgresql&password=secret", "/lambent"),
+        ("postgresql://u:se/cr?e#t@h:1/d?x=y#z", "h:1/d"),
+        ("postgresql://u:1/secret@h/d", "h/d"),
+        ("postgresql://h/d?user=a@b&password=secret", "b"),
     ],
 )
 def test_a_place_has_no_secret(url: str, place: str) -> None:
