@@ -182,11 +182,14 @@ class HttpClient:
         if kept is not None:
             try:
                 await kept.exchange(request)
-            except BaseException as error:
+            except ConnectionFailedError as error:
                 kept.abort()
-                is_stale = isinstance(error, ConnectionFailedError) and not error.is_silent and not kept.has_heard
+                is_stale = not error.is_silent and not kept.has_heard
                 if not (is_stale and request.method in _READING and request.body == b""):
                     raise
+            except BaseException:
+                kept.abort()
+                raise
             else:
                 return kept
         connection = await self._connect(origin)
