@@ -76,6 +76,7 @@ MIGRATIONS: tuple[str, ...] = (
     """,
 )
 
+_STEP_SECONDS = 3600.0
 _FORM = "CREATE TABLE IF NOT EXISTS lambent_form (step integer PRIMARY KEY, applied_at timestamptz NOT NULL)"
 
 
@@ -91,9 +92,11 @@ async def migrate(connection: asyncpg.Connection, *, up_to: int = len(MIGRATIONS
     Raises:
         SchemaTooNewError: the database has steps that this program does not know.
     """
+    # An index over a large table takes its time, and so does waiting for the daemon that makes it.
+    await connection.execute("SET lock_timeout = 0")
     while True:
         async with connection.transaction(isolation="read_committed"):
-            await connection.execute(queries.LOCK)
+            await connection.execute(queries.LOCK, timeout=_STEP_SECONDS)
             await connection.execute(_FORM)
             current: int = await connection.fetchval("SELECT COALESCE(MAX(step), 0) FROM lambent_form")
             if current > len(MIGRATIONS):
@@ -102,5 +105,5 @@ async def migrate(connection: asyncpg.Connection, *, up_to: int = len(MIGRATIONS
                 )
             if current >= up_to:
                 return
-            await connection.execute(MIGRATIONS[current])
+            await connection.execute(MIGRATIONS[current], timeout=_STEP_SECONDS)
             await connection.execute("INSERT INTO lambent_form VALUES ($1, now())", current + 1)
