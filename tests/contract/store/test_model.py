@@ -6,7 +6,7 @@ import asyncio
 import tempfile
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 import pytest
 from hypothesis import settings
@@ -15,10 +15,13 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 
 from lambent.model.errors import LambdaError, PreconditionFailedError, ResourceConflictError, ResourceNotFoundError
 from lambent.model.function import CodeReference, FunctionState, FunctionVersion
-from tests.contract.store.conftest import Place, a_function
+from tests.contract.store.conftest import Place, a_function, postgres_place
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
+
+    from lambent.store import FunctionStore
+    from tests.postgres import Postgres
 
 T = TypeVar("T")
 NAMES = st.sampled_from(["a", "b", "c"])
@@ -28,17 +31,26 @@ REVISIONS = st.sampled_from(["r1", "r2", "r3"])
 
 
 class StoreAgainstDictionary(RuleBasedStateMachine):
+    """Each operation goes to one of the daemons on the store: SQLite has one, PostgreSQL two."""
+
+    daemons: ClassVar[int] = 1
+    postgres: ClassVar[Postgres | None] = None
+
     def __init__(self) -> None:
         super().__init__()
         self.loop = asyncio.new_event_loop()
         self.directory = tempfile.TemporaryDirectory()
-        self.open_store()
+        directory = Path(self.directory.name)
+        self.place = Place(directory) if self.postgres is None else postgres_place(self.postgres, directory)
+        self.opened = [self.run(self.place.open()) for _ in range(self.daemons)]
         self.functions: dict[tuple[str, str], FunctionVersion] = {}
         self.tags: dict[tuple[str, str], dict[str, str]] = {}
 
-    def open_store(self) -> None:
-        self.opened = self.run(Place(Path(self.directory.name)).open())
-        self.store = self.opened.functions
+    @property
+    def store(self) -> FunctionStore:
+        # The one after the one before.
+        self.opened.append(self.opened.pop(0))
+        return self.opened[0].functions
 
     def run(self, work: Coroutine[object, object, T]) -> T:
         return self.loop.run_until_complete(work)
@@ -100,8 +112,8 @@ class StoreAgainstDictionary(RuleBasedStateMachine):
 
     @rule()
     def reopen(self) -> None:
-        self.run(self.opened.close())
-        self.open_store()
+        self.run(self.opened.pop().close())
+        self.opened.append(self.run(self.place.open()))
 
     @invariant()
     def is_alike(self) -> None:
@@ -118,13 +130,28 @@ class StoreAgainstDictionary(RuleBasedStateMachine):
         assert list(self.run(self.store.list_unsettled())) == pending
 
     def teardown(self) -> None:
-        self.run(self.opened.close())
+        for opened in self.opened:
+            self.run(opened.close())
         self.loop.close()
         self.directory.cleanup()
 
 
+def run_machine(machine: type[StoreAgainstDictionary], examples: int) -> None:
+    rules = settings(max_examples=examples, stateful_step_count=25, deadline=None)
+    run_state_machine_as_test(machine, settings=rules)
+
+
 @pytest.mark.slow
 def test_the_store_is_a_dictionary() -> None:
-    run_state_machine_as_test(
-        StoreAgainstDictionary, settings=settings(max_examples=25, stateful_step_count=25, deadline=None)
-    )
+    run_machine(StoreAgainstDictionary, 25)
+
+
+@pytest.mark.slow
+def test_the_store_of_two_daemons_is_one_dictionary(postgres: Postgres) -> None:
+    run_machine(type("OnPostgres", (StoreAgainstDictionary,), {"daemons": 2, "postgres": postgres}), 8)
+
+
+@pytest.mark.long
+def test_both_for_longer(postgres: Postgres) -> None:
+    run_machine(StoreAgainstDictionary, 300)
+    run_machine(type("OnPostgres", (StoreAgainstDictionary,), {"daemons": 2, "postgres": postgres}), 60)
