@@ -77,6 +77,7 @@ class LogDelivery:
         self._delivered = asyncio.Event()
         self._is_unreachable = False
         self._is_told = False
+        self._refusal: str | None = None
         self.queued_bytes = 0
         self.delivered_events = 0
         self.lost_bytes = 0
@@ -196,7 +197,9 @@ class LogDelivery:
             self.delivered_events += len(batch)
         else:
             self.lost_bytes += size
-            _log.warning("CloudWatch Logs refused %d lines of %s: %s", len(batch), stream.group, code)
+            if code != self._refusal:
+                _log.warning("CloudWatch Logs refused %d lines of %s: %s", len(batch), stream.group, code)
+        self._refusal = code
 
     async def _put(self, stream: _Stream, events: list[dict[str, object]]) -> str | None:
         body = {**stream.named(), "logEvents": events}

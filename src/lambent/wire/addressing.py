@@ -53,14 +53,24 @@ def _parsed() -> tuple[tuple[str, ...], dict[str, str], dict[str, str]]:
 NEIGHBOURS, _SCOPES, _TARGETS = _parsed()
 # Front doors of functions: ours, whatever else the host says.
 _OWN_LABELS = frozenset({"lambda", "lambda-url"})
+# Data planes and development's back doors that nobody signs.
+_OPEN_PATHS = (
+    ("/oauth2/", "cognito-idp"),
+    ("/restapis/", "apigateway"),
+    ("/_aws/execute-api/", "apigateway"),
+    ("/_aws/sqs/", "sqs"),
+    ("/_aws/ses", "ses"),
+    ("/_aws/sns/", "sns"),
+)
+_ISSUER_ENDS = ("/.well-known/jwks.json", "/.well-known/openid-configuration")
 _SERVED = (".localhost", ".amazonaws.com", ".amazonaws.com.cn")
 
 
 def asked_for(method: str, target: str, headers: Mapping[str, str]) -> str | None:
     """Return the service a request means, by its name on AWS's command line; None when nothing says so.
 
-    A scope that no row knows is returned as it stands. Header names are lower case. Decided without the body and
-    without the path, whose forms belong to each service.
+    A scope that no row knows is returned as it stands. Header names are lower case. Decided without the body; of paths
+    only those count that clients call without a signature.
     """
     scope = _scope(target, headers)
     prefix = headers.get("x-amz-target")
@@ -80,7 +90,7 @@ def asked_for(method: str, target: str, headers: Mapping[str, str]) -> str | Non
         method == "POST" and headers.get("content-type", "").startswith("application/x-www-form-urlencoded")
     ):
         return "sts"  # AssumeRoleWithWebIdentity and …SAML are not signed.
-    return None
+    return _of_path(target.partition("?")[0])
 
 
 def bucket_of_host(host: str) -> str | None:
@@ -110,6 +120,12 @@ def _of_target(target: str) -> str | None:
     if named is not None:
         return named
     return next((name for known, name in _TARGETS.items() if target.startswith(known)), None)
+
+
+def _of_path(path: str) -> str | None:
+    if path.endswith(_ISSUER_ENDS):
+        return "cognito-idp"
+    return next((name for start, name in _OPEN_PATHS if path.startswith(start)), None)
 
 
 def _of_host(host: str) -> str | None:

@@ -62,6 +62,12 @@ def test_headers_say_which_service(headers: dict[str, str], asked: str | None) -
         ("/k?AWSAccessKeyId=AKID&Signature=s&Expires=1", "s3"),
         ("/?Action=AssumeRoleWithWebIdentity&Version=2011-06-15", "sts"),
         ("/k?versionId=1", None),
+        ("/oauth2/token", "cognito-idp"),
+        ("/us-east-1_pool/.well-known/jwks.json?x=1", "cognito-idp"),
+        ("/restapis/abc/prod/_user_request_/path", "apigateway"),
+        ("/_aws/sqs/messages", "sqs"),
+        ("/bucket/oauth2/token", None),
+        ("/2015-03-31/functions", None),
     ],
 )
 def test_queries_say_which_service(target: str, asked: str | None) -> None:
