@@ -20,6 +20,8 @@ _log = logging.getLogger(__name__)
 QUEUED_BYTES_MAX = 16 * 1024 * 1024
 # What CloudWatch Logs counts for an event beside its text. Source: API reference, PutLogEvents.
 _EVENT_BYTES = 26
+# What a waiting line takes in memory beside that; bounds floods of short lines as well as of long ones.
+_HELD_BYTES = 200
 # Below its 1,048,576 bytes and 10,000 events, so that making one batch never holds the loop for long.
 _BATCH_BYTES_MAX = 262_144
 _BATCH_EVENTS_MAX = 2_000
@@ -100,7 +102,7 @@ class LogDelivery:
             for text in _texts(event.lines):
                 line = _Line(event.at_ms, text.decode("utf-8", "replace"), len(text) + _EVENT_BYTES)
                 lines.append(line)
-                self.queued_bytes += line.size_bytes
+                self.queued_bytes += line.size_bytes + _HELD_BYTES
         if self._lines:
             self._wake.set()
 
@@ -189,7 +191,7 @@ class LogDelivery:
         lines = self._lines[stream]
         for _ in batch:
             lines.popleft()
-        self.queued_bytes -= size
+        self.queued_bytes -= size + _HELD_BYTES * len(batch)
         if self._is_told:
             _log.warning("log lines are delivered again")
             self._is_told = False

@@ -168,7 +168,7 @@ async def test_what_waits_is_bounded(events: Events, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(module, "QUEUED_BYTES_MAX", 1_000)
     delivery = LogDelivery(FakeLogs())
     delivery.put(events.lines("x" * 99 + "\n") for _ in range(1_000))
-    assert delivery.queued_bytes < 1_200
+    assert delivery.queued_bytes < 1_500
     assert delivery.lost_bytes > 98_000
 
 
