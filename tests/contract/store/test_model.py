@@ -152,6 +152,7 @@ def test_the_store_of_two_daemons_is_one_dictionary(postgres: Postgres) -> None:
 
 
 @pytest.mark.long
+@pytest.mark.timeout(900)
 def test_both_for_longer(postgres: Postgres) -> None:
     run_machine(StoreAgainstDictionary, 300)
     run_machine(type("OnPostgres", (StoreAgainstDictionary,), {"daemons": 2, "postgres": postgres}), 60)
