@@ -20,6 +20,9 @@ _VIOLATIONS_MAX = 50
 # Source: recorded (test_invalid_vpc_config_security_group).
 _UNNAMED_NULL = frozenset(("vpcConfig.securityGroupIds", "vpcConfig.subnetIds"))
 
+# Members that the description calls sensitive: a message never shows what was given. Source: observed.
+_SECRET = re.compile(r"environment\.variables|reason|updates\.[0-9]+\.member\.payload")
+
 # Members of a character class for letters, numbers and separators; beyond Latin they are taken by their blocks.
 _CATEGORIES = {
     r"\p{L}": "A-Za-z\u00aa\u00b5\u00ba\u00c0-\u02af\u0370-\u1fff\u2c00-\ud7ff\uf900-\ufffd\U00010000-\U0003ffff",
@@ -184,6 +187,8 @@ def _as_read(spec: Any, value: Any) -> Any:
 
 
 def _violation(value: Any, path: str, constraint: str) -> str:
+    if _SECRET.fullmatch(path):
+        return f"Value at '{path}' failed to satisfy constraint: {constraint}"
     return f"Value '{_rendered(value)}' at '{path}' failed to satisfy constraint: {constraint}"
 
 

@@ -161,3 +161,13 @@ def test_which_arns_take_tags_as_recorded() -> None:
     assert told_text.startswith("1 validation error detected: Value 'arn:aws:something' at 'resource' failed")
     assert "|layer:([a-zA-Z0-9-_]+)|code-signing-config:csc-[a-z0-9]{17}|" in told_text
     assert told_text.endswith("|capacity-provider:[a-zA-Z0-9-_]+)")
+
+
+def test_environment_variables_are_never_shown() -> None:
+    # Source: observed, as for all that the description calls sensitive; names have two characters at least.
+    spec = importlib.import_module("lambent.wire.generated.create_function").INPUT
+    function = {"FunctionName": "f", "Role": "arn:aws:iam::000000000000:role/r", "Code": {"ZipFile": ""}}
+    assert violations(spec, {**function, "Environment": {"Variables": {"A": "hunter2"}}}) == (
+        "1 validation error detected: Value at 'environment.variables' failed to satisfy constraint: "
+        "Map keys must satisfy constraint: [Member must satisfy regular expression pattern: [a-zA-Z]([a-zA-Z0-9_])+]"
+    )
