@@ -77,6 +77,8 @@ class EmbeddedChild:
         self._ready = asyncio.Event()
         self._listener: socket.socket | None = None
         self._process: asyncio.subprocess.Process | None = None
+        # A start takes as long as it takes; afterwards silence means that it hangs.
+        self._first_probe = HttpClient(ClientRules(connect_seconds=1.0, silence_seconds=_START_SECONDS))
         self._probe = HttpClient(ClientRules(connect_seconds=1.0, silence_seconds=plan.hung_seconds, idle_seconds=60.0))
         self._failures = 0
         self._starts = 0
@@ -124,6 +126,7 @@ class EmbeddedChild:
                 await asyncio.sleep(min(_PAUSE_SECONDS_MIN * 2 ** min(self._failures - 1, 10), _PAUSE_SECONDS_MAX))
         finally:
             await asyncio.shield(self._stop())
+            self._first_probe.close()
             self._probe.close()
             if self._listener is not None:
                 self._listener.close()
@@ -224,7 +227,8 @@ class EmbeddedChild:
         while True:
             try:
                 async with asyncio.timeout(_START_SECONDS):
-                    response = await self._probe.send(origin, probe)
+                    client = self._probe if self._ready.is_set() else self._first_probe
+                    response = await client.send(origin, probe)
                     await response.read(_LINE_BYTES_MAX)
             except (ConnectionFailedError, TimeoutError) as error:
                 if process.returncode is None and (isinstance(error, TimeoutError) or error.is_silent):
