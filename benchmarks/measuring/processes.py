@@ -44,6 +44,8 @@ def _role(pid: int) -> str:
         return "init" if inner[-1] == "1" else "function"
     if "multiprocessing" in command:
         return "worker"
+    if "embedded.py" in command:
+        return "neighbours"
     # Zygotes replace the supervisor's program by the interpreter that functions will run in.
     return "supervisor" if "__main__.py" in command else "zygote"
 

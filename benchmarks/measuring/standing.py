@@ -66,7 +66,8 @@ def _wait_answer(daemon: Daemon, request: bytes) -> bool:
 def idle_rows(context: Context) -> list[Row]:
     """Memory of a server that has served one Python and one Node.js function and waits, pools full."""
     del context
-    daemon = Daemon()
+    # Without delivery of logs nothing calls the embedded services: the third row starts them.
+    daemon = Daemon({"logs.deliver": "false"})
     try:
         daemon.start()
         for name, code in (("idle-python", codes.python()), ("idle-node", codes.node())):
@@ -74,6 +75,11 @@ def idle_rows(context: Context) -> list[Row]:
             daemon.invoke(name)
         time.sleep(SETTLE_SECONDS)
         roles = pss_kib(daemon.pid)
+        begin = time.monotonic()
+        status, _, _ = send_raw(daemon.port, daemon.caller.s3_head("PUT", "/idle", 0))
+        child_seconds = time.monotonic() - begin
+        time.sleep(SETTLE_SECONDS)
+        with_child = pss_kib(daemon.pid)
         detail: dict[str, object] = {
             "pss_mib_by_role": {role: round(kib / 1024, 1) for role, kib in sorted(roles.items())},
             "processes_by_role": counts(daemon.pid),
@@ -84,6 +90,21 @@ def idle_rows(context: Context) -> list[Row]:
     daemon_only = sum(kib for role, kib in roles.items() if role not in ("init", "function"))
     return [
         Row("idle_pss", what, sum(roles.values()) / 1024, "MiB", 150, detail=detail),
+        Row(
+            "child_start",
+            "first call of an embedded service, its start included",
+            child_seconds,
+            "s",
+            2,
+            note=f"status {status}",
+        ),
+        Row(
+            "idle_pss_child",
+            "daemon and embedded services after that call: PSS",
+            (with_child["daemon"] + with_child["neighbours"]) / 1024,
+            "MiB",
+            250,
+        ),
         Row("idle_pss_daemon", "of that without sandboxes (daemon, supervisor, zygotes)", daemon_only / 1024, "MiB"),
     ]
 
