@@ -277,3 +277,19 @@ def test_an_endpoint_with_credentials_gets_its_own_signature(
         assert one.headers["authorization"].startswith("AWS4-HMAC-SHA256 Credential=AKIDREAL/")
         assert f"/eu-west-1/{service}/aws4_request" in one.headers["authorization"]
         assert one.headers["host"] == upstream.url.partition("://")[2]
+
+
+class Broken:
+    """Neighbours with a fault of ours in them."""
+
+    async def forward(self, request: object) -> Any:
+        raise RuntimeError("a fault of ours")
+
+
+def test_a_fault_of_ours_has_the_form_of_the_asked_service(
+    tmp_path: Any, workers: Executor, caplog: pytest.LogCaptureFixture
+) -> None:
+    with Door(options(tmp_path, auth_mode="accept"), workers, neighbours=Broken) as door:
+        for service, method in {"s3": "list_buckets", "sqs": "list_queues", "sns": "list_topics"}.items():
+            assert code_of(getattr(client(door, service), method)) == ("InternalFailure", 500)
+    assert [record.exc_info is not None for record in caplog.records if "failed" in record.message] == [True] * 3

@@ -95,16 +95,19 @@ class ElsewhereDoor:
         return _relayed(await self._neighbours.forward(forwarded), request, self._log)
 
     def refusal(self, request: HttpRequest, error: Exception, request_id: str) -> HttpResponse | None:
-        """Return an error in the form of the asked service; None when it is Lambda's, or a fault of ours."""
+        """Return an error in the form of the asked service, None when it is Lambda's; ours is logged once."""
         asked = asked_for(request.method, request.target, request.headers)
         if isinstance(error, NeighbourError):
             asked, code, message, status = asked or "s3", error.code, error.message, error.status
         elif isinstance(error, BodyLostError):
             asked, code, message, status = asked or "s3", "IncompleteBody", str(error), 400
-        elif isinstance(error, SignatureError | LambdaError) and asked not in (None, LAMBDA):
+        elif asked in (None, LAMBDA) or isinstance(error, RequestError):
+            return None
+        elif isinstance(error, SignatureError | LambdaError):
             code, message, status = error.code, error.message, 403
         else:
-            return None
+            self._log.error("request %s failed", request_id, exc_info=error)
+            code, message, status = "InternalFailure", "An error occurred and the request cannot be processed.", 500
         assert asked is not None
         form = error_form(asked, request.headers, (code, message), request_id)
         return HttpResponse(status, (("Content-Type", form.content_type), *form.headers), form.body)
