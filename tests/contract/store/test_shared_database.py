@@ -93,6 +93,32 @@ async def test_a_lost_notification_delays_and_loses_nothing(
             assert changes(await anext(feed)) == [(key(str(number)), record(str(number)))]
 
 
+async def test_who_listens_listens_again_when_the_connection_is_cut(
+    shared: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lambent.store.postgresql.feed._LISTENING_SECONDS", 0.05)
+    opened = await shared.open()
+
+    async def listeners() -> set[str]:
+        assert shared.postgres is not None
+        found = await asyncio.to_thread(
+            shared.postgres.query,
+            "SELECT pid FROM pg_stat_activity WHERE query IN ('LISTEN \"lambent_changes\"', 'SELECT 1') "
+            f"AND datname = '{shared.url.rpartition('/')[2]}'",
+        )
+        return set(found.split())
+
+    async with asyncio.timeout(20):
+        while not (before := await listeners()):
+            await asyncio.sleep(0.05)
+        assert shared.postgres is not None
+        for pid in before:
+            await asyncio.to_thread(shared.postgres.query, f"SELECT pg_terminate_backend({pid})")
+        while not (await listeners()) - before:
+            await asyncio.sleep(0.05)
+    await opened.close()
+
+
 async def test_what_the_other_daemon_was_told_a_read_here_sees_and_the_feed_has(pair: tuple[Opened, Opened]) -> None:
     one, other = (opened.records for opened in pair)
     known: set[str] = set()

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 # A change whose notification was lost is seen after so long; also the pause before a lost database is tried again.
 _POLL_SECONDS = 0.9
+_LISTENING_SECONDS = 30.0
 _COMMITS_AT_ONCE = 256
 # Of the content: a start holds no more records at a time, however many there are.
 _PIECE = 512
@@ -78,7 +79,13 @@ class Feed:
             connection.add_termination_listener(lambda _: ended.set())
             await connection.add_listener(queries.CHANNEL, self._poke)
             self._poke()
-            await ended.wait()
+            while not ended.is_set():
+                try:
+                    async with asyncio.timeout(_LISTENING_SECONDS):
+                        await ended.wait()
+                except TimeoutError:
+                    # A connection that the network forgot says nothing by itself.
+                    await connection.execute("SELECT 1")
         finally:
             connection.terminate()
 
