@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import secrets
 import shutil
 from collections import Counter
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from lambent.store.contracts import Blobs
     from lambent.store.keys import InstallationKey
     from lambent.store.package import PreparedPackage
+
+# Packages that need not be unpacked when they come again; it bounds memory, nothing else.
+_KNOWN_MAX = 4_096
 
 
 class CodeStore:
@@ -55,6 +59,7 @@ class CodeStore:
         self._held: Counter[str] = Counter()
         self._kept_by_sweep: set[str] | None = None
         self._lock = asyncio.Lock()
+        self._known: dict[str, CodeReference] = {}
         for directory in self._directories:
             directory.mkdir(mode=0o755, parents=True, exist_ok=True)
             for left in directory.glob(".*"):
@@ -69,22 +74,41 @@ class CodeStore:
 
         Raises: see `prepare_package`.
         """
-        prepared = await self._prepare(source)
-        reference = prepared.reference
-        # A sweep renames under the same lock: it has either taken an equal package away before, or sees this one held.
-        async with self._lock:
-            self._hold(reference.sha256)
-            try:
-                await asyncio.to_thread(prepared.place)
-            except BaseException:
-                self._let_go(reference.sha256)
-                raise
+        reference = await self._held_already(source)
+        if reference is None:
+            prepared = await self._prepare(source)
+            reference = prepared.reference
+            # A sweep renames under the same lock: it has either taken an equal package away before, or sees this one
+            # held.
+            async with self._lock:
+                self._hold(reference.sha256)
+                try:
+                    await asyncio.to_thread(prepared.place)
+                except BaseException:
+                    self._let_go(reference.sha256)
+                    raise
+            if len(self._known) >= _KNOWN_MAX:
+                self._known.clear()
+            self._known[reference.sha256] = reference
         try:
             if self._blobs is not None:
                 await self._blobs.put(reference.sha256, self.zip_path(reference.sha256))
             yield reference
         finally:
             self._let_go(reference.sha256)
+
+    async def _held_already(self, source: bytes | str) -> CodeReference | None:
+        """Return and hold a package that this process has checked and unpacked before and that is still here."""
+        if not isinstance(source, bytes):
+            return None
+        reference = self._known.get(hashlib.sha256(source).hexdigest())
+        if reference is None:
+            return None
+        async with self._lock:
+            if not self.is_here(reference.sha256):
+                return None
+            self._hold(reference.sha256)
+        return reference
 
     async def check(self, source: bytes | str) -> CodeReference:
         """Return what the package would be, keeping nothing. A file is removed. Raises: see `prepare_package`."""

@@ -8,9 +8,9 @@ import multiprocessing
 import os
 import resource
 import signal
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -50,6 +50,31 @@ async def test_packages_lie_under_their_hash(tmp_path: Path, executor: ThreadPoo
         assert (reference.sha256, reference.size_bytes, reference.unpacked_bytes) == (digest(ONE), len(ONE), 1)
     assert await asyncio.to_thread(code.zip_path(digest(ONE)).read_bytes) == ONE
     assert await asyncio.to_thread((tmp_path / code.directory(digest(ONE)) / "a").read_text) == "1"
+
+
+class CountingExecutor(ThreadPoolExecutor):
+    """Counts what it is given to unpack."""
+
+    count = 0
+
+    def submit(self, *arguments: Any, **others: Any) -> Future[Any]:
+        self.count += 1
+        return super().submit(*arguments, **others)
+
+
+async def test_the_same_bytes_are_unpacked_once_while_they_are_here(tmp_path: Path) -> None:
+    with CountingExecutor(1) as executor:
+        code = CodeStore(tmp_path, executor)
+        for _ in range(3):
+            async with code.add(ONE) as reference:
+                assert (reference.sha256, reference.unpacked_bytes) == (digest(ONE), 1)
+                # Held as any other: no sweep takes it before it is committed.
+                assert await code.sweep(nothing) == 0
+        assert executor.count == 1
+        assert await code.sweep(nothing) == 2
+        async with code.add(ONE):
+            assert names(tmp_path / "code") == {digest(ONE)}
+        assert executor.count == 2
 
 
 async def test_a_check_keeps_nothing(tmp_path: Path, executor: ThreadPoolExecutor) -> None:

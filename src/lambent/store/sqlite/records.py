@@ -65,7 +65,7 @@ class SqliteRecordStore:
 
     async def read(self, key: RecordKey) -> Record | None:
         """See RecordStore.read."""
-        return await self._readers.read(partial(_find, key))
+        return await self._readers.read_one(partial(_find, key))
 
     async def read_page(
         self,
