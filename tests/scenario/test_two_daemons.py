@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import shutil
 import signal
 import subprocess
 import threading
@@ -20,6 +21,7 @@ from tests.running import create_function, invoke, make_zip_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from tests.conftest import ServerFactory
     from tests.running import LambentServer
@@ -41,22 +43,31 @@ def postgres() -> Iterator[Postgres]:
         server.remove()
 
 
+@pytest.fixture(scope="module", autouse=True)
+def directories() -> Iterator[list[Path]]:
+    """Data directories that go when their daemons have ended; asked for first, it is torn down last."""
+    made: list[Path] = []
+    yield made
+    for directory in made:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
 @pytest.fixture
 def pair(
-    lambent_server_factory: ServerFactory, postgres: Postgres, request: pytest.FixtureRequest
+    lambent_server_factory: ServerFactory,
+    postgres: Postgres,
+    directories: list[Path],
+    request: pytest.FixtureRequest,
 ) -> tuple[LambentServer, LambentServer]:
     """Two daemons with the same key on a database of their own."""
     settings = {"store.url": postgres.make_database(request.node.name[:60]), "cluster.slice": "0.5"}
     first = lambent_server_factory(settings)
-    return first, second_of(lambent_server_factory, first, settings)
-
-
-def second_of(factory: ServerFactory, first: LambentServer, settings: dict[str, str]) -> LambentServer:
-    """Return another daemon, started as an operator would: with the first one's keys."""
+    # Started as an operator would: with the first one's keys.
     directory = first.data_dir.with_name(first.data_dir.name + "-second")
     directory.mkdir(mode=0o755)
+    directories.append(directory)
     subprocess.run(["cp", "-a", str(first.data_dir / "keys"), str(directory)], check=True)
-    return factory(settings, directory)
+    return first, lambent_server_factory(settings, directory)
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = SEEN_SECONDS) -> None:
