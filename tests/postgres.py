@@ -89,11 +89,13 @@ class Postgres:
 
     def kill(self) -> None:
         """SIGKILL every process of the server at once, as a crash of the machine would."""
-        postmaster = self.pid
-        for pid in (postmaster, *self.children()):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        while _is_running(postmaster):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGKILL)
+        # One that was forked a moment ago is nobody's child now and could still acknowledge a commit.
+        while left := self._running():
+            for pid in left:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
             time.sleep(0.01)
         # Where nobody buries the dead, the next start would take the old one for alive.
         (self.data / "postmaster.pid").unlink(missing_ok=True)
@@ -107,6 +109,15 @@ class Postgres:
         if (self.data / "postmaster.pid").exists():
             self.stop()
         shutil.rmtree(self.directory)
+
+    def _running(self) -> list[int]:
+        """Return the processes of the server: each has its data directory for its own."""
+        found = []
+        for pid in (int(entry) for entry in os.listdir("/proc") if entry.isdigit()):
+            with contextlib.suppress(OSError):
+                if os.readlink(f"/proc/{pid}/cwd") == str(self.data) and _is_running(pid):
+                    found.append(pid)
+        return found
 
     def _run(self, program: str, *arguments: str) -> None:
         account: dict[str, Any] = {}

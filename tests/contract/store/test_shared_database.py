@@ -193,6 +193,12 @@ async def test_the_log_is_trimmed(pair: tuple[Opened, Opened], shared: Place, mo
             last |= {c.key.name: c.record.revision_id for c in (await anext(feed)).changes if c.record is not None}
 
 
+async def more_than(acknowledged: set[str], count: int) -> None:
+    enough = len(acknowledged) + count
+    while len(acknowledged) < enough:
+        await asyncio.sleep(0.02)
+
+
 @pytest.mark.slow
 async def test_kill_9_of_the_database_loses_nothing_that_was_acknowledged(tmp_path: Path) -> None:
     postgres = await asyncio.to_thread(Postgres)
@@ -225,21 +231,18 @@ async def test_kill_9_of_the_database_loses_nothing_that_was_acknowledged(tmp_pa
     try:
         async with asyncio.timeout(100), asyncio.TaskGroup() as tasks:
             following = tasks.create_task(follow())
-            for lane in range(8):
-                tasks.create_task(write(lane))
-            for _ in range(4):
-                enough = len(acknowledged) + 50
-                while len(acknowledged) < enough:
-                    await asyncio.sleep(0.02)
-                failures = len(refused)
-                await asyncio.to_thread(postgres.kill)
-                while len(refused) < failures + 8:
-                    await asyncio.sleep(0.02)
-                await asyncio.to_thread(postgres.start)
-            enough = len(acknowledged) + 50
-            while len(acknowledged) < enough:
-                await asyncio.sleep(0.02)
-            is_over.set()
+            async with asyncio.TaskGroup() as writers:
+                for lane in range(8):
+                    writers.create_task(write(lane))
+                for _ in range(4):
+                    await more_than(acknowledged, 50)
+                    failures = len(refused)
+                    await asyncio.to_thread(postgres.kill)
+                    while len(refused) < failures + 8:
+                        await asyncio.sleep(0.02)
+                    await asyncio.to_thread(postgres.start)
+                await more_than(acknowledged, 50)
+                is_over.set()
             found = {one.key.name for one in await opened.records.read_page(ACCOUNT, REGION, "thing", limit=100_000)}
             twins = {one.key.name for one in await opened.records.read_page(ACCOUNT, REGION, "twin", limit=100_000)}
             assert acknowledged <= found
