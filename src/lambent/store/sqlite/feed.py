@@ -27,6 +27,13 @@ class Subscription:
         self._after = 0
         self._arrived = asyncio.Event()
         self._is_overflown = False
+        self._offered = 0
+        self._taken = 0
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether something was offered that the reader has not taken yet."""
+        return self._offered != self._taken
 
     def begin(self, sequence: int) -> None:
         """Take commits after this one: the reader reads what was before. Called in the writer's thread."""
@@ -36,6 +43,7 @@ class Subscription:
         """Hand a commit to the reader; callable from any thread, in order."""
         if batch.sequence <= self._after:
             return
+        self._offered += 1
         with contextlib.suppress(RuntimeError):  # the loop has ended
             self._loop.call_soon_threadsafe(self._add, batch)
 
@@ -53,6 +61,7 @@ class Subscription:
                 raise FeedOverflowError
             self._arrived.clear()
             await self._arrived.wait()
+        self._taken += 1
         return self._changes.popleft()
 
     def _add(self, batch: ChangeBatch) -> None:

@@ -65,7 +65,13 @@ class SqliteRecordStore:
 
     async def read(self, key: RecordKey) -> Record | None:
         """See RecordStore.read."""
-        return await self._readers.read_one(partial(_find, key))
+        record = await self._readers.read_one(partial(_find, key))
+        if any(subscription.is_behind for subscription in self._subscriptions):
+            # Read without a thread it may be here before those are told. One turn of the loop wakes them, in the next
+            # they take it.
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+        return record
 
     async def read_page(
         self,
