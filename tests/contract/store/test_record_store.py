@@ -254,6 +254,36 @@ async def test_a_commit_that_the_database_cannot_take_fails_no_other(records: Re
     assert {name for name, _ in await content(records)} == {str(number) for number in range(10)}
 
 
+async def test_no_read_is_ahead_of_the_feed(records: RecordStore) -> None:
+    known: list[int] = []
+    ahead: list[int] = []
+    is_filled, is_over = asyncio.Event(), asyncio.Event()
+
+    async def follow() -> None:
+        async for batch in records.changes():
+            known.extend(int(change.record.revision_id) for change in batch.changes if change.record is not None)
+            is_filled.set()
+
+    async def read() -> None:
+        while not is_over.is_set():
+            found = await records.read(A.key)
+            if found is not None and int(found.revision_id) > known[-1]:
+                ahead.append(int(found.revision_id))
+            await asyncio.sleep(0)
+
+    await records.commit([Put(record("a", "0"), None)])
+    async with asyncio.TaskGroup() as tasks:
+        following = tasks.create_task(follow())
+        await is_filled.wait()
+        for _ in range(3):
+            tasks.create_task(read())
+        for number in range(1, 400):
+            await records.commit([Put(record("a", str(number)), str(number - 1))])
+        is_over.set()
+        following.cancel()
+    assert ahead == []
+
+
 async def test_two_readers_of_the_feed_are_told_alike(records: RecordStore) -> None:
     await records.commit([Put(A, None)])
     feeds = [records.changes() for _ in range(2)]
