@@ -164,7 +164,7 @@ def test_which_arns_take_tags_as_recorded() -> None:
 
 
 def test_environment_variables_are_never_shown() -> None:
-    # Source: observed, as for all that the description calls sensitive; names have two characters at least.
+    # Source: observed; names have two characters at least.
     spec = importlib.import_module("lambent.wire.generated.create_function").INPUT
     function = {"FunctionName": "f", "Role": "arn:aws:iam::000000000000:role/r", "Code": {"ZipFile": ""}}
     assert violations(spec, {**function, "Environment": {"Variables": {"A": "hunter2"}}}) == (
