@@ -275,11 +275,12 @@ async def test_no_read_is_ahead_of_the_feed(records: RecordStore) -> None:
     async with asyncio.TaskGroup() as tasks:
         following = tasks.create_task(follow())
         await is_filled.wait()
-        for _ in range(3):
-            tasks.create_task(read())
-        for number in range(1, 400):
-            await records.commit([Put(record("a", str(number)), str(number - 1))])
-        is_over.set()
+        async with asyncio.TaskGroup() as readers:
+            for _ in range(3):
+                readers.create_task(read())
+            for number in range(1, 400):
+                await records.commit([Put(record("a", str(number)), str(number - 1))])
+            is_over.set()
         following.cancel()
     assert ahead == []
 
