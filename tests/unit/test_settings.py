@@ -202,11 +202,11 @@ def test_a_neighbour_is_set_by_each_of_its_names(tmp_path: Path) -> None:
     for settings in (
         _read({"neighbours.cognito-idp.endpoint": url}),
         _read({}, environment={"LAMBENT_NEIGHBOURS_COGNITO_IDP_ENDPOINT": url}),
-        _read({}, config=str(file)),
+        _read({}, config=file),
     ):
         assert settings.neighbours.services["cognito-idp"].endpoint == url
-    assert _read({}, config=str(file)).neighbours.services["cognito-idp"].region == "r"
-    assert not _read({}, config=str(file)).neighbours.enabled
+    assert _read({}, config=file).neighbours.services["cognito-idp"].region == "r"
+    assert not _read({}, config=file).neighbours.enabled
     both = _read({"neighbours.s3.secret_access_key": "s"}, environment={"LAMBENT_NEIGHBOURS_S3_ACCESS_KEY_ID": "k"})
     assert (both.neighbours.services["s3"].access_key_id, both.neighbours.services["s3"].secret_access_key) == (
         "k",

@@ -431,7 +431,8 @@ async def test_leases_out_are_environments_busy_whatever_dies(tmp_path: Path, se
                 outcomes.append(error.members["Reason"])
                 await asyncio.sleep(0.005)
             except ServiceError as error:
-                assert "lost while the function was running" in error.message
+                if "lost while the function was running" not in error.message:
+                    raise
 
     def check() -> None:
         # An environment at work holds a lease; a lease may be on its way to one.
