@@ -59,6 +59,7 @@ _log = logging.getLogger(__name__)
 
 _LEVELS = tuple(IsolationLevel)
 _WORKERS = 2
+_EMBEDDED_LINES_PER_SECOND_MAX = 1_000.0
 # The last lines of the last invocations, on their way to CloudWatch Logs when the server ends.
 _DELIVERY_SECONDS = 2.0
 # The next upload pays half a second for a new process; an idle server keeps none of their memory.
@@ -224,7 +225,11 @@ class Application:
         self.neighbours = OutwardClient(self.endpoints, self.outward, self.clock)
         self.kms = KmsKeys(self.neighbours)
         is_delivering = settings.logs.deliver and self.endpoints.has("logs")
-        self.delivery = LogDelivery(LogsEndpoint(self.neighbours)) if is_delivering else None
+        # The embedded Logs keep some 40,000 lines: what a busy function prints beyond that is not worth its processor.
+        own = settings.neighbours.services.get("logs")
+        lines_per_second_max = None if own is not None and own.endpoint else _EMBEDDED_LINES_PER_SECOND_MAX
+        endpoint = LogsEndpoint(self.neighbours)
+        self.delivery = LogDelivery(endpoint, lines_per_second_max) if is_delivering else None
 
     def _build_door(self) -> None:
         settings = self.settings

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 QUEUED_BYTES_MAX = 16 * 1024 * 1024
+BURST_LINES = 20_000
 # What CloudWatch Logs counts for an event beside its text. Source: API reference, PutLogEvents.
 _EVENT_BYTES = 26
 # What a waiting line takes in memory beside that; bounds floods of short lines as well as of long ones.
@@ -64,14 +65,35 @@ class _Line(NamedTuple):
     size_bytes: int
 
 
+class _Allowance:
+    """A token bucket of lines: `per_second` on average, `burst` at once."""
+
+    def __init__(self, per_second: float, burst: int) -> None:
+        self._per_second = per_second
+        self._burst = burst
+        self._left = float(burst)
+        self._at_seconds = 0.0
+
+    def take(self, count: int, now_seconds: float) -> bool:
+        """Take `count` if so many are left."""
+        gained = (now_seconds - self._at_seconds) * self._per_second
+        self._left, self._at_seconds = min(self._left + gained, self._burst), now_seconds
+        if count > self._left:
+            return False
+        self._left -= count
+        return True
+
+
 class LogDelivery:
     """Sends lines to their log stream, which it makes. Scope: node; a crash loses what was queued.
 
-    At most QUEUED_BYTES_MAX wait; what does not fit or is refused is counted. Nothing is sent before `begin`.
+    At most QUEUED_BYTES_MAX wait and, with `lines_per_second_max`, so many lines are taken on average (BURST_LINES at
+    once): what does not fit or is refused is counted. Nothing is sent before `begin`.
     """
 
-    def __init__(self, api: LogsApi) -> None:
+    def __init__(self, api: LogsApi, lines_per_second_max: float | None = None) -> None:
         self._api = api
+        self._allowance = _Allowance(lines_per_second_max, BURST_LINES) if lines_per_second_max is not None else None
         self._lines: dict[_Stream, deque[_Line]] = {}
         self._known: set[_Stream] = set()
         self._begun = asyncio.Event()
@@ -90,8 +112,10 @@ class LogDelivery:
 
     def put(self, events: Iterable[LogLines]) -> None:
         """Take lines to be sent; never waits. Call on the event loop's thread."""
+        now_seconds = asyncio.get_running_loop().time()
         for event in events:
-            if self.queued_bytes > QUEUED_BYTES_MAX:
+            is_allowed = self._allowance is None or self._allowance.take(event.lines.count(b"\n") or 1, now_seconds)
+            if not is_allowed or self.queued_bytes > QUEUED_BYTES_MAX:
                 self.lost_bytes += len(event.lines)
                 continue
             group = group_of(event.environment)

@@ -172,6 +172,27 @@ async def test_what_waits_is_bounded(events: Events, monkeypatch: pytest.MonkeyP
     assert delivery.lost_bytes > 98_000
 
 
+async def test_more_lines_than_may_be_sent_are_counted_and_left(
+    events: Events, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "BURST_LINES", 4)
+    logs = FakeLogs()
+    delivery = LogDelivery(logs, 0.0)
+    delivery.put([events.lines("one\ntwo\nthree\n"), events.lines("four\nfive\n"), events.lines("six\n")])
+    delivery.begin()
+    async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
+        task = tasks.create_task(delivery.run())
+        await logs.wait_lines(4)
+        task.cancel()
+    assert logs.streams[_GROUP, events.environment().log_stream] == ["one", "two", "three", "six"]
+    assert delivery.statistics()["delivery_lost_bytes"] == len("four\nfive\n")
+    refilled = LogDelivery(logs, 1e9)
+    for _ in range(10):
+        refilled.put([events.lines("a\nb\nc\nd\n")])
+        await asyncio.sleep(0.001)
+    assert refilled.lost_bytes == 0
+
+
 async def test_the_end_waits_for_the_last_lines(events: Events) -> None:
     logs = FakeLogs()
     async with running(logs) as delivery:
