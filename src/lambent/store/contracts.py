@@ -6,7 +6,7 @@ Everything durable is a record: identity, revision, a document. What a document 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from lambent.model.errors import LambdaError
@@ -34,6 +34,7 @@ class Record:
     `revision_id` is new with every commit. `blob_sha256` (lower-case hex) names the package it needs in the code
     store (a function with layers several, separated by a space) and `blob_bytes` what it counts against the account's
     code storage. `is_unsettled`: a crash now would leave it between two states.
+    `origin`: the value it was made from in this process, which spares the feed to decode it; drivers pass it on.
     """
 
     key: RecordKey
@@ -43,6 +44,7 @@ class Record:
     is_unsettled: bool = False
     blob_sha256: str | None = None
     blob_bytes: int = 0
+    origin: object = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -311,7 +311,8 @@ class Resources:
 
     def _typed(self, change: Change) -> ResourceChange:
         resource = _TYPES[change.key.kind]
-        value = None if change.record is None else self._value(resource, change.record)
+        record = change.record
+        value = None if record is None else record.origin or self._value(resource, record)
         key, qualifier = change.key, _qualifier_of(resource, change.key.qualifier)
         if qualifier != key.qualifier:
             key = RecordKey(key.account_id, key.region, key.kind, key.name, qualifier)
@@ -337,6 +338,7 @@ class Resources:
             kind.is_unsettled(value),
             sha256,
             size_bytes,
+            origin=value,
         )
 
     def _value(self, resource: type[T], record: Record) -> T:
