@@ -88,8 +88,8 @@ def test_a_node_function_requires_from_a_layer(lambda_client: Any) -> None:
 BOOTSTRAP = """#!/bin/sh
 next="http://$AWS_LAMBDA_RUNTIME_API/2018-06-01/runtime/invocation"
 while true; do
-  curl -s -D /tmp/head -o /tmp/event "$next/next"
-  id=$(tr -d '\\r' < /tmp/head | sed -n 's/^lambda-runtime-aws-request-id: //Ip')
+  curl -s -D "${TMPDIR:-/tmp}/head" -o /dev/null "$next/next"
+  id=$(tr -d '\\r' < "${TMPDIR:-/tmp}/head" | sed -n 's/^lambda-runtime-aws-request-id: //Ip')
   curl -s -o /dev/null -d "\\"$0 with $(cat /var/task/$_HANDLER)\\"" "$next/$id/response"
 done
 """

@@ -28,17 +28,24 @@ def _commands() -> list[str]:
     return ["\n".join(line[4:] for line in block.splitlines()) for block in blocks]
 
 
-def _major_version() -> int:
+def _version() -> tuple[int, int]:
     assert _AWS is not None
     said = subprocess.run([_AWS, "--version"], check=True, capture_output=True, text=True)
-    return int((said.stdout or said.stderr).partition("/")[2].partition(".")[0])
+    major, minor = (said.stdout or said.stderr).partition("/")[2].split(".")[:2]
+    return int(major), int(minor)
+
+
+def _knows_endpoint_variable(version: tuple[int, int]) -> bool:
+    """Whether the CLI reads AWS_ENDPOINT_URL. Source: its changelog, 1.29 and 2.13."""
+    return version >= (2, 13) or (1, 29) <= version < (2, 0)
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(_AWS is None, reason="no AWS CLI on this machine")
 def test_the_quickstart_as_it_stands(lambent_server_factory: ServerFactory, tmp_path: Path) -> None:
     server = lambent_server_factory()
-    major = _major_version()
+    version = _version()
+    major = version[0]
     # Each version of the CLI has its own form of the payload; the block of the other one is left out.
     own, foreign = ("--cli-binary-format", None) if major >= 2 else (None, "--cli-binary-format")
     answers = []
@@ -52,6 +59,9 @@ def test_the_quickstart_as_it_stands(lambent_server_factory: ServerFactory, tmp_
         script = block.replace("http://127.0.0.1:4566", server.url).replace(
             ".venv/bin/", f"{Path(sys.executable).parent}/"
         )
+        if not _knows_endpoint_variable(version):
+            # What the README says of old versions.
+            script = script.replace("aws lambda ", f"aws --endpoint-url {server.url} lambda ")
         if foreign is not None:
             script = script.replace(" --cli-binary-format raw-in-base64-out", "")
         if "export" in script:
