@@ -85,12 +85,23 @@ def test_a_node_function_requires_from_a_layer(lambda_client: Any) -> None:
     assert invoke(lambda_client, "layered-node") == 42
 
 
-BOOTSTRAP = """#!/bin/sh
-next="http://$AWS_LAMBDA_RUNTIME_API/2018-06-01/runtime/invocation"
+# Only bash: a machine need not have curl.
+BOOTSTRAP = """#!/bin/bash
+host=${AWS_LAMBDA_RUNTIME_API%:*} port=${AWS_LAMBDA_RUNTIME_API#*:}
+api=/2018-06-01/runtime/invocation
+ask() {
+  exec 3<>"/dev/tcp/$host/$port"
+  printf '%s %s HTTP/1.1\\r\\nHost: x\\r\\nContent-Length: %d\\r\\n\\r\\n%s' "$1" "$2" "${#3}" "$3" >&3
+  while IFS= read -r line <&3; do
+    line=${line%$'\\r'}
+    [ -z "$line" ] && break
+    case ${line,,} in lambda-runtime-aws-request-id:*) id=${line#*: } ;; esac
+  done
+  exec 3>&-
+}
 while true; do
-  curl -s -D "${TMPDIR:-/tmp}/head" -o /dev/null "$next/next"
-  id=$(tr -d '\\r' < "${TMPDIR:-/tmp}/head" | sed -n 's/^lambda-runtime-aws-request-id: //Ip')
-  curl -s -o /dev/null -d "\\"$0 with $(cat /var/task/$_HANDLER)\\"" "$next/$id/response"
+  ask GET "$api/next" ""
+  ask POST "$api/$id/response" "\\"$0 with $(</var/task/$_HANDLER)\\""
 done
 """
 
