@@ -50,6 +50,7 @@ class RuntimeConnection(asyncio.Protocol):
         self._parser = RequestParser(quotas.RESPONSE_BYTES.value)
         self._transport: asyncio.Transport | None = None
         self._waits_next = False
+        self._is_last_waiting = False
         self._queued: list[InsideRequest] = []
         self._held: list[bytes] = []
         self._is_holding = False
@@ -93,6 +94,9 @@ class RuntimeConnection(asyncio.Protocol):
         self._waits_next = False
         self._is_holding = False
         self._write(message)
+        if self._is_last_waiting:
+            self._close()
+            return
         while self._queued and not self._waits_next:
             self._handle(self._queued.pop(0))
 
@@ -101,6 +105,7 @@ class RuntimeConnection(asyncio.Protocol):
         try:
             if target == _NEXT and request.method == b"GET":
                 self._waits_next = True
+                self._is_last_waiting = request.is_last
                 self._session.next(self)
             elif target.startswith(_INVOCATION) and request.method == b"POST":
                 self._answer(request, *target[len(_INVOCATION) :].partition("/")[::2])

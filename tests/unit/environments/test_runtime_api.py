@@ -144,3 +144,13 @@ async def test_an_exit_ends_the_wait() -> None:
     outcome = session.deliver("id-1", b"first")
     session.fail(Exited(RuntimeExit(1, None)))
     assert await outcome == Exited(RuntimeExit(1, None))
+
+
+async def test_a_runtime_that_asks_for_one_answer_a_connection_gets_it_closed() -> None:
+    # A script that reads to the end of the stream would wait for ever.
+    session, connection, transport = connected()
+    connection.data_received(NEXT.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+    assert not transport.is_closed
+    session.deliver("id-1", b"first")
+    assert transport.writes == [b"first"]
+    assert transport.is_closed
