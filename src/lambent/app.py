@@ -396,7 +396,8 @@ class Application:
         await self.resources.wait_filled()
         while True:
             version = await self._unlearned.get()
-            if self.packages.is_known(version):
+            if version.is_unsettled:
+                # The control plane prepares it and commits it once more.
                 continue
             with contextlib.suppress(LambdaError):
                 # Only a version whose merged tree was lost needs it: preparation has made all others. What another

@@ -131,7 +131,7 @@ class Transitions:
     async def _settle(self, arn: FunctionArn) -> None:
         while True:
             function = await self._store.get(arn)
-            if function is None or _is_settled(function):
+            if function is None or not function.is_unsettled:
                 return
             reason = await self._reason_against(function)
             settled = replace(_settled(function, reason), revision_id=self._new_revision_id())
@@ -151,11 +151,6 @@ class Transitions:
             raise
         except LambdaError as error:
             return error.message
-
-
-def _is_settled(function: FunctionVersion) -> bool:
-    is_pending = function.state is FunctionState.PENDING
-    return not is_pending and function.last_update_status is not UpdateStatus.IN_PROGRESS
 
 
 def _settled(function: FunctionVersion, reason: str | None) -> FunctionVersion:

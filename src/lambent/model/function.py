@@ -166,6 +166,11 @@ class FunctionVersion:
         return None if self.image_uri is None else self.image_uri.partition("@sha256:")[2] or None
 
     @property
+    def is_unsettled(self) -> bool:
+        """Whether it is between two states, as CreateFunction and the updates leave it."""
+        return self.state is FunctionState.PENDING or self.last_update_status is UpdateStatus.IN_PROGRESS
+
+    @property
     def arn(self) -> FunctionArn:
         """The ARN without a qualifier."""
         return FunctionArn(account_id=self.account_id, region=self.region, name=self.name)

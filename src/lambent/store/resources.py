@@ -33,10 +33,8 @@ from lambent.model.configs.policy import FunctionPolicy
 from lambent.model.configs.tags import ResourceTags
 from lambent.model.function import (
     Alias,
-    FunctionState,
     FunctionTags,
     FunctionVersion,
-    UpdateStatus,
     VersionCounter,
 )
 from lambent.model.layer import Layer, LayerPolicy, LayerVersion
@@ -100,11 +98,6 @@ def _layer_blob(version: LayerVersion) -> tuple[str | None, int]:
     return version.code.sha256, version.code.size_bytes
 
 
-def is_unsettled(function: FunctionVersion) -> bool:
-    """Whether the function is between two states, as CreateFunction and the updates leave it."""
-    return function.state is FunctionState.PENDING or function.last_update_status is UpdateStatus.IN_PROGRESS
-
-
 KINDS: dict[type, Kind] = {
     FunctionVersion: Kind(
         "function",
@@ -114,7 +107,7 @@ KINDS: dict[type, Kind] = {
         sealed="environment",
         is_sealed_already=_is_under_key,
         is_of_function=True,
-        is_unsettled=is_unsettled,
+        is_unsettled=lambda function: function.is_unsettled,
         blob=_function_blob,
     ),
     FunctionTags: Kind("function-tags", "name", is_of_function=True),
