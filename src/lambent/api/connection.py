@@ -470,11 +470,6 @@ class HttpConnection(asyncio.Protocol):
 
     # --- the server's side
 
-    @property
-    def is_idle(self) -> bool:
-        """Whether no request is being received or answered."""
-        return not self._is_busy and not self._queue and self._reading in (Reading.IDLE, Reading.DISCARD)
-
     def stop_when_idle(self) -> None:
         """The server is stopping: end now if idle or sending a stream, else after the answers under way."""
         self._writer.cut_stream()

@@ -5,14 +5,40 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from lambent.model.errors import InvalidParameterValueError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from lambent.model.arn import FunctionArn
+    from lambent.store import Resources
+
 T = TypeVar("T")
+
+
+class Qualified(Protocol):
+    """What hangs on a function, a version or an alias."""
+
+    @property
+    def qualifier(self) -> str:
+        """Its qualifier, as it is ordered by."""
+
+
+class PagedRequest(Protocol):
+    """A request for a page."""
+
+    @property
+    def marker(self) -> str | None:
+        """Where it begins."""
+
+    @property
+    def max_items(self) -> int | None:
+        """How long it may be."""
+
+
+Q = TypeVar("Q", bound=Qualified)
 
 # Source: API reference, ListFunctions and ListVersionsByFunction: at most 50 in a response, whatever is asked.
 PAGE_MAX = 50
@@ -48,6 +74,22 @@ def place_of(marker: str | None, length: int) -> tuple[str, ...] | None:
 def cut(found: Sequence[T], limit: int) -> tuple[Sequence[T], T | None]:
     """Return the page out of up to `limit` + 1 items, and its last item if there are more."""
     return (found[:limit], found[limit - 1]) if len(found) > limit else (found, None)
+
+
+async def page_of_function(
+    resources: Resources, resource: type[Q], arn: FunctionArn, request: PagedRequest
+) -> tuple[Sequence[Q], str | None]:
+    """Return a page of what hangs on a function's qualifiers, in their order, and the next page's marker if any.
+
+    Raises:
+        InvalidParameterValueError: see `place_of` (400).
+    """
+    place = place_of(request.marker, 1)
+    limit = page_size(request.max_items)
+    after = None if place is None else (arn.name, place[0])
+    found = await resources.page(resource, arn.account_id, arn.region, name=arn.name, after=after, limit=limit + 1)
+    page, last = cut(found, limit)
+    return page, None if last is None else marker_of(last.qualifier)
 
 
 def _is_part(part: object) -> bool:

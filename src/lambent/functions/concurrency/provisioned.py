@@ -18,6 +18,7 @@ from lambent.model.errors import (
 )
 from lambent.model.function import Alias
 from lambent.model.quotas import UNRESERVED_CONCURRENCY_MIN
+from lambent.wire.conversion import copied
 from lambent.wire.generated.get_provisioned_concurrency_config import GetProvisionedConcurrencyConfigResponse
 from lambent.wire.generated.list_provisioned_concurrency_configs import (
     ListProvisionedConcurrencyConfigsResponse,
@@ -90,15 +91,7 @@ class ProvisionedConcurrencies:
             return [is_there, self._resources.put_over(config)]
 
         await self._quotas.fences.change(arn.account_id, arn.region, decide)
-        present = self._allocation_of(arn)
-        return PutProvisionedConcurrencyConfigResponse(
-            requested_provisioned_concurrent_executions=config.executions,
-            allocated_provisioned_concurrent_executions=present.allocated,
-            available_provisioned_concurrent_executions=present.available,
-            status=present.status.value,
-            status_reason=present.reason,
-            last_modified=_iso_time(config.last_modified_ms),
-        )
+        return copied(self._item(config), PutProvisionedConcurrencyConfigResponse)
 
     async def get_provisioned_concurrency_config(
         self, caller: Caller, request: GetProvisionedConcurrencyConfigRequest
@@ -116,15 +109,7 @@ class ProvisionedConcurrencies:
         config = await self._config(arn)
         if config is None:
             raise ProvisionedConcurrencyConfigNotFoundError("No Provisioned Concurrency Config found for this function")
-        present = self._allocation_of(arn)
-        return GetProvisionedConcurrencyConfigResponse(
-            requested_provisioned_concurrent_executions=config.executions,
-            allocated_provisioned_concurrent_executions=present.allocated,
-            available_provisioned_concurrent_executions=present.available,
-            status=present.status.value,
-            status_reason=present.reason,
-            last_modified=_iso_time(config.last_modified_ms),
-        )
+        return copied(self._item(config), GetProvisionedConcurrencyConfigResponse)
 
     async def delete_provisioned_concurrency_config(
         self, caller: Caller, request: DeleteProvisionedConcurrencyConfigRequest
@@ -146,16 +131,9 @@ class ProvisionedConcurrencies:
         arn = names.resolve(caller, request.function_name).unqualified
         if await self._store.get(arn) is None:
             raise names.not_found(arn)
-        limit = paging.page_size(request.max_items)
-        place = paging.place_of(request.marker, 1)
-        after = None if place is None else (arn.name, place[0])
-        found = await self._resources.page(
-            ProvisionedConcurrency, arn.account_id, arn.region, name=arn.name, after=after, limit=limit + 1
-        )
-        shown, last = paging.cut(found, limit)
+        page, marker = await paging.page_of_function(self._resources, ProvisionedConcurrency, arn, request)
         return ListProvisionedConcurrencyConfigsResponse(
-            provisioned_concurrency_configs=[self._item(config) for config in shown],
-            next_marker=None if last is None else paging.marker_of(last.qualifier),
+            provisioned_concurrency_configs=[self._item(config) for config in page], next_marker=marker
         )
 
     def _item(self, config: ProvisionedConcurrency) -> ProvisionedConcurrencyConfigListItem:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from lambent.functions import names
 from lambent.functions.configs.targets import Targets
-from lambent.functions.paging import cut, marker_of, page_size, place_of
+from lambent.functions.paging import page_of_function
 from lambent.model.arn import LATEST, FunctionArn
 from lambent.model.configs.event import EventInvokeConfig, is_destination
 from lambent.model.errors import InvalidParameterValueError, ResourceNotFoundError
@@ -106,20 +106,9 @@ class EventInvokeConfigs:
         arn = names.resolve(caller, request.function_name).unqualified
         if await self._targets.find(arn) is None:
             raise _no_function()
-        place = place_of(request.marker, 1)
-        limit = page_size(request.max_items)
-        found = await self._resources.page(
-            EventInvokeConfig,
-            arn.account_id,
-            arn.region,
-            name=arn.name,
-            after=None if place is None else (arn.name, place[0]),
-            limit=limit + 1,
-        )
-        page, last = cut(found, limit)
+        page, marker = await page_of_function(self._resources, EventInvokeConfig, arn, request)
         return ListFunctionEventInvokeConfigsResponse(
-            function_event_invoke_configs=[_shown(config) for config in page],
-            next_marker=None if last is None else marker_of(last.qualifier),
+            function_event_invoke_configs=[_shown(config) for config in page], next_marker=marker
         )
 
     async def _target(self, caller: Caller, request: Change) -> tuple[FunctionArn, Write]:

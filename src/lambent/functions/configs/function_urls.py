@@ -11,11 +11,12 @@ from urllib.parse import urlsplit
 from lambent.functions import names
 from lambent.functions.configs.targets import Targets
 from lambent.functions.configuration import iso_time
-from lambent.functions.paging import cut, marker_of, page_size, place_of
+from lambent.functions.paging import page_of_function
 from lambent.model.arn import FunctionArn
 from lambent.model.configs.function_url import Cors, FunctionUrlConfig
 from lambent.model.errors import ResourceConflictError, ResourceNotFoundError
 from lambent.store.contracts import CommitRefusedError
+from lambent.wire.conversion import copied
 from lambent.wire.generated import shared as shapes
 from lambent.wire.generated.create_function_url_config import CreateFunctionUrlConfigResponse
 from lambent.wire.generated.get_function_url_config import GetFunctionUrlConfigResponse
@@ -86,14 +87,7 @@ class FunctionUrls:
                 f"Failed to create function url config for [functionArn = {arn}]. "
                 "Error message:  FunctionUrlConfig exists for this Lambda function"
             ) from None
-        return CreateFunctionUrlConfigResponse(
-            function_url=_url(caller, config),
-            function_arn=str(arn),
-            auth_type=config.auth_type,
-            cors=_shown_cors(config.cors),
-            creation_time=iso_time(config.created_ms),
-            invoke_mode=config.invoke_mode,
-        )
+        return copied(_shown(caller, config), CreateFunctionUrlConfigResponse, invoke_mode=config.invoke_mode)
 
     async def update_function_url_config(
         self, caller: Caller, request: UpdateFunctionUrlConfigRequest
@@ -114,15 +108,7 @@ class FunctionUrls:
                 await self._resources.commit(self._resources.put_over(config, current.revision_id))
             except CommitRefusedError:
                 continue
-            return UpdateFunctionUrlConfigResponse(
-                function_url=_url(caller, config),
-                function_arn=str(arn),
-                auth_type=config.auth_type,
-                cors=_shown_cors(config.cors),
-                creation_time=iso_time(config.created_ms),
-                last_modified_time=iso_time(config.last_modified_ms),
-                invoke_mode=config.invoke_mode,
-            )
+            return copied(_shown(caller, config), UpdateFunctionUrlConfigResponse, invoke_mode=config.invoke_mode)
 
     async def get_function_url_config(
         self, caller: Caller, request: GetFunctionUrlConfigRequest
@@ -130,15 +116,7 @@ class FunctionUrls:
         """Return a configuration. Raises ResourceNotFoundError (404)."""
         arn = names.resolve(caller, request.function_name, request.qualifier)
         config = await self._existing(arn)
-        return GetFunctionUrlConfigResponse(
-            function_url=_url(caller, config),
-            function_arn=str(arn),
-            auth_type=config.auth_type,
-            cors=_shown_cors(config.cors),
-            creation_time=iso_time(config.created_ms),
-            last_modified_time=iso_time(config.last_modified_ms),
-            invoke_mode=config.invoke_mode or _BUFFERED,
-        )
+        return copied(_shown(caller, config), GetFunctionUrlConfigResponse)
 
     async def delete_function_url_config(self, caller: Caller, request: DeleteFunctionUrlConfigRequest) -> None:
         """Take the URL away; those of aliases stay. Raises ResourceNotFoundError (404)."""
@@ -154,20 +132,9 @@ class FunctionUrls:
         """Return a page of the URLs of a function and its aliases. Raises ResourceNotFoundError (404)."""
         arn, _ = await self._target(caller, request.function_name, None)
         arn = arn.unqualified
-        place = place_of(request.marker, 1)
-        limit = page_size(request.max_items)
-        found = await self._resources.page(
-            FunctionUrlConfig,
-            arn.account_id,
-            arn.region,
-            name=arn.name,
-            after=None if place is None else (arn.name, place[0]),
-            limit=limit + 1,
-        )
-        page, last = cut(found, limit)
+        page, marker = await page_of_function(self._resources, FunctionUrlConfig, arn, request)
         return ListFunctionUrlConfigsResponse(
-            function_url_configs=[_shown(caller, config) for config in page],
-            next_marker=None if last is None else marker_of(last.qualifier),
+            function_url_configs=[_shown(caller, config) for config in page], next_marker=marker
         )
 
     async def _target(self, caller: Caller, reference: str, qualifier: str | None) -> tuple[FunctionArn, Write]:
