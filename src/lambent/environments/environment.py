@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Protocol
 from lambent.environments.lifecycle import EnvironmentState
 from lambent.environments.log_writer import LogWriter, iso_time
 from lambent.environments.outcomes import (
+    TRUNCATED,
     RuntimeFailure,
     exit_error_type,
     exit_failure,
     oversize_failure,
     timeout_failure,
+    truncated_failure,
 )
 from lambent.environments.report import (
     write_init_report,
@@ -25,7 +27,16 @@ from lambent.environments.report import (
 )
 from lambent.environments.runtime_api import RuntimeConnection, next_message
 from lambent.environments.sandbox.sandbox import SandboxError
-from lambent.environments.session import Answered, DeadlinePassed, Exited, InitFailed, Lost, Outcome, RuntimeSession
+from lambent.environments.session import (
+    Answered,
+    DeadlinePassed,
+    Exited,
+    InitFailed,
+    Lost,
+    Outcome,
+    RuntimeSession,
+    Truncated,
+)
 from lambent.model import quotas
 from lambent.model.compute import vcpus_for_memory
 from lambent.model.environment import InitializationType
@@ -44,11 +55,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from lambent.clock import Clock
+    from lambent.environments.answers.response_stream import ResponseStream
     from lambent.environments.sandbox.sandbox import Sandbox
     from lambent.model.concurrency import ConcurrencyLease
     from lambent.model.function import FunctionVersion
     from lambent.model.invocation import Invocation
     from lambent.model.platform_event import EnvironmentReference, TelemetrySink
+
+    OnStream = Callable[[InvocationResult], None]
 
 _MEMORY_SAMPLE_NS = 100_000_000
 _TAIL_SECONDS = 0.1
@@ -72,6 +86,7 @@ class EnvironmentRules:
     shutdown_grace_ms: int = 500
     log_bytes_per_invocation_max: int = 64 * 1024 * 1024
     is_init_billed: bool = True
+    streamed_response_bytes_max: int = quotas.STREAMED_RESPONSE_BYTES.value
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +124,7 @@ class ExecutionEnvironment:
         self._runtime_version = runtime_version
         self._around = around
         self._clock = around.clock
-        self._session = RuntimeSession(self._runtime_free)
+        self._session = RuntimeSession(self._runtime_free, around.rules.streamed_response_bytes_max)
         self._log = LogWriter(reference, around.sink, around.clock, around.rules.log_bytes_per_invocation_max)
         self._server: asyncio.Server | None = None
         # Those that are open, for the transports keep them.
@@ -175,10 +190,13 @@ class ExecutionEnvironment:
             await self._running.wait()
         await self._close()
 
-    async def invoke(self, invocation: Invocation, lease: ConcurrencyLease) -> InvocationResult:
+    async def invoke(
+        self, invocation: Invocation, lease: ConcurrencyLease, on_stream: OnStream | None = None
+    ) -> InvocationResult:
         """Run one invocation to its answer. The lease ends when the environment is idle or gone, not here.
 
-        The caller's task must not be cancelled while this runs, for the time-out is kept here.
+        The caller's task must not be cancelled while this runs, for the time-out is kept here. `on_stream` gets a
+        response that the runtime streams, as soon as it begins; without, such a response is collected.
 
         Raises:
             SandboxError: the sandbox failed; `is_started` says whether the handler may have begun.
@@ -196,7 +214,7 @@ class ExecutionEnvironment:
                 InvokeStart(self.reference, begun_ms, invocation.request_id, invocation.trace_header)
             )
             write_start(self._log, invocation.request_id, self.version.version)
-            outcome = await self._exchange(invocation, lease, begun_ms)
+            outcome = await self._exchange(invocation, lease, begun_ms, on_stream)
         except SandboxError as error:
             self._end(str(error))
             await self._close()
@@ -222,7 +240,9 @@ class ExecutionEnvironment:
             self._settle()
         return result
 
-    async def _exchange(self, invocation: Invocation, lease: ConcurrencyLease, begun_ms: int) -> Outcome:
+    async def _exchange(
+        self, invocation: Invocation, lease: ConcurrencyLease, begun_ms: int, on_stream: OnStream | None
+    ) -> Outcome:
         timeout_seconds = self.version.timeout_seconds
         timer = asyncio.get_running_loop().call_later(timeout_seconds, self._session.deadline_passed)
         try:
@@ -237,9 +257,13 @@ class ExecutionEnvironment:
             lease.hand_over()
             self._lease = lease
             message = next_message(invocation, begun_ms + timeout_seconds * 1000)
-            return await self._session.deliver(invocation.request_id, message)
+            begun = None if on_stream is None else self._stream_begun(on_stream)
+            return await self._session.deliver(invocation.request_id, message, begun)
         finally:
             timer.cancel()
+
+    def _stream_begun(self, on_stream: OnStream) -> Callable[[ResponseStream], None]:
+        return lambda stream: on_stream(InvocationResult(b"", self.version.version, stream=stream))
 
     async def initialize(self, init_seconds: float) -> str | None:
         """Run Init before any invocation, as provisioned concurrency does; the environment is idle afterwards.
@@ -306,16 +330,18 @@ class ExecutionEnvironment:
     def _conclude(self, invocation: Invocation, outcome: Outcome, duration_ms: float) -> InvocationResult:
         failure = self._failure(invocation, outcome)
         if failure is not None:
-            payload, is_error = failure.payload, True
+            payload, is_error, error_type = failure.payload, True, failure.error_type
+            if isinstance(outcome, Exited) and self._session.stream is not None:
+                error_type = TRUNCATED
             self._log.text(failure.log_text)
         else:
             assert isinstance(outcome, Answered | InitFailed)
-            payload = outcome.body
+            payload, error_type = outcome.body, outcome.error_type
             is_error = isinstance(outcome, InitFailed) or outcome.is_error
         self._log.end_invocation()
         self._write_report(invocation, failure, outcome, duration_ms)
         error = FunctionErrorKind.UNHANDLED if is_error else None
-        return InvocationResult(payload, self.version.version, error, self._log.take_tail())
+        return InvocationResult(payload, self.version.version, error, self._log.take_tail(), error_type)
 
     def _failure(self, invocation: Invocation, outcome: Outcome) -> RuntimeFailure | None:
         match outcome:
@@ -324,8 +350,10 @@ class ExecutionEnvironment:
             case DeadlinePassed():
                 now = iso_time(self._clock.time_ms())
                 return timeout_failure(invocation.request_id, self.version.timeout_seconds, now)
-            case Answered(is_oversize=True):
-                return oversize_failure(quotas.RESPONSE_BYTES.value)
+            case Answered(is_oversize=True, bytes_max=bytes_max):
+                return oversize_failure(bytes_max)
+            case Truncated():
+                return truncated_failure(invocation.request_id)
             case _:
                 return None
 

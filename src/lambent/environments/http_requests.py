@@ -8,13 +8,16 @@ official runtime clients send small, regular HTTP/1.1 requests; a C parser made 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 # awslambdaric sends the cause of an error as a header of up to 1 MiB.
 HEAD_BYTES_MAX = 1_179_648
 _DIGITS = re.compile(rb"[0-9]{1,19}")
 _HEX = re.compile(rb"[0-9A-Fa-f]{1,15}")
 _METHODS = frozenset({b"GET", b"POST", b"PUT", b"DELETE", b"HEAD"})
+_LINE_BYTES_MAX = 8_192
+_TRAILERS_MAX = 64
+RESPONSE_MODE = b"lambda-runtime-function-response-mode"
 
 
 class BadRequestError(Exception):
@@ -33,6 +36,18 @@ class InsideRequest:
     is_last: bool = False
 
 
+@dataclass(slots=True)
+class StreamedRequest(InsideRequest):
+    """A response that its runtime writes while it works: handed out as soon as its head is there.
+
+    `parts` is what has arrived of its body and was not taken away; when it `is_whole`, `trailers` are there too.
+    """
+
+    is_whole: bool = False
+    parts: list[bytes] = field(default_factory=list)
+    trailers: dict[bytes, bytes] = field(default_factory=dict)
+
+
 class RequestParser:
     """Feed bytes, get whole requests. Scope: one connection. Bodies over `body_bytes_max` are counted, not kept."""
 
@@ -45,6 +60,8 @@ class RequestParser:
         "_last_get",
         "_remaining",
         "_seen_bytes",
+        "_streamed",
+        "_trailer_lines",
         "_trailers",
     )
 
@@ -55,12 +72,14 @@ class RequestParser:
         self._remaining = 0
         self._chunked = False
         self._trailers = False
+        self._trailer_lines: list[bytes] = []
+        self._streamed: StreamedRequest | None = None
         self._kept: list[bytes] = []
         self._seen_bytes = 0
         self._last_get: tuple[bytes, InsideRequest] | None = None
 
     def feed(self, data: bytes) -> list[InsideRequest]:
-        """Return the requests completed by `data`.
+        """Return the requests completed by `data`, and those that are streamed as soon as their head is there.
 
         Raises:
             BadRequestError: malformed, or a head over HEAD_BYTES_MAX.
@@ -68,16 +87,24 @@ class RequestParser:
         self._buffer += data
         requests: list[InsideRequest] = []
         while True:
-            if self._head is None and not self._read_head():
-                return requests
+            if self._head is None:
+                if not self._read_head():
+                    return requests
+                if self._streamed is not None:
+                    requests.append(self._streamed)
             is_whole = self._read_chunks() if self._chunked else self._read_sized()
             if not is_whole:
                 return requests
             head = self._head
             assert head is not None
-            head.is_oversize = self._seen_bytes > self._body_bytes_max
-            head.body = b"" if head.is_oversize else b"".join(self._kept)
-            requests.append(head)
+            if self._streamed is not None:
+                self._streamed.trailers = _parse_headers(self._trailer_lines)
+                self._streamed.is_whole = True
+                self._streamed = None
+            else:
+                head.is_oversize = self._seen_bytes > self._body_bytes_max
+                head.body = b"" if head.is_oversize else b"".join(self._kept)
+                requests.append(head)
             self._head = None
             self._kept.clear()
             self._seen_bytes = 0
@@ -115,6 +142,9 @@ class RequestParser:
         self._head = InsideRequest(parts[0], target, headers)
         self._head.is_last = parts[2] == b"HTTP/1.0" or headers.get(b"connection", b"").lower() == b"close"
         self._start_body(headers)
+        if RESPONSE_MODE in headers and headers[RESPONSE_MODE].lower() == b"streaming" and target.endswith("/response"):
+            self._head = self._streamed = StreamedRequest(parts[0], target, headers, is_last=self._head.is_last)
+            self._trailer_lines = []
         if parts[0] == b"GET" and not self._chunked and not self._remaining:
             self._last_get = (head, self._head)
         return True
@@ -144,6 +174,10 @@ class RequestParser:
         part = bytes(self._buffer[: self._remaining])
         del self._buffer[: len(part)]
         self._remaining -= len(part)
+        if self._streamed is not None:
+            if part:
+                self._streamed.parts.append(part)
+            return
         self._seen_bytes += len(part)
         if self._seen_bytes <= self._body_bytes_max:
             self._kept.append(part)
@@ -164,6 +198,7 @@ class RequestParser:
             if self._trailers:
                 if not line:
                     return True
+                self._keep_trailer(line)
             elif self._remaining == 0:
                 if line:
                     raise BadRequestError("malformed chunk end")
@@ -176,10 +211,18 @@ class RequestParser:
                 if self._remaining == 0:
                     self._trailers = True
 
+    def _keep_trailer(self, line: bytes) -> None:
+        # Only a streamed response has trailers that mean something: the error it ended with.
+        if self._streamed is not None:
+            self._trailer_lines.append(line)
+            if len(self._trailer_lines) > _TRAILERS_MAX:
+                raise BadRequestError("too many trailers")
+
     def _line(self) -> bytes | None:
         end = self._buffer.find(b"\r\n")
         if end < 0:
-            if len(self._buffer) > 8_192:
+            # The error of a streamed response is one line, base64 of all its text.
+            if len(self._buffer) > (HEAD_BYTES_MAX if self._trailers else _LINE_BYTES_MAX):
                 raise BadRequestError("line too long")
             return None
         line = bytes(self._buffer[:end])

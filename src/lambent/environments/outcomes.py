@@ -18,6 +18,8 @@ _ENTRY_POINTS = {
     ENTRY_POINT_MISSING: "Couldn't find valid bootstrap(s): [/var/task/bootstrap /opt/bootstrap]",
     ENTRY_POINT_DENIED: "fork/exec /var/task/bootstrap: permission denied",
 }
+# What a caller is told who has read a part of the response already.
+TRUNCATED = "Runtime.TruncatedResponse"
 _SIGNAL_NAMES = {
     1: "hangup",
     2: "interrupt",
@@ -73,6 +75,12 @@ def timeout_failure(request_id: str, timeout_seconds: int, at_text: str) -> Runt
     text = f"Task timed out after {timeout_seconds}.00 seconds"
     payload = _payload("Sandbox.Timedout", f"RequestId: {request_id} Error: {text}")
     return RuntimeFailure("Sandbox.Timedout", payload, f"{at_text} {request_id} {text}\n\n", "timeout")
+
+
+def truncated_failure(request_id: str) -> RuntimeFailure:
+    """Return the failure of a runtime that broke off the response it was streaming, and lives on."""
+    message = f"RequestId: {request_id} Error: HTTP request detected as truncated"
+    return RuntimeFailure(TRUNCATED, _payload(TRUNCATED, message), f"{message}\n", "error")
 
 
 def oversize_failure(limit_bytes: int) -> RuntimeFailure:

@@ -9,7 +9,14 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, cast
 
-from lambent.environments.http_requests import BadRequestError, InsideRequest, RequestParser
+from lambent.environments.answers.upload import ResponseUpload
+from lambent.environments.http_requests import (
+    RESPONSE_MODE,
+    BadRequestError,
+    InsideRequest,
+    RequestParser,
+    StreamedRequest,
+)
 from lambent.environments.lifecycle import EnvironmentState, IllegalTransitionError
 from lambent.environments.session import Answered, InitFailed, RuntimeSession, UnknownRequestError
 from lambent.model import quotas
@@ -23,6 +30,9 @@ _NEXT = _INVOCATION + "next"
 _INIT_ERROR = _PREFIX + "init/error"
 _ERROR_BYTES_MAX = 262_144
 _PIPELINED_MAX = 16
+_NOT_FOUND = (404, "NotFound", "404 page not found")
+# A runtime that dies takes its connection with it: its end, which says more, is known a moment later.
+_EXIT_SECONDS = 0.25
 
 _ACCEPTED = b'HTTP/1.1 202 Accepted\r\nContent-Type: application/json\r\nContent-Length: 16\r\n\r\n{"status":"OK"}\n'
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -54,6 +64,10 @@ class RuntimeConnection(asyncio.Protocol):
         self._queued: list[InsideRequest] = []
         self._held: list[bytes] = []
         self._is_holding = False
+        self._upload: ResponseUpload | None = None
+        self._streamed: StreamedRequest | None = None
+        self._refusal = _NOT_FOUND
+        self._is_paused = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Remember the transport."""
@@ -64,15 +78,23 @@ class RuntimeConnection(asyncio.Protocol):
         """Forget a waiting GET next."""
         self._transport = None
         self._session.connection_lost(self)
+        upload, self._upload = self._upload, None
+        if upload is not None:
+            asyncio.get_running_loop().call_later(_EXIT_SECONDS, upload.break_off)
 
     def data_received(self, data: bytes) -> None:
         """Answer each whole request in order; what follows a waiting GET next waits too."""
         try:
             requests = self._parser.feed(data)
         except BadRequestError as error:
+            if self._upload is not None:
+                self._upload.break_off()
+            self._upload = self._streamed = None
             self._respond(400, "BadRequest", str(error))
             self._close()
             return
+        if self._streamed is not None:
+            self._go_on(self._streamed)
         if not requests and self._parser.is_expecting_continue:
             self._write(_CONTINUE)
         # A client that sent its answer and the following GET next together reads both replies together: holding the
@@ -81,7 +103,7 @@ class RuntimeConnection(asyncio.Protocol):
         for request in requests:
             if self._waits_next:
                 self._queued.append(request)
-                if len(self._queued) > _PIPELINED_MAX:
+                if len(self._queued) > _PIPELINED_MAX or isinstance(request, StreamedRequest):
                     self._close()
             else:
                 self._handle(request)
@@ -102,6 +124,9 @@ class RuntimeConnection(asyncio.Protocol):
 
     def _handle(self, request: InsideRequest) -> None:
         target = request.target
+        if isinstance(request, StreamedRequest):
+            self._begin(request)
+            return
         try:
             if target == _NEXT and request.method == b"GET":
                 self._waits_next = True
@@ -122,12 +147,15 @@ class RuntimeConnection(asyncio.Protocol):
             self._close()
 
     def _answer(self, request: InsideRequest, request_id: str, action: str) -> None:
+        if RESPONSE_MODE in request.headers and action == "response":
+            kind = "Runtime.InvalidResponseModeHeader"
+            self._session.answer(request_id, Answered(b"", is_error=True, error_type=kind))
+            self._respond(400, "InvalidFunctionResponseMode", "Invalid function response mode")
+            return
         if action == "response":
             self._session.answer(request_id, Answered(request.body, is_oversize=request.is_oversize))
             if request.is_oversize:
-                limit = quotas.RESPONSE_BYTES.value
-                text = f"Exceeded maximum allowed payload size ({limit} bytes)."
-                self._respond(413, "RequestEntityTooLarge", text)
+                self._respond(*_too_large(quotas.RESPONSE_BYTES.value))
                 return
         elif action == "error":
             body = b"" if len(request.body) > _ERROR_BYTES_MAX else request.body
@@ -136,6 +164,54 @@ class RuntimeConnection(asyncio.Protocol):
             self._respond(404, "NotFound", "404 page not found")
             return
         self._write(_ACCEPTED)
+
+    def _begin(self, request: StreamedRequest) -> None:
+        """Take a response whose body is still to come; one that may not be is read to its end and then refused."""
+        request_id, _, action = request.target[len(_INVOCATION) :].partition("/")
+        self._refusal = _NOT_FOUND
+        try:
+            if action == "response" and request.method == b"POST" and request.target.startswith(_INVOCATION):
+                self._upload = ResponseUpload(self._session, request, request_id, self._resume)
+        except IllegalTransitionError as error:
+            self._refusal = (403, "InvalidStateTransition", f"State transition is not allowed: {error}")
+        except UnknownRequestError:
+            self._refusal = (400, "InvalidRequestID", "Invalid request ID")
+        self._streamed = request
+        if not request.is_whole and self._parser.is_expecting_continue:
+            self._write(_CONTINUE)
+        self._go_on(request)
+
+    def _go_on(self, request: StreamedRequest) -> None:
+        upload = self._upload
+        if upload is None:
+            request.parts.clear()
+        else:
+            upload.move()
+        if not request.is_whole:
+            if upload is not None and upload.is_full:
+                self._pause()
+            return
+        self._streamed = self._upload = None
+        if upload is None:
+            self._respond(*self._refusal)
+        elif upload.is_oversize:
+            self._respond(*_too_large(upload.bytes_max))
+        else:
+            upload.finish()
+            self._write(_ACCEPTED)
+        if request.is_last:
+            self._close()
+
+    def _pause(self) -> None:
+        if self._transport is not None and not self._is_paused:
+            self._is_paused = True
+            self._transport.pause_reading()
+
+    def _resume(self) -> None:
+        if self._is_paused:
+            self._is_paused = False
+            if self._transport is not None and not self._transport.is_closing():
+                self._transport.resume_reading()
 
     def _init_error(self, request: InsideRequest) -> None:
         if self._session.state not in (EnvironmentState.COLD, EnvironmentState.RESTARTING):
@@ -170,6 +246,10 @@ class RuntimeConnection(asyncio.Protocol):
         self._write(b"")
         if self._transport is not None:
             self._transport.close()
+
+
+def _too_large(limit_bytes: int) -> tuple[int, str, str]:
+    return 413, "RequestEntityTooLarge", f"Exceeded maximum allowed payload size ({limit_bytes} bytes)."
 
 
 def _error_type(request: InsideRequest) -> str | None:

@@ -10,7 +10,9 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from lambent.environments.lifecycle import EnvironmentEvent, EnvironmentState, next_state
+from lambent.environments.answers.response_stream import ResponseStream
+from lambent.environments.lifecycle import EnvironmentEvent, EnvironmentState, IllegalTransitionError, next_state
+from lambent.model import quotas
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,12 +22,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """The runtime answered the invocation. `is_error`: it used the error path; `is_oversize`: body over the quota."""
+    """The runtime answered the invocation. `is_error`: with an error; `is_oversize`: body over `bytes_max`.
+
+    Of a response that went into a stream `body` is what is left to say: the error it ended with, if it did.
+    """
 
     body: bytes
     is_error: bool = False
     error_type: str | None = None
     is_oversize: bool = False
+    bytes_max: int = quotas.RESPONSE_BYTES.value
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +50,11 @@ class Exited:
 
 
 @dataclass(frozen=True, slots=True)
+class Truncated:
+    """The runtime broke off the response that it was streaming."""
+
+
+@dataclass(frozen=True, slots=True)
 class DeadlinePassed:
     """Time ran out."""
 
@@ -55,7 +66,7 @@ class Lost:
     reason: str
 
 
-Outcome = Answered | InitFailed | Exited | DeadlinePassed | Lost
+Outcome = Answered | InitFailed | Exited | Truncated | DeadlinePassed | Lost
 
 
 class NextConnection(Protocol):
@@ -73,12 +84,32 @@ class RuntimeSession:
     """State and pending exchange of one environment. Scope: environment. Ends with it.
 
     `on_idle` is called each time the runtime is ready for the next invocation, `on_broken` when it failed.
+    `streamed_bytes_max` bounds a streamed response. `stream` is that of the present invocation, if it has begun one.
     """
 
-    __slots__ = ("_broken_by", "_message", "_on_idle", "_outcome", "_ready", "_request_id", "_waiting", "state")
+    __slots__ = (
+        "_broken_by",
+        "_is_responding",
+        "_message",
+        "_on_idle",
+        "_on_stream",
+        "_outcome",
+        "_ready",
+        "_request_id",
+        "_waiting",
+        "state",
+        "stream",
+        "streamed_bytes_max",
+    )
 
-    def __init__(self, on_idle: Callable[[], None]) -> None:
+    def __init__(
+        self, on_idle: Callable[[], None], streamed_bytes_max: int = quotas.STREAMED_RESPONSE_BYTES.value
+    ) -> None:
         self.state = EnvironmentState.COLD
+        self.streamed_bytes_max = streamed_bytes_max
+        self.stream: ResponseStream | None = None
+        self._on_stream: Callable[[ResponseStream], None] | None = None
+        self._is_responding = False
         self._on_idle = on_idle
         self._waiting: NextConnection | None = None
         self._message: bytes | None = None
@@ -89,10 +120,18 @@ class RuntimeSession:
 
     # From above.
 
-    def deliver(self, request_id: str, message: bytes) -> asyncio.Future[Outcome]:
-        """Hand the finished HTTP answer of GET next to the runtime; the future gets the invocation's outcome."""
+    def deliver(
+        self, request_id: str, message: bytes, on_stream: Callable[[ResponseStream], None] | None = None
+    ) -> asyncio.Future[Outcome]:
+        """Hand the finished HTTP answer of GET next to the runtime; the future gets the invocation's outcome.
+
+        `on_stream` gets the response when its runtime begins to stream it; without, it is collected.
+        """
         self.state = next_state(self.state, EnvironmentEvent.INVOKED)
         self._request_id = request_id
+        self._on_stream = on_stream
+        self._is_responding = False
+        self.stream = None
         self._outcome = asyncio.get_running_loop().create_future()
         if self._waiting is None:
             self._message = message
@@ -170,10 +209,45 @@ class RuntimeSession:
         """The runtime answers. Raises UnknownRequestError, IllegalTransitionError."""
         if self.state is EnvironmentState.INVOKE and request_id != self._request_id:
             raise UnknownRequestError(request_id)
+        if self._is_responding:
+            raise IllegalTransitionError(self.state, EnvironmentEvent.ANSWERED)
+        self._answered(answered)
+
+    def begin_response(
+        self, request_id: str, content_type: str | None, on_room: Callable[[], None]
+    ) -> ResponseStream | None:
+        """The runtime begins to stream its answer: return where to, None when it is to be collected.
+
+        Nobody else can answer from now on: `end_response` or `truncated` follows. Raises as `answer`.
+        """
+        if self.state is EnvironmentState.INVOKE and request_id != self._request_id:
+            raise UnknownRequestError(request_id)
+        if self._is_responding or self.state is not EnvironmentState.INVOKE:
+            raise IllegalTransitionError(self.state, EnvironmentEvent.ANSWERED)
+        self._is_responding = True
+        if self._on_stream is not None:
+            self.stream = ResponseStream(content_type, on_room)
+            self._on_stream(self.stream)
+        return self.stream
+
+    def end_response(self, request_id: str, answered: Answered) -> None:
+        """The answer begun is over; nothing if the invocation has ended in another way."""
+        if self._is_begun(request_id):
+            self._answered(answered)
+
+    def truncated(self, request_id: str) -> None:
+        """The answer begun was broken off; nothing if the invocation has ended in another way."""
+        if self._is_begun(request_id):
+            self._answered(Truncated())
+
+    def _is_begun(self, request_id: str) -> bool:
+        return self._is_responding and self.state is EnvironmentState.INVOKE and request_id == self._request_id
+
+    def _answered(self, outcome: Answered | Truncated) -> None:
         self.state = next_state(self.state, EnvironmentEvent.ANSWERED)
-        outcome, self._outcome = self._outcome, None
-        if outcome is not None and not outcome.done():
-            outcome.set_result(answered)
+        waiting, self._outcome = self._outcome, None
+        if waiting is not None and not waiting.done():
+            waiting.set_result(outcome)
 
     def connection_lost(self, connection: NextConnection) -> None:
         """A connection closed; it no longer waits."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from lambent.model.arn import FunctionArn
@@ -31,7 +31,8 @@ class InvokeRequest:
     """The door's form of an invocation: name and qualifier not yet resolved.
 
     `payload` is JSON text already checked by the door. `client_context` is the decoded JSON text of
-    X-Amz-Client-Context. `trace_header` is X-Amzn-Trace-Id as received, or None.
+    X-Amz-Client-Context. `trace_header` is X-Amzn-Trace-Id as received, or None. `wants_stream`: a response that is
+    streamed shall be read while the function writes it.
     """
 
     function: FunctionArn
@@ -40,6 +41,7 @@ class InvokeRequest:
     wants_log_tail: bool = False
     client_context: str | None = None
     trace_header: str | None = None
+    wants_stream: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +57,33 @@ class Invocation:
     client_context: str | None = None
 
 
+class ResponseBody(Protocol):
+    """A response that the function is still writing. `content_type` is what its runtime says of it."""
+
+    content_type: str | None
+    ending: InvocationResult | None
+
+    async def __anext__(self) -> bytes:
+        """Return the next part. Raises StopAsyncIteration at the end; then `ending` says how the invocation went."""
+
+    def end(self, result: InvocationResult) -> None:
+        """The invocation is over, well or not; what was written before can still be read."""
+
+    def abandon(self) -> None:
+        """Nobody reads any more: the function runs on, what it writes is dropped. Idempotent."""
+
+
 @dataclass(frozen=True, slots=True)
 class InvocationResult:
-    """What the caller gets. `log_tail`: the last 4,096 bytes of this invocation's log, or None if not asked."""
+    """What the caller gets. `log_tail`: the last 4,096 bytes of this invocation's log, or None if not asked.
+
+    `error_type` is AWS's name of what went wrong. With `stream` the response is still to be read, and `payload` empty;
+    the stream's `ending` then has in `payload` only what is to be said of an error.
+    """
 
     payload: bytes
     executed_version: str
     function_error: FunctionErrorKind | None = None
     log_tail: bytes | None = None
+    error_type: str | None = None
+    stream: ResponseBody | None = None

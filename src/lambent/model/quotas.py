@@ -53,6 +53,7 @@ UNPACKED_BYTES = Quota("unpacked_bytes", 262_144_000, False, _DOC)
 PAYLOAD_BYTES = Quota("payload_bytes", 6_291_456, False, _DOC)
 # AWS answers up to 6 MB plus a little: 6,291,556 is the figure in its error text.
 RESPONSE_BYTES = Quota("response_bytes", 6_291_556, False, "observed")
+STREAMED_RESPONSE_BYTES = Quota("streamed_response_bytes", 209_715_200, False, _DOC)
 CLIENT_CONTEXT_BYTES = Quota("client_context_bytes", 3_583, False, "API reference, Invoke")
 ENVIRONMENT_BYTES = Quota("environment_bytes", 4_096, False, _DOC)
 TIMEOUT_SECONDS_MAX = Quota("timeout_seconds_max", 900, False, _DOC)
@@ -76,4 +77,4 @@ assert all(one.value_min <= one.value <= one.value_max for one in QUOTAS if one.
 assert UNRESERVED_CONCURRENCY_MIN.value < CONCURRENT_EXECUTIONS.value
 assert ZIP_REQUEST_BYTES.value * 4 // 3 < ZIP_HTTP_REQUEST_BYTES.value
 assert ZIP_REQUEST_BYTES.value < UNPACKED_BYTES.value < CODE_STORAGE_BYTES.value
-assert PAYLOAD_BYTES.value <= RESPONSE_BYTES.value
+assert PAYLOAD_BYTES.value <= RESPONSE_BYTES.value <= STREAMED_RESPONSE_BYTES.value
