@@ -147,7 +147,7 @@ def test_what_a_crash_left_is_swept(in_farm: Callable[..., None]) -> None:
 
 
 def _sandbox_cgroups(identity: str) -> list[Path]:
-    return [path for path in Path("/sys/fs/cgroup").glob(f"*/lambent-{identity}/*") if path.is_dir()]
+    return [path for path in Path("/sys/fs/cgroup").glob(f"**/lambent-{identity}/*") if path.is_dir()]
 
 
 def _hierarchies() -> list[str]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from lambent.environments.sandbox.namespaces import ZYGOTE_TENDINGS_MAX, ZYGOTE_UNUSED_TENDINGS_MAX
 from lambent.environments.sandbox.sandbox import Interpreter, RuntimeFamily
 
 if TYPE_CHECKING:
@@ -62,6 +63,31 @@ def test_zygote_of_every_version(in_farm: Callable[..., None], version: str) -> 
         await running.close()
 
     in_farm(scenario, readable=interpreter.roots)
+
+
+def test_zygotes_are_replaced_now_and_then_and_go_when_unused(in_farm: Callable[..., None]) -> None:
+    async def scenario(farm: Farm) -> None:
+        running = await farm.run("def handler(event):\n    return event\n")
+        (first,) = farm.driver.zygote_ids().values()
+        for _ in range(ZYGOTE_TENDINGS_MAX):
+            farm.driver.tend_zygotes()
+        later = await farm.run("def handler(event):\n    return event\n")
+        (second,) = farm.driver.zygote_ids().values()
+        assert first != second
+        assert (await running.ask(1), await later.ask(2)) == (1, 2)
+        await running.close()
+        for _ in range(ZYGOTE_UNUSED_TENDINGS_MAX):
+            farm.driver.tend_zygotes()
+        assert list(farm.driver.zygote_ids().values()) == [second], "one of its sandboxes lives"
+        await later.close()
+        for _ in range(ZYGOTE_UNUSED_TENDINGS_MAX):
+            farm.driver.tend_zygotes()
+        assert farm.driver.zygote_ids() == {}
+        again = await farm.run("def handler(event):\n    return event\n")
+        assert await again.ask(3) == 3
+        await again.close()
+
+    in_farm(scenario)
 
 
 def test_sdk_is_loaded_in_a_zygote_of_its_own(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
@@ -18,7 +19,7 @@ import pytest
 import lambent
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 pytestmark = pytest.mark.slow
 
@@ -28,10 +29,10 @@ NOBODY = 50_000 + os.getpid() % 10_000
 
 
 @pytest.fixture
-def as_user(tmp_path: Path) -> Callable[[str], dict[str, Any]]:
+def as_user(tmp_path: Path) -> Callable[..., dict[str, Any]]:
     """Run one scenario of fixtures/rootless.py as an ordinary user."""
 
-    def run(name: str) -> dict[str, Any]:
+    def run(name: str, cgroup: Path | None = None) -> dict[str, Any]:
         command = [sys.executable]
         if os.geteuid() == 0:
             # The interpreter of the tests may lie in root's own directory; the system's serves any user.
@@ -40,6 +41,8 @@ def as_user(tmp_path: Path) -> Callable[[str], dict[str, Any]]:
                 directory.chmod(0o755)
             os.chown(tmp_path, NOBODY, NOBODY)
         command += [str(HERE / "fixtures/rootless.py"), str(tmp_path), str(HERE / "conftest.py"), name]
+        if cgroup is not None:
+            command = ["/bin/sh", "-c", 'echo 0 >"$0" && exec "$@"', str(cgroup / "cgroup.procs"), *command]
         source = str(Path(lambent.__path__[0]).parent)
         paths = os.pathsep.join([source, sysconfig.get_path("purelib")])
         environment = {"PYTHONPATH": paths, "PYTHONDONTWRITEBYTECODE": "1", "PATH": os.environ["PATH"]}
@@ -51,6 +54,33 @@ def as_user(tmp_path: Path) -> Callable[[str], dict[str, Any]]:
         return answer
 
     return run
+
+
+@pytest.fixture
+def delegation() -> Iterator[Path]:
+    """A v2 cgroup that is the ordinary user's, made as systemd makes one with Delegate=yes."""
+    mounts = [line.split() for line in Path("/proc/self/mounts").read_text().splitlines()]
+    root = next((Path(fields[1]) for fields in mounts if fields[2] == "cgroup2"), None)
+    if root is None:
+        pytest.skip("this host has no cgroup v2 hierarchy")
+    for controller in (root / "cgroup.controllers").read_text().split():
+        with contextlib.suppress(OSError):
+            (root / "cgroup.subtree_control").write_text(f"+{controller}")
+    directory = root / f"delegated-to-{NOBODY}"
+    directory.mkdir()
+    for path in (directory, *(directory / f"cgroup.{name}" for name in ("procs", "threads", "subtree_control"))):
+        os.chown(path, NOBODY, NOBODY)
+    yield directory
+    assert [path.name for path in directory.iterdir() if path.is_dir()] in ([], ["lambent-members"])
+    for path in (directory / "lambent-members", directory):
+        with contextlib.suppress(FileNotFoundError):
+            path.rmdir()
+
+
+def is_delegated() -> bool:
+    """Whether the user who runs the tests does so in a cgroup of that user's own."""
+    own = next((line for line in Path("/proc/self/cgroup").read_text().splitlines() if line.startswith("0::")), "0::")
+    return os.geteuid() != 0 and os.access(f"/sys/fs/cgroup{own[3:]}/cgroup.procs", os.W_OK)
 
 
 def _system_python() -> str:
@@ -74,7 +104,7 @@ def test_life(as_user: Callable[[str], dict[str, Any]]) -> None:
     assert "CapEff:\t0000000000000000" in seen["status"]
     assert "Seccomp:\t2" in seen["status"]
     assert seen["left"] == []
-    assert "cgroup memory" in seen["missing"]
+    assert ("cgroup memory" not in seen["missing"]) is is_delegated()
 
 
 def test_memory_is_watched(as_user: Callable[[str], dict[str, Any]]) -> None:
@@ -89,3 +119,21 @@ def test_processes_are_counted_per_sandbox(as_user: Callable[[str], dict[str, An
     seen = as_user("forks")
     assert seen["errno"] == errno.EAGAIN
     assert 500 <= seen["count"] <= 1024
+
+
+@pytest.mark.usefixtures("needs_root")
+def test_a_delegated_cgroup_limits(as_user: Callable[..., dict[str, Any]], delegation: Path) -> None:
+    given = set((delegation / "cgroup.controllers").read_text().split()) & {"memory", "cpu", "pids"}
+    seen = as_user("delegated", delegation)
+    assert seen["level"] == "L1"
+    missing = {name.removeprefix("cgroup ") for name in seen["missing"] if name.startswith("cgroup ")}
+    assert missing == {"memory", "cpu"} - given
+    assert seen["is_out_of_memory"]
+    assert "memory" not in given or 60 <= seen["peak_mib"] <= 100
+    expected = {
+        "memory": ("memory.max", str(128 << 20)),
+        "cpu": ("cpu.max", "10000 20000"),
+        "pids": ("pids.max", "1100"),
+    }
+    assert seen["limits"] == dict(expected[controller] for controller in given)
+    assert seen["members"] == f"/{delegation.name}" + ("/lambent-members" if given else "")

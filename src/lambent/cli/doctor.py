@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _LEVELS = {
     "L0": "none: functions are ordinary processes and see the whole machine",
-    "L1": "namespaces of an ordinary user, seccomp, no capabilities; limits by watching",
+    "L1": "namespaces of an ordinary user, seccomp, no capabilities; limits by a delegated cgroup or by watching",
     "L2": "all namespaces, a user id for each environment, cgroup limits, seccomp, no capabilities",
     "L3": "as L2, and a fresh process for each environment instead of a fork",
 }

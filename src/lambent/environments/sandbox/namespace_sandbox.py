@@ -38,6 +38,8 @@ class SupervisorDoor(Protocol):
 
     is_fresh: bool
     is_watched: bool
+    """Whether use is watched from here: of /tmp, because it is a plain directory, and mostly of memory too."""
+    is_memory_watched: bool
     """Whether memory is watched from here because no cgroup limits it."""
     names: DnsForwarder | None
     tmp_directory: Path
@@ -54,7 +56,7 @@ class NamespaceSandbox:
 
     def __init__(self, identifier: int, kind: SandboxKind, door: SupervisorDoor) -> None:
         self.identifier = identifier
-        self._kind = kind
+        self.kind = kind
         self._door = door
         self._loop = asyncio.get_running_loop()
         self._ended: asyncio.Future[str] = self._loop.create_future()
@@ -111,18 +113,18 @@ class NamespaceSandbox:
     async def wait_prepared(self) -> None:
         """Return when it can be specialised. Raises SandboxError."""
         await self._wait_step("ready", PREPARE_SECONDS_MAX)
-        if self._kind.family is RuntimeFamily.NODEJS:
+        if self.kind.family is RuntimeFamily.NODEJS:
             await self._wait_node()
 
     async def specialise(self, specialisation: Specialisation) -> None:
         """Mount the code, set limits, drop every right and start the runtime. Once. Raises SandboxError."""
         argv = specialisation.argv
-        if self._kind.family is RuntimeFamily.PYTHON and self._door.is_fresh and self._kind.interpreter is not None:
-            argv = (self._kind.interpreter.executable, "-c", _FRESH_PYTHON)
+        if self.kind.family is RuntimeFamily.PYTHON and self._door.is_fresh and self.kind.interpreter is not None:
+            argv = (self.kind.interpreter.executable, "-c", _FRESH_PYTHON)
         self._start = {"variables": dict(specialisation.variables), "argv": list(argv)}
-        if self._door.is_watched:
+        if self._door.is_memory_watched:
             self._start["data_mib"] = specialisation.memory_mib + DATA_SLACK_MIB
-        is_node = self._kind.family is RuntimeFamily.NODEJS
+        is_node = self.kind.family is RuntimeFamily.NODEJS
         if not is_node:
             self._say_start()
         self._door.ask(
@@ -139,7 +141,8 @@ class NamespaceSandbox:
         self._is_started = True
         if self._door.is_watched:
             tmp = self._door.tmp_directory / f"t{self._slot}"
-            self.watched = SizeWatch(self.pid, tmp, specialisation.memory_mib, specialisation.ephemeral_storage_mib)
+            memory_mib = specialisation.memory_mib if self._door.is_memory_watched else None
+            self.watched = SizeWatch(self.pid, tmp, memory_mib, specialisation.ephemeral_storage_mib)
         if is_node:
             await self._start_node()
 
@@ -167,7 +170,7 @@ class NamespaceSandbox:
         await self._wait_step("reset", RESET_SECONDS_MAX)
         if self._exited.done():
             self._exited = self._loop.create_future()
-        if self._kind.family is RuntimeFamily.NODEJS:
+        if self.kind.family is RuntimeFamily.NODEJS:
             await self._wait_node()
             await self._start_node()
         else:
@@ -184,7 +187,7 @@ class NamespaceSandbox:
 
     def memory_peak_mib(self) -> int:
         """Highest memory use so far without page cache, in MiB, rounded up."""
-        if self.watched is not None:
+        if self.watched is not None and self._door.is_memory_watched:
             return self.watched.peak_mib()
         return self._gauge.peak_mib() if self._gauge is not None else 0
 

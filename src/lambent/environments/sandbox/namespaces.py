@@ -26,14 +26,23 @@ if TYPE_CHECKING:
 ZYGOTE_SECONDS_MAX = 30.0
 READY_SECONDS_MAX = 20.0
 WATCH_SECONDS = 0.1
+# Sandboxes of one zygote share its memory layout and hash seed: another takes its place now and then, and one that
+# nobody has needed for half an hour goes.
+TEND_SECONDS = 60.0
+ZYGOTE_TENDINGS_MAX = 60
+ZYGOTE_UNUSED_TENDINGS_MAX = 30
 _RESOLV_CONF = Path("/etc/resolv.conf")
 _CLIENT_DIRECTORY = "/var/runtime"
 
 
 @dataclass(slots=True)
 class _ZygoteState:
+    """`tendings` and `unused_tendings` count the looks of `tend_zygotes`: all, and those since it was last needed."""
+
     key: int
     ready: asyncio.Future[int]
+    tendings: int = 0
+    unused_tendings: int = 0
 
 
 class NamespaceDriver:
@@ -44,6 +53,7 @@ class NamespaceDriver:
         self.tmp_directory = Path()
         self.is_fresh = is_fresh
         self.is_watched = False
+        self.is_memory_watched = False
         self._generation = 0
         self._missing: dict[str, str] = {}
         self._sandboxes: dict[int, NamespaceSandbox] = {}
@@ -75,7 +85,7 @@ class NamespaceDriver:
         loop.add_reader(self._socket, self._hear)
         try:
             async with asyncio.TaskGroup() as tasks:
-                chores = tasks.create_task(self._serve_names()), tasks.create_task(self._watch_sizes())
+                chores = [tasks.create_task(each()) for each in (self._serve_names, self._watch_sizes, self._tend)]
                 await self._lost.wait()
                 for chore in chores:
                     chore.cancel()
@@ -132,6 +142,18 @@ class NamespaceDriver:
             if state.ready.done() and not state.ready.cancelled() and state.ready.exception() is None
         }
 
+    def tend_zygotes(self) -> None:
+        """Replace zygotes that are old and end those without a sandbox for long. Called once a minute."""
+        in_use = {replace(sandbox.kind, memory_mib=None) for sandbox in self._sandboxes.values()}
+        for kind, state in list(self._zygotes.items()):
+            state.tendings += 1
+            state.unused_tendings = 0 if kind in in_use else state.unused_tendings + 1
+            if state.unused_tendings >= ZYGOTE_UNUSED_TENDINGS_MAX:
+                self.end_zygote(kind)
+            elif state.tendings >= ZYGOTE_TENDINGS_MAX and state.ready.done():
+                self.end_zygote(kind)
+                self._start_zygote(kind)
+
     def end_zygote(self, kind: SandboxKind) -> None:
         """Let a zygote that is no longer needed go; its sandboxes live on."""
         state = self._zygotes.pop(replace(kind, memory_mib=None), None)
@@ -146,6 +168,11 @@ class NamespaceDriver:
     def forget(self, identifier: int) -> None:
         """The sandbox is closed and needs no more news."""
         self._sandboxes.pop(identifier, None)
+
+    async def _tend(self) -> None:
+        while True:
+            await asyncio.sleep(TEND_SECONDS)
+            self.tend_zygotes()
 
     async def _watch_sizes(self) -> None:
         await self._ready.wait()
@@ -275,8 +302,10 @@ class NamespaceDriver:
         self._lose_everything("the supervisor has ended")
         self._generation = message["generation"]
         self._missing = dict(message["missing"])
-        # Root without a memory controller (a locked-down container) gets what an ordinary user gets.
-        self.is_watched = message["is_rootless"] or "cgroup memory" in self._missing
+        # Root without a memory controller (a locked-down container) gets what an ordinary user gets, and an ordinary
+        # user with a cgroup of its own has memory limited by it.
+        self.is_memory_watched = "cgroup memory" in self._missing
+        self.is_watched = message["is_rootless"] or self.is_memory_watched
         self.tmp_directory = Path(message["tmp_directory"])
         self.supervisor_pid = message["pid"]
         if self.names is None:

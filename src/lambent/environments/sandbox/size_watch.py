@@ -1,4 +1,4 @@
-"""What stands in for cgroups and images at level 1: a look at memory and /tmp, ten times a second."""
+"""What stands in for images and cgroups at level 1: a look at /tmp and memory, ten times a second."""
 
 from __future__ import annotations
 
@@ -19,12 +19,16 @@ TMP_EVERY = 5
 
 
 class SizeWatch:
-    """One sandbox's use of memory and disk, looked at from another thread. Scope: one sandbox."""
+    """One sandbox's use of memory and disk, looked at from another thread. Scope: one sandbox.
 
-    def __init__(self, init_pid: int, tmp_directory: Path, memory_mib: int, tmp_mib: int) -> None:
+    `memory_mib` None: a cgroup limits memory, only /tmp is looked at.
+    """
+
+    def __init__(self, init_pid: int, tmp_directory: Path, memory_mib: int | None, tmp_mib: int) -> None:
         self._init_pid = init_pid
         self._tmp_directory = tmp_directory
-        self._memory_bytes_max = memory_mib << 20
+        self._is_memory_limited = memory_mib is None
+        self._memory_bytes_max = (memory_mib or 0) << 20
         self._tmp_bytes_max = tmp_mib << 20
         self._looks = 0
         self._pids: list[int] = []
@@ -35,13 +39,14 @@ class SizeWatch:
     def look(self) -> None:
         """Measure, and note what is too large."""
         pids = self._pids = _descendants(self._init_pid)
-        # First what is quickly asked: the sizes of many processes take long, and buffers fill meanwhile.
-        if descriptors_in_use(pids) > DESCRIPTORS_MAX:
-            self.is_memory_outgrown = True
-            return
-        memory_bytes = _memory_bytes(pids)
-        self.memory_peak_bytes = max(self.memory_peak_bytes, min(memory_bytes, self._memory_bytes_max))
-        self.is_memory_outgrown = memory_bytes > self._memory_bytes_max
+        if not self._is_memory_limited:
+            # First what is quickly asked: the sizes of many processes take long, and buffers fill meanwhile.
+            if descriptors_in_use(pids) > DESCRIPTORS_MAX:
+                self.is_memory_outgrown = True
+                return
+            memory_bytes = _memory_bytes(pids)
+            self.memory_peak_bytes = max(self.memory_peak_bytes, min(memory_bytes, self._memory_bytes_max))
+            self.is_memory_outgrown = memory_bytes > self._memory_bytes_max
         if self._looks % TMP_EVERY == 0:
             self.is_tmp_outgrown = directory_bytes(self._tmp_directory) > self._tmp_bytes_max
         self._looks += 1

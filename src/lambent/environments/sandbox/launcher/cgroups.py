@@ -18,6 +18,9 @@ PIDS_MAX = 1_100
 _V2 = "cgroup2"
 _WANTED = ("memory", "cpu", "pids")
 _SWEEP_SECONDS_MAX = 5.0
+# A v2 cgroup that is divided may hold no process itself: those that were in it go here.
+_MEMBERS = "lambent-members"
+_MOVES_MAX = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +56,16 @@ class Cgroups:
         self._hierarchies: list[Hierarchy] = []
         self._stale: list[str] = []
 
-    def set_up(self) -> None:
-        """Find the hierarchies, make the installation's directories, sweep what an earlier run left."""
+    def set_up(self, *, is_delegated: bool = False) -> None:
+        """Find the hierarchies and make the installation's directories.
+
+        An ordinary user (`is_delegated`) may divide only the v2 cgroup this process is in, and only where systemd
+        or a container has made it that account's.
+        """
         for mount_point, is_v2, options in _mounted_hierarchies():
-            self._adopt(mount_point, is_v2=is_v2, options=options)
+            place = mount_point if not is_delegated else _delegated_cgroup(mount_point) if is_v2 else None
+            if place is not None:
+                self._adopt(place, is_v2=is_v2, options=options)
         for controller in ("memory", "cpu", "freezer"):
             if controller not in self.by_controller:
                 self.missing.setdefault(controller, f"no cgroup hierarchy offers {controller}")
@@ -225,8 +234,7 @@ class Cgroups:
         for controller in sorted(controllers):
             try:
                 for place in (mount_point, directory):
-                    if controller not in _read(f"{place}/cgroup.subtree_control").split():
-                        _write(f"{place}/cgroup.subtree_control", f"+{controller}")
+                    _enable_below(place, controller)
                 enabled.add(controller)
             except OSError as error:
                 self.missing[controller] = f"{mount_point}: cannot enable {controller}: {error.strerror}"
@@ -242,6 +250,47 @@ def _mounted_hierarchies() -> list[tuple[str, bool, frozenset[str]]]:
             mount_point = left.split(" ")[4].replace("\\040", " ")
             found.append((mount_point, kind == _V2, frozenset(options.split(","))))
     return found
+
+
+def _delegated_cgroup(mount_point: str) -> str | None:
+    """Return the directory of this process's own v2 cgroup, if this account may divide it."""
+    for line in _read("/proc/self/cgroup").splitlines():
+        if line.startswith("0::/"):
+            directory = os.path.normpath(f"{mount_point}/{line[4:]}")
+            if os.path.basename(directory) == _MEMBERS:
+                directory = os.path.dirname(directory)
+            if all(
+                os.access(f"{directory}/{file}", os.W_OK) for file in ("", "cgroup.procs", "cgroup.subtree_control")
+            ):
+                return directory
+    return None
+
+
+def _enable_below(place: str, controller: str) -> None:
+    """Let the children of a v2 cgroup have a controller. Raises OSError."""
+    file = f"{place}/cgroup.subtree_control"
+    if controller in _read(file).split():
+        return
+    try:
+        _write(file, f"+{controller}")
+    except OSError as error:
+        if error.errno != errno.EBUSY:
+            raise
+        _move_members(place)
+        _write(file, f"+{controller}")
+
+
+def _move_members(place: str) -> None:
+    """Move the processes of a v2 cgroup that is ours (this one's own, its parents') into a child of it."""
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(f"{place}/{_MEMBERS}", 0o755)
+    for _ in range(_MOVES_MAX):
+        members = _read(f"{place}/cgroup.procs").split()
+        if not members:
+            return
+        for member in members:
+            with contextlib.suppress(ProcessLookupError):
+                _write(f"{place}/{_MEMBERS}/cgroup.procs", member)
 
 
 def _children(directory: str) -> list[str]:

@@ -41,9 +41,9 @@ OUT_OF_MEMORY_SCORE = "500"
 REFRESH_SECONDS = 1.0
 TEAR_DOWN_SECONDS_MAX = 2.0
 ROOTLESS_MISSING = {
-    "cgroup memory": "not root: memory is watched ten times a second instead of limited",
-    "cgroup cpu": "not root: the CPU share is not applied",
-    "cgroup freezer": "not root: SIGSTOP instead of the freezer",
+    "cgroup memory": "not root, no cgroup delegated: memory is watched ten times a second instead of limited",
+    "cgroup cpu": "not root, no cgroup delegated: the CPU share is not applied",
+    "cgroup freezer": "not root, no cgroup delegated: SIGSTOP instead of the freezer",
     "disk /tmp": "not root: /tmp is a directory whose size is watched",
 }
 
@@ -153,15 +153,17 @@ class Supervisor:
         options = self._options
         if options.is_rootless:
             self._tmp_directories.sweep()
-            self._missing |= ROOTLESS_MISSING
             self._is_refill_wanted = False
+        self._cgroups.set_up(is_delegated=options.is_rootless)
+        self._cgroups.sweep()
+        self._cgroups.limit_all_memory(options.memory_mib_max)
+        self._missing |= {f"cgroup {name}": reason for name, reason in self._cgroups.missing.items()}
+        self._starter.is_memory_limited = "cgroup memory" not in self._missing
+        if options.is_rootless:
+            given = {f"cgroup {name}" for name in self._cgroups.by_controller}
+            self._missing |= {name: reason for name, reason in ROOTLESS_MISSING.items() if name not in given}
         else:
-            self._cgroups.set_up()
-            self._cgroups.sweep()
-            self._cgroups.limit_all_memory(options.memory_mib_max)
             self._images.sweep()
-            self._missing |= {f"cgroup {name}": reason for name, reason in self._cgroups.missing.items()}
-            self._starter.is_memory_limited = "cgroup memory" not in self._missing
             try:
                 os.close(self._images.take(512))
             except OSError as error:
@@ -289,7 +291,9 @@ class Supervisor:
         zygote = self._zygotes.get(message["zygote"])
         if zygote is None:
             raise RefusedError("no such zygote")
-        self._lose_zygote(zygote, "ended")
+        zygote.is_ending = True
+        if not zygote.pending:
+            self._lose_zygote(zygote, "ended")
 
     def _create(self, message: dict[str, Any]) -> None:
         identifier = message["id"]
@@ -400,6 +404,8 @@ class Supervisor:
         elif message.get("id") in zygote.pending:
             zygote.pending.remove(message["id"])
             self._receive_clone(self._cells[message["id"]], message)
+            if zygote.is_ending and not zygote.pending:
+                self._lose_zygote(zygote, "ended")
 
     def _receive_clone(self, cell: Cell, message: dict[str, Any]) -> None:
         if "error" in message:

@@ -22,13 +22,14 @@ SDK_DIRECTORY = "/var/sdk"
 
 @dataclass(slots=True)
 class Zygote:
-    """One running zygote. `pending` are the ids of sandboxes asked for and not yet cloned."""
+    """One running zygote. `pending` are the ids of sandboxes asked for and not yet cloned; `is_ending`: goes then."""
 
     key: int
     pid: int
     control: socket.socket
     family: str
     is_ready: bool = False
+    is_ending: bool = False
     pending: list[int] = field(default_factory=list)
 
 
