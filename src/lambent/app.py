@@ -64,6 +64,7 @@ _EMBEDDED_LINES_PER_SECOND_MAX = 1_000.0
 _DELIVERY_SECONDS = 2.0
 # The next upload pays half a second for a new process; an idle server keeps none of their memory.
 _WORKERS_IDLE_SECONDS = 120.0
+_PREPARED_MAX = 4_096
 
 
 class Application:
@@ -123,6 +124,8 @@ class Application:
         self.observability = ObservabilityRoutes(logs, self.recorder, metrics, clock)
         self.packages = PackageFacts(lambda sha256: directory / self.code.directory(sha256))
         self._unlearned: asyncio.Queue[FunctionVersion] = asyncio.Queue()
+        # Configurations that were prepared and whose last commit the feed has not brought yet.
+        self._prepared: set[str] = set()
         self.runtimes = RuntimeCatalogue(
             process.interpreters,
             CatalogueOptions(
@@ -138,6 +141,7 @@ class Application:
         sizes = {
             RuntimeFamily.PYTHON: settings.pool.python,
             RuntimeFamily.NODEJS: settings.pool.nodejs,
+            RuntimeFamily.RUBY: settings.pool.ruby,
             RuntimeFamily.EXEC: settings.pool.exec,
         }
         self.prewarmed = PrewarmedSandboxes(self.driver, sizes, clock)
@@ -399,6 +403,10 @@ class Application:
             if version.is_unsettled:
                 # The control plane prepares it and commits it once more.
                 continue
+            if version.configuration_id in self._prepared:
+                # Here, a moment ago.
+                self._prepared.discard(version.configuration_id)
+                continue
             with contextlib.suppress(LambdaError):
                 # Only a version whose merged tree was lost needs it: preparation has made all others. What another
                 # daemon took in comes with its first invocation here.
@@ -418,7 +426,12 @@ class Application:
         if version.package_type is PackageType.IMAGE:
             return None
         await self._make_ready(version)
-        return self.factory.unavailable_reason(version)
+        reason = self.factory.unavailable_reason(version)
+        if len(self._prepared) >= _PREPARED_MAX:
+            # Of functions that were deleted before they were settled.
+            self._prepared.clear()
+        self._prepared.add(version.configuration_id)
+        return reason
 
     async def _make_ready(self, version: FunctionVersion) -> None:
         await self.code.make_ready(version)

@@ -75,7 +75,16 @@ class Workers(Executor):
         from concurrent.futures.process import ProcessPoolExecutor
 
         context = multiprocessing.get_context("spawn")
-        return ProcessPoolExecutor(self._count, mp_context=context, initializer=_end_with_parent)
+        return ProcessPoolExecutor(self._count, mp_context=context, initializer=_begin_worker)
+
+
+# Unpacking may take a core for seconds: then functions that are called meanwhile come first.
+_NICE = 10
+
+
+def _begin_worker() -> None:
+    os.nice(_NICE)
+    _end_with_parent()
 
 
 def _end_with_parent() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from lambent.functions.account import Account, AccountQuotas
+from lambent.functions.account import Account, AccountQuotas, CodeStorage
 from lambent.functions.aliases import Aliases
 from lambent.functions.code_signing.configs import CodeSigningConfigs
 from lambent.functions.code_signing.signatures import Signatures
@@ -51,7 +51,8 @@ class ControlPlane:
         self.acting = ForeignFunctions(parts.allows).acting
         publisher = Publisher(parts.store, ids, parts.clock)
         signatures = Signatures(parts, ids)
-        tools = FunctionTools(ids, self._transitions, publisher, self._links, self._sweeper, signatures)
+        storage = CodeStorage(parts.store, parts.rules, parts.clock)
+        tools = FunctionTools(ids, self._transitions, publisher, self._links, self._sweeper, signatures, storage)
         functions = Functions(parts, tools)
         self.create_function = functions.create_function
         self.get_function = functions.get_function
@@ -60,7 +61,7 @@ class ControlPlane:
         self.update_function_configuration = functions.update_function_configuration
         self.delete_function = functions.delete_function
         self.list_functions = functions.list_functions
-        versions = Versions(parts, publisher, ids)
+        versions = Versions(parts, publisher, ids, storage)
         self.publish_version = versions.publish_version
         self.list_versions_by_function = versions.list_versions_by_function
         aliases = Aliases(parts, ids)
@@ -69,7 +70,7 @@ class ControlPlane:
         self.update_alias = aliases.update_alias
         self.delete_alias = aliases.delete_alias
         self.list_aliases = aliases.list_aliases
-        self._offer_configurations(parts, ids)
+        self._offer_configurations(parts, ids, storage)
         signing = CodeSigningConfigs(parts, ids, signatures)
         self.create_code_signing_config = signing.create_code_signing_config
         self.get_code_signing_config = signing.get_code_signing_config
@@ -103,7 +104,7 @@ class ControlPlane:
         self.put_function_scaling_config = scalings.put_function_scaling_config
         self.get_function_scaling_config = scalings.get_function_scaling_config
 
-    def _offer_configurations(self, parts: ControlPlaneParts, ids: Ids) -> None:
+    def _offer_configurations(self, parts: ControlPlaneParts, ids: Ids, storage: CodeStorage) -> None:
         """Offer what hangs on functions: policies, event invoke configs, URLs."""
         resources = parts.store.resources
         permissions = Permissions(resources, ids)
@@ -113,7 +114,7 @@ class ControlPlane:
         self.put_resource_policy = permissions.put_resource_policy
         self.get_resource_policy = permissions.get_resource_policy
         self.delete_resource_policy = permissions.delete_resource_policy
-        layers = Layers(parts, ids, self._links, self._sweeper)
+        layers = Layers(parts, ids, self._links, self._sweeper, storage)
         self.publish_layer_version = layers.publish_layer_version
         self.get_layer_version = layers.get_layer_version
         self.get_layer_version_by_arn = layers.get_layer_version_by_arn

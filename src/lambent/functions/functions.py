@@ -13,7 +13,7 @@ from lambent.functions.definition.images import code_location, with_new_image
 from lambent.functions.definition.runtimes import check_runtime
 from lambent.functions.encryption.variables import Variables
 from lambent.functions.layers.lookup import LayerLookup, check_unpacked_size
-from lambent.functions.lookups import changeable, check_code_storage, existing, update_in_progress
+from lambent.functions.lookups import changeable, existing, update_in_progress
 from lambent.functions.packages.sources import Packages, PackageSource
 from lambent.functions.rules import check_publish_to
 from lambent.functions.versions import check_unreferenced
@@ -35,6 +35,7 @@ from lambent.wire.generated.shared import Concurrency
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
+    from lambent.functions.account import CodeStorage
     from lambent.functions.code_signing.signatures import Signatures
     from lambent.functions.ids import Ids
     from lambent.functions.packages.links import CodeLinks
@@ -67,6 +68,7 @@ class FunctionTools:
     links: CodeLinks
     sweeper: Sweeper
     signatures: Signatures
+    storage: CodeStorage
 
 
 class Functions:
@@ -87,6 +89,7 @@ class Functions:
         self._links = tools.links
         self._sweeper = tools.sweeper
         self._signatures = tools.signatures
+        self._storage = tools.storage
 
     async def create_function(self, caller: Caller, request: CreateFunctionRequest) -> FunctionConfiguration:
         """Create a function; it is Pending in the answer and Active or Failed soon after. With Publish it has a
@@ -100,7 +103,7 @@ class Functions:
         arn = names.resolve_new(caller, request.function_name)
         function = new_function(request, arn, refuse_deprecated=self._rules.refuse_deprecated)
         function = await self._layers.given(caller, function, request.layers)
-        if await self._store.get(arn) is not None:
+        if await self._store.resources.is_taken(arn):
             # Source: observed. Said before the package is unpacked; the commit says it again to the second of two.
             raise ResourceConflictError(f"Function already exist: {arn.name}")
         signing = await self._signatures.check_new(caller, function, request.code_signing_config_arn)
@@ -307,9 +310,9 @@ class Functions:
 
     def _begin(self, changed: FunctionVersion, publication: Publication | None) -> None:
         if publication is not None and publication.writes:
-            self._transitions.begin(changed.arn.qualified(publication.version.version), changed.arn)
+            self._transitions.begin(publication.version, changed)
         else:
-            self._transitions.begin(changed.arn)
+            self._transitions.begin(changed)
 
     async def _delete_version(self, arn: FunctionArn, number: str) -> None:
         resources = self._store.resources
@@ -353,7 +356,7 @@ class Functions:
 
     async def _check_code_storage(self, arn: FunctionArn, code: CodeReference, *, replaced_bytes: int = 0) -> None:
         try:
-            await check_code_storage(self._store, self._rules, arn, code, replaced_bytes=replaced_bytes)
+            await self._storage.check(arn, code, replaced_bytes=replaced_bytes)
         except LambdaError:
             self._sweeper.want()
             raise

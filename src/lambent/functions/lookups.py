@@ -5,17 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lambent.functions import names
-from lambent.functions.account import quota_value
 from lambent.model.arn import LATEST
-from lambent.model.errors import CodeStorageExceededError, PreconditionFailedError, ResourceConflictError
+from lambent.model.errors import PreconditionFailedError, ResourceConflictError
 from lambent.model.function import Alias, FunctionState, UpdateStatus
-from lambent.model.quotas import CODE_STORAGE_BYTES
 
 if TYPE_CHECKING:
-    from lambent.functions.parts import ControlPlaneRules
     from lambent.model.arn import FunctionArn
-    from lambent.model.function import CodeReference, FunctionVersion
-    from lambent.model.layer import LayerArn
+    from lambent.model.function import FunctionVersion
     from lambent.store import FunctionStore
 
 # Source: recorded (test_function_revisions_version_and_alias).
@@ -23,6 +19,13 @@ STALE_REVISION = (
     "The Revision Id provided does not match the latest Revision Id. "
     "Call the GetFunction/GetAlias API to retrieve the latest Revision Id"
 )
+# How often a change is tried when others of the same resource come first. Each try that is lost is another's success.
+TRIES = 50
+
+
+def overtaken(what: object) -> ResourceConflictError:
+    """Return the error of a change that others of the same resource kept overtaking."""
+    return ResourceConflictError(f"Other changes of {what} were faster; try again.")
 
 
 async def find_alias(store: FunctionStore, arn: FunctionArn) -> Alias | None:
@@ -73,23 +76,3 @@ def update_in_progress(arn: FunctionArn) -> ResourceConflictError:
     return ResourceConflictError(
         f"The operation cannot be performed at this time. An update is in progress for resource: {arn}"
     )
-
-
-async def check_code_storage(
-    store: FunctionStore,
-    rules: ControlPlaneRules,
-    arn: FunctionArn | LayerArn,
-    code: CodeReference,
-    *,
-    replaced_bytes: int = 0,
-) -> None:
-    """Refuse code that the account has no room for.
-
-    Raises:
-        CodeStorageExceededError: (400). Source: developer guide, quotas; observed text.
-    """
-    default = rules.code_storage_bytes
-    bytes_max = await quota_value(store.resources, arn.account_id, arn.region, CODE_STORAGE_BYTES, default)
-    used_bytes = await store.resources.blob_bytes(arn.account_id, arn.region)
-    if used_bytes - replaced_bytes + code.size_bytes > bytes_max:
-        raise CodeStorageExceededError("Code storage limit exceeded.")

@@ -26,7 +26,6 @@ from lambent.model.function import FunctionState, UpdateStatus
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from lambent.model.arn import FunctionArn
     from lambent.model.function import FunctionVersion
     from lambent.store import FunctionStore
 
@@ -55,7 +54,7 @@ class Transitions:
         self._new_revision_id = new_revision_id
         self._log = logging.getLogger(__name__)
         # Holds each unsettled function once at most for every change, and a change needs a settled one.
-        self._waiting: asyncio.Queue[tuple[FunctionArn, ...]] = asyncio.Queue()
+        self._waiting: asyncio.Queue[tuple[FunctionVersion, ...]] = asyncio.Queue()
         self._slots = asyncio.Semaphore(_CONCURRENT_MAX)
 
     def creating(self, function: FunctionVersion) -> FunctionVersion:
@@ -78,21 +77,21 @@ class Transitions:
             revision_id=self._new_revision_id(),
         )
 
-    def begin(self, *arns: FunctionArn) -> None:
-        """Settle versions ($LATEST without a qualifier) soon, in this order; they were committed unsettled before.
+    def begin(self, *versions: FunctionVersion) -> None:
+        """Settle versions soon, in this order; they were committed unsettled before.
 
         Who waits for a function to be active finds the version that was published with it active too: it is first.
         """
-        self._waiting.put_nowait(arns)
+        self._waiting.put_nowait(versions)
 
     async def run(self) -> None:
         """Settle what a crash left, then whatever is begun, until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._find_left())
             while True:
-                arns = await self._waiting.get()
+                versions = await self._waiting.get()
                 await self._slots.acquire()
-                tasks.create_task(self._run_one(arns))
+                tasks.create_task(self._run_one(versions))
 
     async def _find_left(self) -> None:
         """Begin what a crash left: at the start all there is, later what nobody has settled between two looks.
@@ -109,35 +108,34 @@ class Transitions:
             else:
                 for revision_id, function in found.items():
                     if before is None or revision_id in before:
-                        self.begin(function.arn.qualified(function.version))
+                        self.begin(function)
                 before = frozenset(found)
             await asyncio.sleep(_LOOK_SECONDS)
 
-    async def _run_one(self, arns: tuple[FunctionArn, ...]) -> None:
+    async def _run_one(self, versions: tuple[FunctionVersion, ...]) -> None:
         is_settled = False
         try:
-            for arn in arns:
-                await self._settle(arn)
+            for version in versions:
+                await self._settle(version)
             is_settled = True
         except Exception:
             # The outermost frame of a task: one function's trouble must not end the others.
-            self._log.exception("the state of %s could not be settled; trying again", arns[-1])
+            self._log.exception("the state of %s could not be settled; trying again", versions[-1].arn)
         finally:
             self._slots.release()
         if not is_settled:
             await asyncio.sleep(_TRY_AGAIN_SECONDS)
-            self.begin(*arns)
+            self.begin(*versions)
 
-    async def _settle(self, arn: FunctionArn) -> None:
-        while True:
-            function = await self._store.get(arn)
-            if function is None or not function.is_unsettled:
-                return
+    async def _settle(self, committed: FunctionVersion) -> None:
+        function: FunctionVersion | None = committed
+        while function is not None and function.is_unsettled:
             reason = await self._reason_against(function)
             settled = replace(_settled(function, reason), revision_id=self._new_revision_id())
             try:
                 await self._store.update(settled, expected_revision_id=function.revision_id)
             except PreconditionFailedError:
+                function = await self._store.get(function.arn.qualified(function.version))
                 continue
             except ResourceNotFoundError:
                 return

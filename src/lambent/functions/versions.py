@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from lambent.functions import names, paging, rules
 from lambent.functions.configuration import code_sha256_of, configuration_of
 from lambent.functions.encryption.variables import Variables
-from lambent.functions.lookups import changeable, check_code_storage
+from lambent.functions.lookups import changeable
 from lambent.model.arn import LATEST
 from lambent.model.errors import InvalidParameterValueError, ResourceConflictError
 from lambent.model.function import Alias, FunctionVersion, UpdateStatus, VersionCounter
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from lambent.clock import Clock
+    from lambent.functions.account import CodeStorage
     from lambent.functions.ids import Ids
     from lambent.functions.parts import ControlPlaneParts
     from lambent.model.arn import FunctionArn
@@ -85,9 +86,9 @@ class Publisher:
 class Versions:
     """The two operations on versions; DeleteFunction with a qualifier is with the functions. Scope: cluster."""
 
-    def __init__(self, parts: ControlPlaneParts, publisher: Publisher, ids: Ids) -> None:
+    def __init__(self, parts: ControlPlaneParts, publisher: Publisher, ids: Ids, storage: CodeStorage) -> None:
         self._store = parts.store
-        self._rules = parts.rules
+        self._storage = storage
         self._publisher = publisher
         self._ids = ids
         self._variables = Variables(parts.keys)
@@ -110,7 +111,7 @@ class Versions:
             _check_code(latest, request.code_sha256)
             publication = await self._publisher.of(latest, request.description)
             if publication.writes:
-                await check_code_storage(self._store, self._rules, arn, latest.code)
+                await self._storage.check(arn, latest.code)
                 renewed = replace(latest, revision_id=self._ids.new())
                 try:
                     await self._store.resources.commit(

@@ -174,8 +174,8 @@ class RecordStore(Protocol):
             ServiceError: the database could not be written; nothing was changed.
         """
 
-    async def read(self, key: RecordKey) -> Record | None:
-        """Return a record."""
+    async def read(self, key: RecordKey, *, may_be_ahead: bool = False) -> Record | None:
+        """Return a record. What it says has been given to the change feed before, unless it `may_be_ahead`."""
 
     async def read_page(
         self,

@@ -94,16 +94,6 @@ class FunctionStore:
         kept = await self.resources.get(FunctionTags, arn.account_id, arn.region, arn.name)
         return None if kept is None else dict(kept.tags)
 
-    async def put_tags(self, arn: FunctionArn, tags: dict[str, str]) -> None:
-        """Replace the function's tags. Raises ResourceNotFoundError when it is gone (404)."""
-        kept = FunctionTags(arn.account_id, arn.region, arn.name, tags)
-        try:
-            await self.resources.commit(
-                self.resources.require(kept, is_any_revision=True), self.resources.put_over(kept)
-            )
-        except CommitRefusedError:
-            raise ResourceNotFoundError(f"Function not found: {arn.unqualified}") from None
-
     async def usage(self, account_id: str, region: str) -> tuple[int, int]:
         """Return (number of functions, bytes of code storage in use)."""
         count = await self.resources.count(FunctionVersion, account_id, region)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
+from lambent.model.arn import LATEST
 from lambent.model.code_signing import CodeSigningConfig, CodeSigningFence, FunctionCodeSigning
 from lambent.model.concurrency import (
     ConcurrencyFence,
@@ -159,6 +160,20 @@ class Resources:
         """Return a resource."""
         record = await self._records.read(_key(resource, account_id, region, name, qualifier))
         return None if record is None else self._value(resource, record)
+
+    async def peek(self, resource: type[T], account_id: str, region: str, name: str) -> T | None:
+        """Return a resource, perhaps before the data plane of this process has heard of it: to decide, not to tell.
+
+        It costs less than `get` while commits are under way.
+        """
+        key = _key(resource, account_id, region, name, "")
+        record = await self._records.read(key, may_be_ahead=True)
+        return None if record is None else self._value(resource, record)
+
+    async def is_taken(self, arn: FunctionArn) -> bool:
+        """Whether there is a function of this name, or was one a moment ago. Only a commit knows."""
+        key = _key(FunctionVersion, arn.account_id, arn.region, arn.name, LATEST)
+        return await self._records.read(key, may_be_ahead=True) is not None
 
     async def page(
         self,

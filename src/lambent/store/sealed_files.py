@@ -49,15 +49,6 @@ def is_sealed(path: Path) -> bool:
         return file.read(len(_MAGIC)) == _MAGIC
 
 
-def plain_size(path: Path) -> int:
-    """Return how many bytes `plain_blocks` yields."""
-    with path.open("rb") as file:
-        head = file.read(_HEADER.size)
-        if not head.startswith(_MAGIC):
-            return os.fstat(file.fileno()).st_size
-        return int(_HEADER.unpack(head)[1])
-
-
 def plain_blocks(path: Path, key: bytes, name: str) -> Iterator[bytes]:
     """Yield what was sealed, each block after it was checked; a plain file as it is.
 

@@ -157,6 +157,34 @@ async def test_what_is_damaged_never_runs(kept: Kept, node: Callable[[], CodeSto
     assert not list(other.zip_path(DIGEST).parent.parent.glob("*/.*")), "nothing half is left"
 
 
+async def test_what_is_here_is_fetched_once(
+    kept: Kept, node: Callable[[], CodeStore], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, other = node(), node()
+    async with one.add(ZIP) as reference:
+        version = a_function(code=reference)
+    fetched: list[str] = []
+    fetch = kept.blobs.fetch
+
+    async def counted(sha256: str, path: Path) -> None:
+        fetched.append(sha256)
+        await fetch(sha256, path)
+
+    monkeypatch.setattr(kept.blobs, "fetch", counted)
+    for _ in range(3):
+        await other.make_ready(version)
+        await one.make_ready(version)
+    assert fetched == [DIGEST]
+    # What happens to it in the store, and the store's absence, do not concern who has it.
+    await kept.spoil(DIGEST, b"no zip")
+    await other.make_ready(version)
+    assert other.zip_path(DIGEST).read_bytes() == ZIP
+    # Lost here, it is fetched again, and judged again.
+    other.zip_path(DIGEST).unlink()
+    with pytest.raises(ServiceError, match="is damaged in the store"):
+        await other.make_ready(version)
+
+
 async def test_a_missing_package_is_told(node: Callable[[], CodeStore]) -> None:
     with pytest.raises(ServiceError, match="is not in the store"):
         await node().make_ready(a_function(code=CodeReference("0" * 64, 1, 1)))

@@ -13,12 +13,13 @@ from lambent.model.function import (
     CodeReference,
     FileSystemConfig,
     FunctionState,
+    FunctionTags,
     LogFormat,
     LoggingConfig,
     UpdateStatus,
     VpcConfig,
 )
-from tests.contract.store.conftest import a_function
+from tests.contract.store.conftest import ACCOUNT, REGION, a_function
 
 if TYPE_CHECKING:
     from lambent.store import FunctionStore
@@ -122,8 +123,6 @@ async def test_deleting_takes_the_tags_along(store: FunctionStore) -> None:
     assert not await store.delete(arn)
     assert await store.get(arn) is None
     assert await store.get_tags(arn) is None
-    with pytest.raises(ResourceNotFoundError):
-        await store.put_tags(arn, {})
     await store.insert(a_function(), {})
     assert await store.get_tags(arn) == {}
 
@@ -157,7 +156,8 @@ async def test_the_feed_tells_content_and_then_every_change_in_order(opened: Ope
     await store.update(a_function("a", revision_id="r2"), expected_revision_id="r1")
     await store.delete(a_function("b").arn)
     await store.insert(a_function("b", revision_id="again"), {})
-    await store.put_tags(a_function("a").arn, {"no": "change of a version"})
+    tags = FunctionTags(ACCOUNT, REGION, "a", {"no": "change of a version"})
+    await opened.resources.commit(opened.resources.put_over(tags))
     await store.insert(a_function("c"), {})
     async with asyncio.timeout(5):
         batches = [await anext(feed) for _ in range(5)]

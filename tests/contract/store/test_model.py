@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from lambent.model.errors import LambdaError, PreconditionFailedError, ResourceConflictError, ResourceNotFoundError
-from lambent.model.function import CodeReference, FunctionState, FunctionVersion
-from tests.contract.store.conftest import Place, a_function, postgres_place
+from lambent.model.function import CodeReference, FunctionState, FunctionTags, FunctionVersion
+from lambent.store.contracts import CommitRefusedError
+from tests.contract.store.conftest import ACCOUNT, Place, a_function, postgres_place
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -105,8 +106,10 @@ class StoreAgainstDictionary(RuleBasedStateMachine):
     @rule(name=NAMES, region=REGIONS, tags=VARIABLES)
     def put_tags(self, name: str, region: str, tags: dict[str, str]) -> None:
         is_there = (region, name) in self.tags
-        arn = a_function(name, region=region).arn
-        self.expect(self.store.put_tags(arn, tags), None if is_there else ResourceNotFoundError)
+        resources = self.store.resources
+        kept = FunctionTags(ACCOUNT, region, name, tags)
+        writes = (resources.require(kept, is_any_revision=True), resources.put_over(kept))
+        self.expect(resources.commit(*writes), None if is_there else CommitRefusedError)
         if is_there:
             self.tags[region, name] = tags
 

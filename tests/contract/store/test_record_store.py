@@ -317,3 +317,19 @@ async def test_a_long_content_comes_in_pieces_of_one_moment(records: RecordStore
     known = {c.key.name: c.record.revision_id if c.record else "gone" for c in change.changes}
     assert known == {"01499": "r2", "99999": "r1", "00000": "gone"}
     await feed.aclose()  # type: ignore[attr-defined]
+
+
+async def test_a_read_that_may_be_ahead_sees_every_answered_commit(records: RecordStore) -> None:
+    stale: list[tuple[int, int]] = []
+
+    async def write(name: str) -> None:
+        for number in range(60):
+            await records.commit([Put(record(name, str(number)), str(number - 1) if number else None)])
+            found = await records.read(key(name), may_be_ahead=True)
+            if found is None or int(found.revision_id) != number:
+                stale.append((number, -1 if found is None else int(found.revision_id)))
+
+    async with asyncio.TaskGroup() as tasks:
+        for name in ("a", "b", "c", "d"):
+            tasks.create_task(write(name))
+    assert stale == []

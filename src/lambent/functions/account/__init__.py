@@ -2,5 +2,6 @@
 
 from lambent.functions.account.quotas import AccountQuotas, quota_value
 from lambent.functions.account.settings import Account
+from lambent.functions.account.storage import CodeStorage
 
-__all__ = ["Account", "AccountQuotas", "quota_value"]
+__all__ = ["Account", "AccountQuotas", "CodeStorage", "quota_value"]

@@ -103,5 +103,5 @@ class AccountQuotas:
 
 async def quota_value(resources: Resources, account_id: str, region: str, quota: Quota, default: int) -> int:
     """Return what is in force for an account in a region: what was set, else `default`."""
-    own = await resources.get(AccountQuota, account_id, region, quota.name) if quota.is_adjustable else None
+    own = await resources.peek(AccountQuota, account_id, region, quota.name) if quota.is_adjustable else None
     return default if own is None else own.value

@@ -11,7 +11,7 @@ from lambent.functions.configuration import iso_time
 from lambent.functions.definition.building import check_storage_mode
 from lambent.functions.layers.compatibility import check_compatibilities, check_filter
 from lambent.functions.layers.lookup import LayerLookup, denied, not_found, own_layer
-from lambent.functions.lookups import check_code_storage
+from lambent.functions.lookups import TRIES, overtaken
 from lambent.functions.packages.sources import Packages, PackageSource
 from lambent.model.errors import InvalidParameterValueError, LambdaError
 from lambent.model.layer import Layer, LayerPolicy, LayerVersion, parse_layer
@@ -21,6 +21,7 @@ from lambent.wire.generated import shared as shapes
 from lambent.wire.generated.publish_layer_version import PublishLayerVersionResponse
 
 if TYPE_CHECKING:
+    from lambent.functions.account import CodeStorage
     from lambent.functions.ids import Ids
     from lambent.functions.packages.links import CodeLinks
     from lambent.functions.packages.sweeping import Sweeper
@@ -43,12 +44,14 @@ _DELETE = "lambda:DeleteLayerVersion"
 class Layers:
     """The six operations on layers and their versions. Scope: cluster; keeps no state, the store does."""
 
-    def __init__(self, parts: ControlPlaneParts, ids: Ids, links: CodeLinks, sweeper: Sweeper) -> None:
+    def __init__(
+        self, parts: ControlPlaneParts, ids: Ids, links: CodeLinks, sweeper: Sweeper, storage: CodeStorage
+    ) -> None:
         self._store = parts.store
         self._resources = parts.store.resources
         self._code = parts.code
         self._clock = parts.clock
-        self._rules = parts.rules
+        self._storage = storage
         self._packages = Packages(parts.download)
         self._lookup = LayerLookup(self._resources)
         self._ids = ids
@@ -72,7 +75,7 @@ class Layers:
         source = _source(request.content)
         try:
             async with self._packages.open(caller, source) as package, self._code.add(package) as reference:
-                await check_code_storage(self._store, self._rules, arn, reference)
+                await self._storage.check(arn, reference)
                 version = await self._commit_next(arn, request, reference)
         except LambdaError:
             # The package may have been placed before the commit failed.
@@ -160,7 +163,7 @@ class Layers:
         check_number(request.version_number)
         arn = _numbered(own_layer(caller, request.layer_name, _DELETE), request.version_number)
         resources, key = self._resources, (arn.account_id, arn.region, arn.name, request.version_number)
-        while True:
+        for _ in range(TRIES):
             layer = await resources.get(Layer, arn.account_id, arn.region, arn.name)
             version, policy = await resources.get(LayerVersion, *key), await resources.get(LayerPolicy, *key)
             if layer is None or version is None:
@@ -177,12 +180,13 @@ class Layers:
                 continue
             self._sweeper.want()
             return
+        raise overtaken(arn)
 
     async def _commit_next(
         self, arn: LayerArn, request: PublishLayerVersionRequest, code: CodeReference
     ) -> LayerVersion:
         resources = self._resources
-        while True:
+        for _ in range(TRIES):
             layer = await resources.get(Layer, arn.account_id, arn.region, arn.name)
             number, count = (1, 1) if layer is None else (layer.last_version + 1, layer.version_count + 1)
             counted = Layer(arn.account_id, arn.region, arn.name, number, self._ids.new(), count)
@@ -194,6 +198,7 @@ class Layers:
                 # Another publication took the number.
                 continue
             return version
+        raise overtaken(arn)
 
     def _version(
         self, arn: LayerArn, number: int, request: PublishLayerVersionRequest, code: CodeReference

@@ -61,7 +61,8 @@ class Packages:
                 paths.append(downloaded.path)
                 yield downloaded.path
         finally:
-            await asyncio.to_thread(_remove, paths)
+            if paths:
+                await asyncio.to_thread(_remove, paths)
 
     async def _fetch(self, caller: Caller, source: PackageSource) -> UploadedBlob:
         if self._download is None:

@@ -51,7 +51,7 @@ class PostgresqlRecordStore:
         """See RecordStore.commit."""
         return await self._writer.commit(writes)
 
-    async def read(self, key: RecordKey) -> Record | None:
+    async def read(self, key: RecordKey, *, may_be_ahead: bool = False) -> Record | None:
         """See RecordStore.read."""
         rows = await self._read(queries.READ, *key_row(key))
         return record_of(rows[0]) if rows else None

@@ -63,8 +63,10 @@ class SqliteRecordStore:
         batch = await self._writer.write(partial(self._write, writes), after_commit=self._announce)
         return batch.sequence
 
-    async def read(self, key: RecordKey) -> Record | None:
+    async def read(self, key: RecordKey, *, may_be_ahead: bool = False) -> Record | None:
         """See RecordStore.read."""
+        if may_be_ahead:
+            return self._readers.read_now(partial(_find, key))
         record = await self._readers.read_one(partial(_find, key))
         if any(subscription.is_behind for subscription in self._subscriptions):
             # Read without a thread it may be here before those are told. One turn of the loop wakes them, in the next
