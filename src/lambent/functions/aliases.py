@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from lambent.functions import names, paging
-from lambent.functions.lookups import STALE_REVISION
+from lambent.functions.lookups import STALE_REVISION, TRIES, overtaken
 from lambent.model.arn import LATEST
 from lambent.model.errors import (
     UNTYPED,
@@ -31,9 +31,6 @@ if TYPE_CHECKING:
     from lambent.wire.generated.get_alias import GetAliasRequest
     from lambent.wire.generated.list_aliases import ListAliasesRequest
     from lambent.wire.generated.update_alias import UpdateAliasRequest
-
-# How often a change that lost against another one of the same function is begun anew.
-_TRIES = 10
 
 
 class Aliases:
@@ -65,7 +62,7 @@ class Aliases:
             routing_config=_routing(request.routing_config),
         )
         _check_routing(alias)
-        for _ in range(_TRIES):
+        for _ in range(TRIES):
             creation = self._resources.put_new(alias)
             conditions = await self._conditions(arn, alias)
             try:
@@ -75,7 +72,7 @@ class Aliases:
                     raise ResourceConflictError(f"Alias already exists: {alias.arn}") from None
                 continue
             return _shape(alias)
-        raise _overtaken(arn)
+        raise overtaken(arn)
 
     async def get_alias(self, caller: Caller, request: GetAliasRequest) -> shapes.AliasConfiguration:
         """Return an alias. Raises ResourceNotFoundError (404). Source: recorded."""
@@ -94,7 +91,7 @@ class Aliases:
         Source: recorded (test_function_revisions_version_and_alias); observed for an alias that is not there.
         """
         arn = names.resolve(caller, request.function_name).unqualified
-        for _ in range(_TRIES):
+        for _ in range(TRIES):
             current = await self._find(arn, request.name)
             if current is None:
                 raise ResourceNotFoundError(f"Alias not found: {arn.qualified(request.name)}")
@@ -108,7 +105,7 @@ class Aliases:
             except CommitRefusedError:
                 continue
             return _shape(changed)
-        raise _overtaken(arn)
+        raise overtaken(arn)
 
     async def delete_alias(self, caller: Caller, request: DeleteAliasRequest) -> None:
         """Remove an alias with the configurations that name it; one that is not there is no error.
@@ -116,7 +113,7 @@ class Aliases:
         Raises ResourceNotFoundError when there is no such function (404). Source: observed.
         """
         arn = names.resolve(caller, request.function_name).unqualified
-        for _ in range(_TRIES):
+        for _ in range(TRIES):
             if await self._find(arn, request.name) is None:
                 return
             try:
@@ -124,7 +121,7 @@ class Aliases:
             except CommitRefusedError:
                 continue
             return
-        raise _overtaken(arn)
+        raise overtaken(arn)
 
     async def list_aliases(self, caller: Caller, request: ListAliasesRequest) -> ListAliasesResponse:
         """Return a page of aliases by name; of those that may run `FunctionVersion`, if it is given.
@@ -216,10 +213,6 @@ def _check_routing(alias: Alias) -> None:
 
 def _is_asked_for(alias: Alias, version: str | None) -> bool:
     return version is None or alias.points_at(version)
-
-
-def _overtaken(arn: FunctionArn) -> ResourceConflictError:
-    return ResourceConflictError(f"Other changes of {arn} were faster; try again.")
 
 
 def _shape(alias: Alias) -> shapes.AliasConfiguration:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from lambent.functions import names
+from lambent.functions.lookups import TRIES, overtaken
 from lambent.model.code_signing import CodeSigningConfig
 from lambent.model.configs.capacity_provider import CapacityProvider
 from lambent.model.configs.event_source import EventSourceMapping
@@ -84,7 +85,7 @@ class Tags:
 
     async def _change(self, caller: Caller, resource: str, arn: FunctionArn | None, change: Change) -> None:
         resources = self._resources
-        while True:
+        for _ in range(TRIES):
             conditions: list[Write] = []
             kept: FunctionTags | ResourceTags
             if arn is not None:
@@ -102,6 +103,7 @@ class Tags:
             except CommitRefusedError:
                 continue
             return
+        raise overtaken(resource)
 
     async def _of_function(self, arn: FunctionArn) -> FunctionTags:
         kept = await self._resources.get(FunctionTags, arn.account_id, arn.region, arn.name)

@@ -58,14 +58,6 @@ class ConcurrencyLimiter:
         """
         return LeaseBlock(self, version)
 
-    def lease_nowait(self, version: FunctionVersion) -> ConcurrencyLease:
-        """Return one unit of concurrency, to be released. Raises as `lease`."""
-        use = self._use(version)
-        pool = use.choose()
-        if not isinstance(pool, ConcurrencyPool):
-            raise self._throttled(version, use, pool)
-        return self._taken(version, use, pool)
-
     async def wait_lease(self, version: FunctionVersion) -> ConcurrencyLease:
         """Return one unit of concurrency, to be released. Waits and raises as `lease`."""
         use = self._use(version)

@@ -51,20 +51,20 @@ def limiter_of(limit: int, share: float = 1.0) -> ConcurrencyLimiter:
     return ConcurrencyLimiter(limit, Events(), SystemClock(), share)
 
 
-def refusal(limiter: ConcurrencyLimiter, version: FunctionVersion) -> str:
+async def refusal(limiter: ConcurrencyLimiter, version: FunctionVersion) -> str:
     with pytest.raises(TooManyRequestsError) as refused:
-        limiter.lease_nowait(version)
+        await limiter.wait_lease(version)
     assert refused.value.message == "Rate Exceeded."
     return refused.value.members["Reason"]
 
 
-def test_the_limit_counts_by_account_and_region() -> None:
+async def test_the_limit_counts_by_account_and_region() -> None:
     events = Events()
     limiter = ConcurrencyLimiter(2, events, SystemClock())
-    leases = [limiter.lease_nowait(a_version()) for _ in range(2)]
-    assert refusal(limiter, a_version()) == "ConcurrentInvocationLimitExceeded"
-    limiter.lease_nowait(a_version(region="eu-west-1"))
-    limiter.lease_nowait(a_version(account_id="111111111111"))
+    leases = [await limiter.wait_lease(a_version()) for _ in range(2)]
+    assert await refusal(limiter, a_version()) == "ConcurrentInvocationLimitExceeded"
+    await limiter.wait_lease(a_version(region="eu-west-1"))
+    await limiter.wait_lease(a_version(account_id="111111111111"))
     assert limiter.in_use("111111111111", "us-east-1") == 1
     assert [type(event) for event in events.seen] == [Throttled]
     for lease in leases:
@@ -89,86 +89,88 @@ async def test_a_block_gives_back_what_no_environment_took() -> None:
     assert limiter.in_use(*SCOPE, "f") == 0
 
 
-def test_a_reservation_is_cap_and_guarantee() -> None:
+async def test_a_reservation_is_cap_and_guarantee() -> None:
     limiter = limiter_of(3)
     limiter.put_reserved(an_arn("mine"), 1)
-    others = [limiter.lease_nowait(a_version(name=name)) for name in ("a", "b")]
+    others = [await limiter.wait_lease(a_version(name=name)) for name in ("a", "b")]
     assert [lease.pool for lease in others] == [ConcurrencyPool.UNRESERVED] * 2
-    assert refusal(limiter, a_version(name="c")) == "ConcurrentInvocationLimitExceeded"
-    mine = limiter.lease_nowait(a_version(name="mine"))
+    assert await refusal(limiter, a_version(name="c")) == "ConcurrentInvocationLimitExceeded"
+    mine = await limiter.wait_lease(a_version(name="mine"))
     assert mine.pool is ConcurrencyPool.RESERVED
     others[0].release()
-    assert refusal(limiter, a_version(name="mine")) == "ReservedFunctionConcurrentInvocationLimitExceeded"
+    assert await refusal(limiter, a_version(name="mine")) == "ReservedFunctionConcurrentInvocationLimitExceeded"
 
 
-def test_a_reservation_of_nothing_stops_the_function() -> None:
+async def test_a_reservation_of_nothing_stops_the_function() -> None:
     limiter = limiter_of(3)
     limiter.put_reserved(an_arn("f"), 0)
-    assert refusal(limiter, a_version()) == "ReservedFunctionConcurrentInvocationLimitExceeded"
+    assert await refusal(limiter, a_version()) == "ReservedFunctionConcurrentInvocationLimitExceeded"
     limiter.put_reserved(an_arn("f"), None)
-    limiter.lease_nowait(a_version()).release()
+    (await limiter.wait_lease(a_version())).release()
 
 
-def test_what_runs_counts_towards_a_new_reservation_and_a_new_limit() -> None:
+async def test_what_runs_counts_towards_a_new_reservation_and_a_new_limit() -> None:
     limiter = limiter_of(4)
-    leases = [limiter.lease_nowait(a_version()) for _ in range(2)]
+    leases = [await limiter.wait_lease(a_version()) for _ in range(2)]
     limiter.put_reserved(an_arn("f"), 2)
-    assert refusal(limiter, a_version()) == "ReservedFunctionConcurrentInvocationLimitExceeded"
+    assert await refusal(limiter, a_version()) == "ReservedFunctionConcurrentInvocationLimitExceeded"
     for name in ("a", "b"):
-        limiter.lease_nowait(a_version(name=name))
-    assert refusal(limiter, a_version(name="c")) == "ConcurrentInvocationLimitExceeded"
+        await limiter.wait_lease(a_version(name=name))
+    assert await refusal(limiter, a_version(name="c")) == "ConcurrentInvocationLimitExceeded"
     limiter.put_reserved(an_arn("f"), None)
-    assert refusal(limiter, a_version(name="c")) == "ConcurrentInvocationLimitExceeded"
+    assert await refusal(limiter, a_version(name="c")) == "ConcurrentInvocationLimitExceeded"
     limiter.put_limit(*SCOPE, 5)
-    limiter.lease_nowait(a_version(name="c"))
+    await limiter.wait_lease(a_version(name="c"))
     limiter.put_limit(*SCOPE, None)
     for lease in leases:
         lease.release()
-    limiter.lease_nowait(a_version(name="c"))
-    assert refusal(limiter, a_version(name="c")) == "ConcurrentInvocationLimitExceeded"
+    await limiter.wait_lease(a_version(name="c"))
+    assert await refusal(limiter, a_version(name="c")) == "ConcurrentInvocationLimitExceeded"
 
 
-def test_provisioned_environments_first_then_on_demand_in_what_is_left() -> None:
+async def test_provisioned_environments_first_then_on_demand_in_what_is_left() -> None:
     events = Events()
     limiter = ConcurrencyLimiter(10, events, SystemClock())
     limiter.put_reserved(an_arn("f"), 3)
     limiter.put_provisioned(an_arn("f"), "1", 2)
     one = a_version(version="1")
-    leases = [limiter.lease_nowait(one) for _ in range(3)]
+    leases = [await limiter.wait_lease(one) for _ in range(3)]
     assert [lease.pool for lease in leases] == [*[ConcurrencyPool.PROVISIONED] * 2, ConcurrencyPool.RESERVED]
     (spilled,) = events.seen
     assert isinstance(spilled, ProvisionedSpillover)
     assert (spilled.name, spilled.version) == ("f", "1")
-    assert refusal(limiter, a_version()) == "ReservedFunctionConcurrentInvocationLimitExceeded"
+    assert await refusal(limiter, a_version()) == "ReservedFunctionConcurrentInvocationLimitExceeded"
     leases[0].release()
-    assert refusal(limiter, a_version()) == "ReservedFunctionConcurrentInvocationLimitExceeded", "another version's"
-    assert limiter.lease_nowait(one).pool is ConcurrencyPool.PROVISIONED
+    assert await refusal(limiter, a_version()) == "ReservedFunctionConcurrentInvocationLimitExceeded", (
+        "another version's"
+    )
+    assert (await limiter.wait_lease(one)).pool is ConcurrencyPool.PROVISIONED
 
 
-def test_a_reservation_wholly_provisioned_leaves_nothing_for_latest() -> None:
+async def test_a_reservation_wholly_provisioned_leaves_nothing_for_latest() -> None:
     limiter = limiter_of(10)
     limiter.put_reserved(an_arn("f"), 1)
     limiter.put_provisioned(an_arn("f"), "1", 1)
-    assert refusal(limiter, a_version()) == "ReservedFunctionConcurrentInvocationLimitExceeded"
-    assert limiter.lease_nowait(a_version(version="1")).pool is ConcurrencyPool.PROVISIONED
+    assert await refusal(limiter, a_version()) == "ReservedFunctionConcurrentInvocationLimitExceeded"
+    assert (await limiter.wait_lease(a_version(version="1"))).pool is ConcurrencyPool.PROVISIONED
 
 
-def test_provisioned_without_a_reservation_is_cut_out_of_the_unreserved_pool() -> None:
+async def test_provisioned_without_a_reservation_is_cut_out_of_the_unreserved_pool() -> None:
     limiter = limiter_of(2)
     limiter.put_provisioned(an_arn("f"), "1", 1)
-    limiter.lease_nowait(a_version(name="other"))
-    assert refusal(limiter, a_version(name="other")) == "ConcurrentInvocationLimitExceeded"
-    lease = limiter.lease_nowait(a_version(version="1"))
+    await limiter.wait_lease(a_version(name="other"))
+    assert await refusal(limiter, a_version(name="other")) == "ConcurrentInvocationLimitExceeded"
+    lease = await limiter.wait_lease(a_version(version="1"))
     assert lease.pool is ConcurrencyPool.PROVISIONED
     limiter.put_provisioned(an_arn("f"), "1", 0)
     lease.release()
-    assert limiter.lease_nowait(a_version(name="other")).pool is ConcurrencyPool.UNRESERVED
+    assert (await limiter.wait_lease(a_version(name="other"))).pool is ConcurrencyPool.UNRESERVED
 
 
 async def test_who_calls_one_after_the_other_is_not_throttled() -> None:
     limiter = limiter_of(10)
     limiter.put_reserved(an_arn("f"), 1)
-    first = limiter.lease_nowait(a_version())
+    first = await limiter.wait_lease(a_version())
     first.begin_settling()
     second = asyncio.ensure_future(limiter.wait_lease(a_version()))
     await asyncio.sleep(0)
@@ -183,7 +185,7 @@ async def test_who_calls_one_after_the_other_meets_the_provisioned_environment()
     limiter = limiter_of(10)
     limiter.put_provisioned(an_arn("f"), "1", 1)
     one = a_version(version="1")
-    first = limiter.lease_nowait(one)
+    first = await limiter.wait_lease(one)
     first.begin_settling()
     second = asyncio.ensure_future(limiter.wait_lease(one))
     await asyncio.sleep(0)
@@ -194,23 +196,23 @@ async def test_who_calls_one_after_the_other_meets_the_provisioned_environment()
 
 async def test_a_wait_for_one_that_does_not_settle_ends() -> None:
     limiter = limiter_of(1)
-    limiter.lease_nowait(a_version()).begin_settling()
+    (await limiter.wait_lease(a_version())).begin_settling()
     with pytest.raises(TooManyRequestsError):
         await limiter.wait_lease(a_version())
 
 
-def test_a_share_of_the_limit_and_of_reservations() -> None:
+async def test_a_share_of_the_limit_and_of_reservations() -> None:
     limiter = limiter_of(10, share=0.5)
     limiter.put_reserved(an_arn("f"), 1)
-    limiter.lease_nowait(a_version())
+    await limiter.wait_lease(a_version())
     for _ in range(4):
-        limiter.lease_nowait(a_version(name="g"))
-    assert refusal(limiter, a_version(name="g")) == "ConcurrentInvocationLimitExceeded"
+        await limiter.wait_lease(a_version(name="g"))
+    assert await refusal(limiter, a_version(name="g")) == "ConcurrentInvocationLimitExceeded"
 
 
-def test_an_idle_limiter_remembers_nothing() -> None:
+async def test_an_idle_limiter_remembers_nothing() -> None:
     limiter = limiter_of(10)
     version = a_version()
     for number in range(5):
-        limiter.lease_nowait(replace(version, name=f"f{number}")).release()
+        (await limiter.wait_lease(replace(version, name=f"f{number}"))).release()
     assert not limiter._scopes[SCOPE].functions

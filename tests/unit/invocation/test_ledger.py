@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from hypothesis import settings
@@ -24,6 +25,7 @@ class Load(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
+        self.loop = asyncio.new_event_loop()
         self.limiter = ConcurrencyLimiter(LIMIT, Events(), SystemClock())
         self.limit = LIMIT
         self.reserved: dict[str, int] = {}
@@ -37,7 +39,7 @@ class Load(RuleBasedStateMachine):
     def invoke(self, name: str, version: str) -> None:
         before = self.used(name), self.used()
         try:
-            lease = self.limiter.lease_nowait(a_version(name=name, version=version))
+            lease = self.loop.run_until_complete(self.limiter.wait_lease(a_version(name=name, version=version)))
         except TooManyRequestsError as refused:
             self.check_refusal(name, refused.members["Reason"])
             return
@@ -122,6 +124,7 @@ class Load(RuleBasedStateMachine):
         assert self.limiter.in_use(*SCOPE) == 0
         scope = self.limiter._scopes.get(SCOPE)
         assert scope is None or not scope.functions
+        self.loop.close()
 
 
 Load.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)

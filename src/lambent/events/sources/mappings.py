@@ -41,6 +41,8 @@ NOT_POLLED = "Lambent does not poll event sources yet: the mapping is kept, and 
 _PAGE_MAX = 100
 # Records that a filtered list reads at a time.
 _STEP = 200
+# How often a change is tried when others of the same mapping come first.
+_TRIES = 50
 _MEMBERS = (
     "batch_size", "filter_criteria", "kms_key_arn", "metrics_config", "logging_config", "scaling_config",
     "maximum_batching_window_in_seconds", "parallelization_factor", "maximum_record_age_in_seconds",
@@ -97,7 +99,7 @@ class EventSourceMappings:
         self, caller: Caller, request: UpdateEventSourceMappingRequest
     ) -> shapes.EventSourceMappingConfiguration:
         """Change what is given. Raises as `create_event_source_mapping`, and ResourceNotFoundError (404)."""
-        while True:
+        for _ in range(_TRIES):
             current = await self._existing(caller, request.uuid)
             check_members(current.kind, given_members(request))
             changed = replace(
@@ -115,6 +117,7 @@ class EventSourceMappings:
                 await self._raise_conflict(changed, error)
                 continue
             return _shown(changed, _updating(current, changed))
+        raise _overtaken(request.uuid)
 
     async def get_event_source_mapping(
         self, caller: Caller, request: GetEventSourceMappingRequest
@@ -127,7 +130,7 @@ class EventSourceMappings:
     ) -> shapes.EventSourceMappingConfiguration:
         """Remove a mapping; functions that go leave theirs behind, as on AWS. Raises ResourceNotFoundError (404)."""
         resources = self._resources
-        while True:
+        for _ in range(_TRIES):
             mapping = await self._existing(caller, request.uuid)
             writes: list[Write] = [resources.delete(mapping, is_any_revision=True)]
             found = [await self._claim(mapping, claim) for claim in claims_of(mapping)]
@@ -139,6 +142,7 @@ class EventSourceMappings:
             except CommitRefusedError:
                 continue
             return _shown(mapping, "Deleting")
+        raise _overtaken(request.uuid)
 
     async def list_event_source_mappings(
         self, caller: Caller, request: ListEventSourceMappingsRequest
@@ -147,7 +151,7 @@ class EventSourceMappings:
         function = None if request.function_name is None else _parsed(caller, request.function_name)
         limit = min(request.max_items or _PAGE_MAX, _PAGE_MAX)
         found: list[EventSourceMapping] = []
-        after = request.marker or ""
+        after = _after(request.marker)
         while len(found) <= limit:
             page = await self._resources.page(
                 EventSourceMapping, caller.account_id, caller.region, after=(after, "\U0010ffff"), limit=_STEP
@@ -220,6 +224,20 @@ class EventSourceMappings:
 
     def _new_id(self) -> str:
         return str(uuid.UUID(bytes=self._random_bytes(16), version=4))
+
+
+def _after(marker: str | None) -> str:
+    """Return the id after which a page begins, as a marker says it. Raises InvalidParameterValueError (400)."""
+    if not marker:
+        return ""
+    try:
+        return str(uuid.UUID(marker))
+    except ValueError:
+        raise InvalidParameterValueError("Invalid marker.") from None
+
+
+def _overtaken(mapping_id: str) -> ResourceConflictError:
+    return ResourceConflictError(f"Other changes of {mapping_id} were faster; try again.")
 
 
 def _parsed(caller: Caller, reference: str) -> FunctionArn:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from lambent.functions import names, paging
 from lambent.functions.code_signing.signatures import check_package_type
 from lambent.functions.configuration import iso_time
+from lambent.functions.lookups import TRIES, overtaken
 from lambent.model.code_signing import CodeSigningConfig, CodeSigningFence, CodeSigningPolicy, FunctionCodeSigning
 from lambent.model.configs.tags import ResourceTags, check_tags
 from lambent.model.errors import UNTYPED, ResourceConflictError, ResourceNotFoundError
@@ -84,7 +85,7 @@ class CodeSigningConfigs:
         self, caller: Caller, request: update_code_signing_config.UpdateCodeSigningConfigRequest
     ) -> update_code_signing_config.UpdateCodeSigningConfigResponse:
         """Change what is given; what is deployed already is not judged again. Raises ResourceNotFoundError (404)."""
-        while True:
+        for _ in range(TRIES):
             config = await self._existing(caller, request.code_signing_config_arn)
             changed = config
             if request.description is not None:
@@ -99,6 +100,7 @@ class CodeSigningConfigs:
                 except CommitRefusedError:
                     continue
             return update_code_signing_config.UpdateCodeSigningConfigResponse(code_signing_config=_shown(changed))
+        raise overtaken(request.code_signing_config_arn)
 
     async def delete_code_signing_config(self, caller: Caller, request: DeleteCodeSigningConfigRequest) -> None:
         """Remove a configuration that no function has.
@@ -107,7 +109,7 @@ class CodeSigningConfigs:
             ResourceNotFoundError: there is none (404).
             ResourceConflictError: a function has it (409). Source: API reference.
         """
-        while True:
+        for _ in range(TRIES):
             config = await self._existing(caller, request.code_signing_config_arn)
             fence = await self._resources.get(CodeSigningFence, config.account_id, config.region, config.config_id)
             if await self._functions_of(config, after=None, limit=1):
@@ -122,6 +124,7 @@ class CodeSigningConfigs:
                 # It was changed, or a function got it.
                 continue
             return
+        raise overtaken(request.code_signing_config_arn)
 
     async def list_code_signing_configs(
         self, caller: Caller, request: list_code_signing_configs.ListCodeSigningConfigsRequest
@@ -167,7 +170,7 @@ class CodeSigningConfigs:
             InvalidParameterValueError: see `check_package_type` (400).
         """
         arn = names.resolve_latest(caller, request.function_name)
-        while True:
+        for _ in range(TRIES):
             config = await self._signatures.usable(caller, request.code_signing_config_arn)
             function = await self._function(arn)
             check_package_type(function)
@@ -179,6 +182,7 @@ class CodeSigningConfigs:
             return put_function_code_signing_config.PutFunctionCodeSigningConfigResponse(
                 code_signing_config_arn=config.arn, function_name=arn.name
             )
+        raise overtaken(arn)
 
     async def get_function_code_signing_config(
         self, caller: Caller, request: get_function_code_signing_config.GetFunctionCodeSigningConfigRequest

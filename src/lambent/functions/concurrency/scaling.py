@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lambent.functions import names
-from lambent.functions.lookups import existing
+from lambent.functions.lookups import TRIES, existing, overtaken
 from lambent.model.concurrency import FunctionScaling
-from lambent.model.errors import InvalidParameterValueError, ResourceConflictError
+from lambent.model.errors import InvalidParameterValueError
 from lambent.store.contracts import CommitRefusedError
 from lambent.wire.generated import shared as shapes
 from lambent.wire.generated.get_function_scaling_config import GetFunctionScalingConfigResponse
@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     from lambent.store.contracts import Write
     from lambent.wire.generated.get_function_scaling_config import GetFunctionScalingConfigRequest
     from lambent.wire.generated.put_function_scaling_config import PutFunctionScalingConfigRequest
-
-# How often a change that lost against another one of the same function is begun anew.
-_TRIES = 10
 
 
 class FunctionScalings:
@@ -56,7 +53,7 @@ class FunctionScalings:
             raise InvalidParameterValueError(
                 "MinExecutionEnvironments must be less than or equal to MaxExecutionEnvironments."
             )
-        for _ in range(_TRIES):
+        for _ in range(TRIES):
             version = await existing(self._store, arn)
             present = await self._present(arn)
             writes: list[Write] = [self._resources.require(version, is_any_revision=True)]
@@ -72,7 +69,7 @@ class FunctionScalings:
             except CommitRefusedError:
                 continue
             return PutFunctionScalingConfigResponse(function_state=version.state.value)
-        raise ResourceConflictError(f"Other changes of {arn} were faster; try again.")
+        raise overtaken(arn)
 
     async def get_function_scaling_config(
         self, caller: Caller, request: GetFunctionScalingConfigRequest

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from lambent.functions.account import quota_value
 from lambent.functions.configuration import iso_time
+from lambent.functions.lookups import TRIES, overtaken
 from lambent.functions.paging import cut, marker_of, page_size, place_of
 from lambent.model.configs.capacity_provider import CapacityProvider
 from lambent.model.configs.tags import ResourceTags, check_tags
@@ -111,7 +112,7 @@ class CapacityProviders:
         self, caller: Caller, request: UpdateCapacityProviderRequest
     ) -> UpdateCapacityProviderResponse:
         """Change what is given. Raises ResourceNotFoundError (404), InvalidParameterValueError (400)."""
-        while True:
+        for _ in range(TRIES):
             current = await self._existing(caller, request.capacity_provider_name)
             if len(given_members(request)) == 1:
                 raise InvalidParameterValueError("At least one setting of the capacity provider must be given.")
@@ -131,13 +132,14 @@ class CapacityProviders:
             except CommitRefusedError:
                 continue
             return UpdateCapacityProviderResponse(capacity_provider=_shown(provider))
+        raise overtaken(request.capacity_provider_name)
 
     async def delete_capacity_provider(
         self, caller: Caller, request: DeleteCapacityProviderRequest
     ) -> DeleteCapacityProviderResponse:
         """Remove a provider and its tags. Raises ResourceNotFoundError (404)."""
         resources = self._resources
-        while True:
+        for _ in range(TRIES):
             provider = await self._existing(caller, request.capacity_provider_name)
             tags = await resources.get(ResourceTags, provider.account_id, provider.region, _tagged(provider))
             found = [provider] if tags is None else [provider, tags]
@@ -146,6 +148,7 @@ class CapacityProviders:
             except CommitRefusedError:
                 continue
             return DeleteCapacityProviderResponse(capacity_provider=_shown(provider, "Deleting"))
+        raise overtaken(request.capacity_provider_name)
 
     async def list_capacity_providers(
         self, caller: Caller, request: ListCapacityProvidersRequest

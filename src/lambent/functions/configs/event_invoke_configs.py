@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from lambent.functions import names
 from lambent.functions.configs.targets import Targets
+from lambent.functions.lookups import TRIES, overtaken
 from lambent.functions.paging import page_of_function
 from lambent.model.arn import LATEST, FunctionArn
 from lambent.model.configs.event import EventInvokeConfig, is_destination
@@ -73,7 +74,7 @@ class EventInvokeConfigs:
         _require_something(request)
         arn, _ = await self._target(caller, request)
         await self._check_destinations(arn, request.destination_config)
-        while True:
+        for _ in range(TRIES):
             current = await self._existing(arn)
             config = self._changed(current, request)
             try:
@@ -81,6 +82,7 @@ class EventInvokeConfigs:
             except CommitRefusedError:
                 continue
             return _shown(config)
+        raise overtaken(arn)
 
     async def get_function_event_invoke_config(
         self, caller: Caller, request: GetFunctionEventInvokeConfigRequest

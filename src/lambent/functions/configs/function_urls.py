@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from lambent.functions import names
 from lambent.functions.configs.targets import Targets
 from lambent.functions.configuration import iso_time
+from lambent.functions.lookups import TRIES, overtaken
 from lambent.functions.paging import page_of_function
 from lambent.model.arn import FunctionArn
 from lambent.model.configs.function_url import Cors, FunctionUrlConfig
@@ -92,9 +93,9 @@ class FunctionUrls:
     async def update_function_url_config(
         self, caller: Caller, request: UpdateFunctionUrlConfigRequest
     ) -> UpdateFunctionUrlConfigResponse:
-        """Change what is given; Cors as a whole. Raises ResourceNotFoundError (404)."""
+        """Change what is given; Cors as a whole. Raises ResourceNotFoundError (404), ResourceConflictError (409)."""
         arn, _ = await self._target(caller, request.function_name, request.qualifier)
-        while True:
+        for _ in range(TRIES):
             current = await self._existing(arn)
             config = replace(
                 current,
@@ -109,6 +110,7 @@ class FunctionUrls:
             except CommitRefusedError:
                 continue
             return copied(_shown(caller, config), UpdateFunctionUrlConfigResponse, invoke_mode=config.invoke_mode)
+        raise overtaken(arn)
 
     async def get_function_url_config(
         self, caller: Caller, request: GetFunctionUrlConfigRequest

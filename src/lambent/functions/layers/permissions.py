@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from lambent.functions.layers.layers import check_number
 from lambent.functions.layers.lookup import own_layer
+from lambent.functions.lookups import TRIES, overtaken
 from lambent.model.errors import LambdaError, PreconditionFailedError, ResourceConflictError, ResourceNotFoundError
 from lambent.model.layer import LayerArn, LayerPolicy, LayerStatement, LayerVersion
 from lambent.model.quotas import POLICY_BYTES
@@ -44,7 +45,7 @@ class LayerPermissions:
             PolicyLengthExceededException: more than 20,480 bytes (400).
         """
         statement = LayerStatement(request.statement_id, request.action, request.principal, request.organization_id)
-        while True:
+        for _ in range(TRIES):
             version, policy = await self._found(
                 caller, request.layer_name, request.version_number, "lambda:AddLayerVersionPermission"
             )
@@ -61,6 +62,7 @@ class LayerPermissions:
                 return AddLayerVersionPermissionResponse(
                     statement=_text(_shown(statement, version.arn)), revision_id=changed.revision_id
                 )
+        raise overtaken(request.layer_name)
 
     async def get_layer_version_policy(
         self, caller: Caller, request: GetLayerVersionPolicyRequest
@@ -82,7 +84,7 @@ class LayerPermissions:
             ResourceNotFoundError: no such version or statement (404).
             PreconditionFailedError: RevisionId is not the policy's (412).
         """
-        while True:
+        for _ in range(TRIES):
             version, policy = await self._found(
                 caller, request.layer_name, request.version_number, "lambda:RemoveLayerVersionPermission"
             )
@@ -93,6 +95,7 @@ class LayerPermissions:
                 raise ResourceNotFoundError(f"Statement {request.statement_id} is not found in resource policy.")
             if await self._commit(version, policy, self._policy(version, left)):
                 return
+        raise overtaken(request.layer_name)
 
     async def _found(
         self, caller: Caller, reference: str, number: int, action: str

@@ -13,6 +13,7 @@ from lambent.model.function import (
     CodeReference,
     FileSystemConfig,
     FunctionState,
+    FunctionTags,
     LogFormat,
     LoggingConfig,
     UpdateStatus,
@@ -188,7 +189,8 @@ async def test_from_every_form_that_kept_functions_in_tables_of_their_own(
         assert await store.code_in_use() == {"0" * 64, "a" * 64}
         assert await store.list_unsettled() == [RICH]
         await store.update(replace(PLAIN, revision_id="r2"), expected_revision_id="r1")
-        await store.put_tags(RICH.arn, {"new": "tag"})
+        tags = FunctionTags(RICH.account_id, RICH.region, RICH.name, {"new": "tag"})
+        await store.resources.commit(store.resources.put_over(tags))
         assert await store.delete(PLAIN.arn)
     await records.close()
 
