@@ -13,6 +13,7 @@ import boto3
 import botocore.exceptions
 import pytest
 
+from tests.certificates import self_signed
 from tests.running import LambentServer, clean_environment, create_function, invoke
 
 if TYPE_CHECKING:
@@ -272,7 +273,7 @@ def test_isolation_below_the_minimum_is_refused(tmp_path: Path) -> None:
 
 def test_tls(tmp_path: Path) -> None:
     """As root the key may be root's alone, as on every machine; an open connection does not delay the stop."""
-    certificate, key = _self_signed(tmp_path)
+    certificate, key = self_signed(tmp_path)
     key.chmod(0o600)
     server = LambentServer({"server.tls_cert": str(certificate), "server.tls_key": str(key)})
     try:
@@ -289,32 +290,3 @@ def test_tls(tmp_path: Path) -> None:
         assert client.list_functions()["Functions"] == []
     finally:
         server.close()
-
-
-def _self_signed(directory: Path) -> tuple[Path, Path]:
-    import datetime
-    import ipaddress
-
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
-    begin = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(begin)
-        .not_valid_after(begin + datetime.timedelta(days=36500))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    paths = directory / "cert.pem", directory / "key.pem"
-    paths[0].write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    pem, plain = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    paths[1].write_bytes(key.private_bytes(serialization.Encoding.PEM, pem, plain))
-    return paths

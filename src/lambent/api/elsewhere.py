@@ -31,6 +31,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 _HOP_BY_HOP = frozenset(
     {"connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade", "expect"}
 )
+_PROTO = "x-forwarded-proto"
 _FRAMING = frozenset({"content-length", "proxy-authenticate", "proxy-authorization"})
 _PRIVATE_PATHS = ("/_ministack", "/_localstack")
 
@@ -116,6 +117,9 @@ class ElsewhereDoor:
         headers = request.headers
         left_out = _HOP_BY_HOP | _FRAMING | {name.strip().lower() for name in headers.get("connection", "").split(",")}
         passed = tuple((name, value) for name, value in headers.items() if name not in left_out)
+        if request.peer.scheme == "https" and _PROTO not in headers:
+            # Who puts addresses into answers puts them as the caller can use them.
+            passed += ((_PROTO, "https"),)
         incoming = request.incoming
         if incoming is None:
             return OutwardRequest(request.method, request.target, passed, request.body)

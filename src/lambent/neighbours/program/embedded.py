@@ -46,6 +46,7 @@ _PROGRAM_STARTS = frozenset(
 LOG_EVENTS_MAX = 50_000
 LOG_EVENTS_KEPT = 40_000
 LOG_EVENTS_OF_STREAM_MIN = 20
+_SQS = "sqs"
 _LOGS = "cloudwatch_logs"
 _LOGS_STATE = (
     "destinations", "resource_policies", "log_group_policies", "metric_filters", "queries", "delivery_sources",
@@ -127,6 +128,9 @@ class Keeper:
         self._is_stopping = False
         self._stopped = asyncio.Event()
         self._touched: ContextVar[set[str] | None] = ContextVar("touched", default=None)
+        # The scheme that the caller of this request used; links in answers begin with it.
+        self._scheme: ContextVar[str] = ContextVar("scheme", default="http")
+        self._is_scheme_told = False
         self._find_module = stack._get_module
         stack._get_module = self._noting_module  # type: ignore[attr-defined]
 
@@ -146,6 +150,7 @@ class Keeper:
             await self._stack.app(scope, receive, send)
             return
         request = _Request(scope, receive)
+        self._scheme.set(request.scheme)
         touched: set[str] = set()
         self._touched.set(touched)
 
@@ -186,7 +191,23 @@ class Keeper:
         touched = self._touched.get()
         if touched is not None:
             touched.add(name)
-        return self._find_module(name)
+        module = self._find_module(name)
+        if name == _SQS and not self._is_scheme_told:
+            self._is_scheme_told = True
+            self._tell_scheme(module)
+        return module
+
+    def _tell_scheme(self, queues: object) -> None:
+        """Let addresses of queues begin with the caller's scheme: SDKs speak to the address, and to no endpoint."""
+        externalize = getattr(queues, "_externalize_url", None)
+        if externalize is None:
+            return
+
+        def with_scheme(url: str) -> str:
+            shown: str = externalize(url)
+            return shown.replace("http://", "https://", 1) if self._scheme.get() == "https" else shown
+
+        vars(queues)["_externalize_url"] = with_scheme
 
     async def _keep(self, request: _Request, touched: set[str]) -> None:
         is_builder = not _BUILDERS.isdisjoint(touched)
@@ -293,6 +314,7 @@ class _Request:
         self._path: str = scope["path"]
         self._query: bytes = scope.get("query_string", b"")
         headers = {name.lower(): value for name, value in scope.get("headers", ())}
+        self._proto: bytes = headers.get(b"x-forwarded-proto", b"").partition(b",")[0].strip().lower()
         self._target: str = headers.get(b"x-amz-target", b"").decode("latin-1")
         self._is_form: bool = headers.get(b"content-type", b"").startswith(b"application/x-www-form-urlencoded")
         self._scope: list[bytes] = (
@@ -306,6 +328,11 @@ class _Request:
         if self._is_form and len(self._form) < 65_536:
             self._form += message.get("body", b"")[:65_536]
         return message
+
+    @property
+    def scheme(self) -> str:
+        """How the caller reached the daemon, as the daemon says."""
+        return "https" if self._proto == b"https" else "http"
 
     @property
     def action(self) -> str:

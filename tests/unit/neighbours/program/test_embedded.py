@@ -161,6 +161,23 @@ async def test_nobody_but_the_daemon_is_answered(stack: Stack) -> None:
     assert not stack.states
 
 
+async def test_a_queues_address_begins_with_the_callers_scheme(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    queues = types.ModuleType("sqs")
+    queues._externalize_url = lambda url: url  # type: ignore[attr-defined]
+    shown: list[str] = []
+
+    def find(name: str) -> object:
+        shown.append(queues._externalize_url("http://host:1/q"))
+        return queues
+
+    monkeypatch.setattr(stack, "_get_module", find, raising=False)
+    async with keeping(stack) as keeper:
+        for proto in (b"http", b"https", b"https, http", b"http"):
+            headers = [(b"x-amz-target", b"AmazonSQS.GetQueueUrl"), (b"x-forwarded-proto", proto)]
+            await request(keeper, stack, "sqs", "", headers=headers)
+    assert shown == ["http://host:1/q", "https://host:1/q", "https://host:1/q", "http://host:1/q"]
+
+
 def asked(**scope: Any) -> _Request:
     return _Request({"method": "POST", "path": "/", "headers": [], **scope}, None)  # type: ignore[arg-type]
 
