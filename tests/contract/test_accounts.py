@@ -14,6 +14,7 @@ from botocore.exceptions import ClientError
 from lambent.api.operations import OPERATIONS
 from tests.contract.samples import SERVICE, SHAPES, sample
 from tests.running import create_function, make_zip_bytes
+from tests.scenario.holding import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,13 +33,10 @@ QUEUE = f"arn:aws:sqs:{REGION}:{OWNER}:q"
 ROLE = f"arn:aws:iam::{OWNER}:role/r"
 READING = sorted(name for name in OPERATIONS if name.startswith(("Get", "List")))
 WRITING = sorted(set(OPERATIONS) - set(READING))
-# What even its owner does not find here: nothing starts an execution, and nothing was provisioned.
-ABSENT = {
-    "GetDurableExecution",
-    "GetDurableExecutionHistory",
-    "GetDurableExecutionState",
-    "GetProvisionedConcurrencyConfig",
-}
+# What even its owner does not find here: nothing starts an execution.
+ABSENT = {"GetDurableExecution", "GetDurableExecutionHistory", "GetDurableExecutionState"}
+# What is empty for the owner too: executions, and functions of capacity providers, which cannot be made yet.
+EMPTY = {"ListDurableExecutionsByFunction", "ListFunctionVersionsByCapacityProvider"}
 # Asked without a name: what comes back must be the asker's own.
 OWN = {
     "GetAccountSettings",
@@ -56,6 +54,12 @@ class Owned:
 
     mapping_id: str
     signing_arn: str
+
+    @property
+    def tagged(self) -> tuple[str, ...]:
+        """Everything of the owner's that has tags."""
+        mapping = f"{ARN}:event-source-mapping:{self.mapping_id}"
+        return FUNCTION, mapping, f"{ARN}:capacity-provider:{NAME}", self.signing_arn
 
     def request(self, operation: str, *, by_arn: bool) -> Mapping[str, Any]:
         """Return a request for what the owner has, by name or by ARN."""
@@ -110,6 +114,15 @@ def owned(server: LambentServer) -> Owned:
     mine.put_function_event_invoke_config(FunctionName=NAME, MaximumRetryAttempts=1)
     mine.create_function_url_config(FunctionName=NAME, AuthType="NONE")
     mine.put_function_concurrency(FunctionName=NAME, ReservedConcurrentExecutions=1)
+    mine.put_function_scaling_config(
+        FunctionName=NAME, Qualifier="1", FunctionScalingConfig={"MinExecutionEnvironments": 1}
+    )
+    mine.put_function_recursion_config(FunctionName=NAME, RecursiveLoop="Allow")
+    mine.put_runtime_management_config(FunctionName=NAME, UpdateRuntimeOn="FunctionUpdate")
+    live = {"FunctionName": NAME, "Qualifier": "live"}
+    mine.put_provisioned_concurrency_config(**live, ProvisionedConcurrentExecutions=1)
+    # Until then it may read differently the next time.
+    wait_until(lambda: mine.get_provisioned_concurrency_config(**live)["Status"] == "READY")
     mine.publish_layer_version(LayerName=NAME, Content={"ZipFile": make_zip_bytes({"python/m.py": ""})})
     mine.add_layer_version_permission(
         LayerName=NAME, VersionNumber=1, StatementId="s", Action="lambda:GetLayerVersion", Principal="333333333333"
@@ -118,14 +131,16 @@ def owned(server: LambentServer) -> Owned:
         CapacityProviderName=NAME,
         VpcConfig={"SubnetIds": ["subnet-0"], "SecurityGroupIds": []},
         PermissionsConfig={"CapacityProviderOperatorRoleArn": ROLE},
+        Tags={"a": "b"},
     )
     signing = mine.create_code_signing_config(
         AllowedPublishers={
             "SigningProfileVersionArns": [f"arn:aws:signer:{REGION}:{OWNER}:/signing-profiles/p/0123456789"]
-        }
+        },
+        Tags={"a": "b"},
     )["CodeSigningConfig"]["CodeSigningConfigArn"]
     mine.put_function_code_signing_config(FunctionName=NAME, CodeSigningConfigArn=signing)
-    mapping = mine.create_event_source_mapping(FunctionName=NAME, EventSourceArn=QUEUE)
+    mapping = mine.create_event_source_mapping(FunctionName=NAME, EventSourceArn=QUEUE, Tags={"a": "b"})
     return Owned(mapping["UUID"], signing)
 
 
@@ -144,6 +159,9 @@ def test_the_owner_reads_it(server: LambentServer, owned: Owned, operation: str)
     for by_arn in (False, True):
         status, answer = asked(server, (OWNER, REGION), operation, owned.request(operation, by_arn=by_arn))
         assert (status == 200) is not (operation in ABSENT), answer
+        if operation.startswith("List"):
+            lists = [value for value in answer.values() if isinstance(value, list)]
+            assert all(lists) is not (operation in EMPTY), answer
 
 
 @pytest.mark.parametrize("place", [(OTHER, REGION), (OWNER, OTHER_REGION), (OTHER, OTHER_REGION)])
@@ -160,6 +178,15 @@ def test_nobody_else_reads_it(server: LambentServer, owned: Owned, operation: st
         assert lists == [[] for _ in lists], answer
         text = json.dumps(answer, default=str)
         assert all(known not in text for known in (NAME, owned.mapping_id, owned.signing_arn)), answer
+
+
+@pytest.mark.parametrize("place", [(OTHER, REGION), (OWNER, OTHER_REGION)])
+def test_nobody_else_reads_tags(server: LambentServer, owned: Owned, place: tuple[str, str]) -> None:
+    for arn in owned.tagged:
+        assert asked(server, (OWNER, REGION), "ListTags", {"Resource": arn}) == (200, {"Tags": {"a": "b"}})
+        status, answer = asked(server, place, "ListTags", {"Resource": arn})
+        assert status in (400, 403, 404), answer
+        assert "Tags" not in answer
 
 
 def everything(server: LambentServer, owned: Owned) -> dict[str, Any]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import http.client
 import socket
+import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -15,12 +17,16 @@ from botocore.config import Config
 from botocore.credentials import Credentials as BotoCredentials
 from botocore.exceptions import ClientError
 
+from lambent.neighbours import Endpoints, Forwarder
+from lambent.settings import NeighbourSettings, NeighboursSettings
+from lambent.wire.http_client import ClientRules, HttpClient
 from tests.contract.door import KNOWN, TEMPORARY, Door, WallClock, options, read_all
 from tests.contract.upstream import Upstream, serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from concurrent.futures import Executor
+    from pathlib import Path
 
     from lambent.model.caller import Credentials
 
@@ -293,3 +299,110 @@ def test_a_fault_of_ours_has_the_form_of_the_asked_service(
         for service, method in {"s3": "list_buckets", "sqs": "list_queues", "sns": "list_topics"}.items():
             assert code_of(getattr(client(door, service), method)) == ("InternalFailure", 500)
     assert [record.exc_info is not None for record in caplog.records if "failed" in record.message] == [True] * 3
+
+
+class Passage:
+    """A door whose S3 is a socket of the test's own, which reads and writes when the test does."""
+
+    def __init__(self, directory: Path, workers: Executor) -> None:
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        one = NeighbourSettings(f"http://127.0.0.1:{self._listener.getsockname()[1]}")
+        self._places = Endpoints(NeighboursSettings(enabled=False, services={"s3": one}), None)
+        made = options(directory, auth_mode="accept")
+        self.door = Door(made, workers, neighbours=self._forwarder, on_end=lambda: self._http.close())
+
+    def __enter__(self) -> Passage:
+        self.door.__enter__()
+        self.near = self.door.connect()
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.near.close()
+        self.door.__exit__()
+        self._listener.close()
+
+    def far(self) -> socket.socket:
+        """Return the other end, once the door has connected to it."""
+        return self._listener.accept()[0]
+
+    def _forwarder(self) -> Forwarder:
+        self._http = HttpClient(ClientRules(silence_seconds=30))
+        return Forwarder(self._places, self._http, WallClock())
+
+
+class Pouring(threading.Thread):
+    """Sends LARGE_BYTES as fast as they are taken; `sent` counts them."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        super().__init__(daemon=True)
+        connection.settimeout(30)
+        self._connection = connection
+        self.sent = 0
+        self.start()
+
+    def run(self) -> None:
+        piece = bytes(65_536)
+        while self.sent < LARGE_BYTES:
+            self._connection.sendall(piece)
+            self.sent += len(piece)
+
+    def at_rest(self) -> int:
+        """Return how much was sent when no more is taken."""
+        seen = -1
+        while seen != self.sent:
+            seen = self.sent
+            time.sleep(0.3)
+        return seen
+
+
+def drained(connection: socket.socket, count: int) -> bytes:
+    """Read so many bytes; return the first of them."""
+    connection.settimeout(30)
+    first = connection.recv(65_536)
+    left = count - len(first)
+    while left:
+        left -= len(connection.recv(min(left, 1 << 20)))
+    return first
+
+
+# What systems hold for two connections, and far less than the whole.
+LARGE_BYTES, HELD_BYTES_MAX = 256 << 20, 64 << 20
+
+
+@pytest.mark.slow
+def test_who_sends_waits_for_a_service_that_does_not_read(tmp_path: Path, workers: Executor) -> None:
+    with Passage(tmp_path, workers) as passage:
+        passage.near.sendall(
+            f"PUT /bucket/key HTTP/1.1\r\nHost: localhost\r\nContent-Length: {LARGE_BYTES}\r\n\r\n".encode()
+        )
+        pouring = Pouring(passage.near)
+        far = passage.far()
+        assert pouring.at_rest() < HELD_BYTES_MAX
+        head = b""
+        while not head.endswith(b"\r\n\r\n"):
+            head += far.recv(1)
+        assert head.startswith(b"PUT /bucket/key ")
+        drained(far, LARGE_BYTES)
+        far.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        pouring.join(30)
+        assert passage.near.recv(65_536).startswith(b"HTTP/1.1 200 ")
+        far.close()
+
+
+@pytest.mark.slow
+def test_a_service_waits_for_a_client_that_does_not_read(tmp_path: Path, workers: Executor) -> None:
+    with Passage(tmp_path, workers) as passage:
+        passage.near.sendall(b"GET /bucket/key HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        far = passage.far()
+        assert far.recv(65_536).startswith(b"GET /bucket/key ")
+        head = f"HTTP/1.1 200 OK\r\nContent-Length: {LARGE_BYTES}\r\n\r\n".encode()
+        far.sendall(head)
+        pouring = Pouring(far)
+        assert pouring.at_rest() < HELD_BYTES_MAX
+        told = b""
+        while not told.endswith(b"\r\n\r\n"):
+            told += passage.near.recv(1)
+        assert told.startswith(b"HTTP/1.1 200 ")
+        drained(passage.near, LARGE_BYTES)
+        pouring.join(30)
+        far.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import signal
 import socket
 import threading
@@ -23,6 +24,29 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.slow
 
+_UNKNOWN_KEY = "The security token included in the request is invalid."
+# How services refuse an access key that they do not know.
+_STRANGER = {
+    "s3": ("InvalidAccessKeyId", f"<Error><Code>InvalidAccessKeyId</Code><Message>{_UNKNOWN_KEY}</Message></Error>"),
+    "sns": (
+        "InvalidClientTokenId",
+        "<ErrorResponse><Error><Type>Sender</Type><Code>InvalidClientTokenId</Code>"
+        f"<Message>{_UNKNOWN_KEY}</Message></Error><RequestId>r</RequestId></ErrorResponse>",
+    ),
+    "dynamodb": (
+        "UnrecognizedClientException",
+        json.dumps({"__type": "com.amazon.coral.service#UnrecognizedClientException", "message": _UNKNOWN_KEY}),
+    ),
+}
+_FAILED = {
+    "s3": ("InternalError", "<Error><Code>InternalError</Code><Message>We failed.</Message></Error>"),
+    "sns": (
+        "InternalFailure",
+        "<ErrorResponse><Error><Type>Receiver</Type><Code>InternalFailure</Code><Message>We failed.</Message></Error>"
+        "<RequestId>r</RequestId></ErrorResponse>",
+    ),
+    "dynamodb": ("InternalServerError", json.dumps({"__type": "a#InternalServerError", "message": "We failed."})),
+}
 # What a call is refused with, by protocol: query, S3's XML, JSON, CBOR.
 _CALLS = {"sns": "list_topics", "s3": "list_buckets", "dynamodb": "list_tables", "cloudwatch": "list_metrics"}
 
@@ -128,9 +152,95 @@ def test_an_endpoint_that_hangs_or_fails(lambent_server_factory: ServerFactory) 
             assert "no answer within 1 s" in refused["text"]
         _functions_run(server, "beside-a-hanging-neighbour")
         told.gate.set()
-        told.status, told.body = 500, b"<Error><Code>InternalError</Code><Message>We failed.</Message></Error>"
-        refused = _refused(server, "s3")
-        assert (refused["code"], refused["text"], refused["status"]) == ("InternalError", "We failed.", 500)
+        told.status = 500
+        for service, (code, body) in _FAILED.items():
+            told.body = body.encode()
+            assert _refused(server, service) == {"code": code, "text": "We failed.", "status": 500}
+        told.body = b"no form at all"
+        assert _refused(server, "s3")["status"] == 500
+        # Our own calls fail for the caller as AWS has it, and for nobody else.
+        client = server.client()
+        with pytest.raises(client.exceptions.ServiceException, match="could not be read from S3"):
+            client.update_function_code(FunctionName="beside-a-hanging-neighbour", S3Bucket="bucket", S3Key="key")
+        assert invoke(client, "beside-a-hanging-neighbour", 2) == 2
+
+
+def test_an_endpoint_that_is_slow(lambent_server_factory: ServerFactory) -> None:
+    """Slower in all than the time for silence: what moves is waited for, and nobody else waits."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        server = lambent_server_factory(
+            {"isolation.level": "L0", "neighbours.s3.endpoint": url, "neighbours.timeout_seconds": "1"}
+        )
+        pause = threading.Event()
+
+        def answer() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(65_536)
+                for piece in (b"HTTP/1.1 200 OK\r\nContent-", b"Length: 5\r\n\r\n", b"s", b"l", b"o", b"w", b"!"):
+                    connection.sendall(piece)
+                    pause.wait(0.4)
+
+        received: list[bytes] = []
+
+        def fetch() -> None:
+            received.append(server.client("s3").get_object(Bucket="bucket", Key="key")["Body"].read())
+
+        threads = [threading.Thread(target=one) for one in (answer, fetch)]
+        for thread in threads:
+            thread.start()
+        _functions_run(server, "beside-a-slow-neighbour")
+        for thread in threads:
+            thread.join()
+        assert received == [b"slow!"]
+
+
+def test_credentials_that_an_endpoint_does_not_know(lambent_server_factory: ServerFactory) -> None:
+    with endpoint() as told:
+        url = f"http://127.0.0.1:{told.server_address[1]}"
+        settings = {"isolation.level": "L0"}
+        for service in (*_STRANGER, "kms", "ec2", "logs"):
+            settings |= {
+                f"neighbours.{service}.endpoint": url,
+                f"neighbours.{service}.access_key_id": "AKIDWRONG",
+                f"neighbours.{service}.secret_access_key": "wrong",
+            }
+        server = lambent_server_factory(settings)
+        told.status = 403
+        for service, (code, body) in _STRANGER.items():
+            told.body = body.encode()
+            assert _refused(server, service) == {"code": code, "text": _UNKNOWN_KEY, "status": 403}
+        # Lambda's own calls: each refusal in Lambda's words, naming what the service said.
+        _functions_run(server, "with-wrong-credentials")
+        client = server.client()
+        change = {"FunctionName": "with-wrong-credentials"}
+        for service, given, call in (
+            ("s3", {"S3Bucket": "bucket", "S3Key": "key"}, client.update_function_code),
+            (
+                "dynamodb",
+                {"KMSKeyArn": f"arn:aws:kms:us-east-1:000000000000:key/{'1' * 8}-1111-4111-8111-{'1' * 12}",
+                 "Environment": {"Variables": {"WORD": "word"}}},
+                client.update_function_configuration,
+            ),
+            (
+                "s3",
+                {"VpcConfig": {"SubnetIds": ["subnet-0"], "SecurityGroupIds": ["sg-0"]}},
+                client.update_function_configuration,
+            ),
+        ):  # fmt: skip
+            code, body = _STRANGER[service]
+            told.body = body.encode()
+            with pytest.raises(ClientError) as refused:
+                call(**change, **given)
+            assert code in refused.value.response["Error"]["Message"]
+            assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] in (400, 502)
+        assert invoke(client, "with-wrong-credentials", 3) == 3
+        assert {headers["authorization"].partition("/")[0] for _, headers in told.seen} == {
+            "AWS4-HMAC-SHA256 Credential=AKIDWRONG"
+        }
 
 
 def test_an_endpoint_that_breaks_off(lambent_server_factory: ServerFactory) -> None:

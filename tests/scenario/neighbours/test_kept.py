@@ -58,6 +58,7 @@ def test_every_listing_is_equal_after_a_kill_under_load(neighboured: LambentServ
             roles = [one["RoleName"] for one in clients["iam"].list_roles()["Roles"]]
             assert f"newest-{round_number}" in roles
             assert after | {"role": None} == before | {"role": None}
+            assert set(before["role"]) < set(after["role"])
             assert all(after.values()), after
     finally:
         load.is_stopping = True

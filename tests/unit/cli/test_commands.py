@@ -27,6 +27,13 @@ def test_nothing_said_sets_nothing() -> None:
     assert settings_flags(parser().parse_args(["doctor", "--data-dir", "/d"])) == {"data_dir": "/d"}
 
 
+def test_no_neighbours_is_a_setting_that_set_can_take_back() -> None:
+    words = ["serve", "--no-neighbours"]
+    assert settings_flags(parser().parse_args(words)) == {"neighbours.enabled": "false"}
+    again = [*words, "--set", "neighbours.enabled=true"]
+    assert settings_flags(parser().parse_args(again)) == {"neighbours.enabled": "true"}
+
+
 def test_set_needs_an_equals_sign() -> None:
     with pytest.raises(SettingError, match="--set takes name=value"):
         settings_flags(parser().parse_args(["serve", "--set", "auth.mode"]))
