@@ -172,6 +172,7 @@ class Application:
                 shutdown_grace_ms=settings.environments.shutdown_grace_ms,
                 log_bytes_per_invocation_max=settings.logs.bytes_max_per_invocation,
                 is_init_billed=settings.billing.init_billed,
+                streamed_response_bytes_max=settings.quotas.streamed_response_bytes,
             ),
         )
         self.pool = EnvironmentPool(self.factory, self.prewarmed, rules, self.recorder, clock)
@@ -277,6 +278,7 @@ class Application:
                 self.pool.run,
                 self.provisioned.run,
                 self.control_plane.run,
+                self.invoker.run_streamed,
                 self._feed_catalog,
                 self._learn_packages,
                 self._end_idle_workers,

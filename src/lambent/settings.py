@@ -198,6 +198,7 @@ class PoolSettings:
 
     python: int = _setting(4, "Waiting Python sandboxes.", "sandboxes", _COUNT)
     nodejs: int = _setting(2, "Waiting Node.js sandboxes, for each memory size in use.", "sandboxes", _COUNT)
+    ruby: int = _setting(2, "Waiting Ruby sandboxes.", "sandboxes", _COUNT)
     exec: int = _setting(2, "Waiting sandboxes for custom runtimes.", "sandboxes", _COUNT)
 
 
@@ -240,6 +241,9 @@ class QuotasSettings:
     )
     code_storage_bytes: int = _setting(
         75 * 1024 * _MIB, "Code of all functions, for each account and region.", "bytes", Bounds(_MIB, 1024**5)
+    )
+    streamed_response_bytes: int = _setting(
+        200 * _MIB, "What a function may stream in one response.", "bytes", Bounds(6 * _MIB, 1024**4)
     )
 
 

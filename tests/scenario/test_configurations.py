@@ -117,12 +117,11 @@ def test_a_function_url_says_that_nobody_serves_it(lambda_client: Any) -> None:
         connection.close()
 
 
-@pytest.mark.parametrize("operation", ["invoke_async", "invoke_with_response_stream", "invoke"])
+@pytest.mark.parametrize("operation", ["invoke_async", "invoke"])
 def test_what_cannot_be_invoked_yet(lambda_client: Any, operation: str) -> None:
     create_function(lambda_client, f"later-{operation}", {"index.py": "def handler(event, context): pass\n"})
     asked: dict[str, dict[str, Any]] = {
         "invoke_async": {"InvokeArgs": b"{}"},
-        "invoke_with_response_stream": {"Payload": b"[1]"},
         "invoke": {"InvocationType": "Event", "Payload": b"{}"},
     }
     for name, status in ((f"later-{operation}", 501), ("nobody-made-it", 404)):

@@ -16,6 +16,7 @@ from lambent.api.local_routes import LocalRoutes
 from lambent.api.messages import HttpLimits
 from lambent.api.quotas import QuotaDoor
 from lambent.api.server import ApiServer
+from lambent.api.streams.invoke_stream import InvokeStreamDoor
 from lambent.wire.api_description import ApiDescription
 
 if TYPE_CHECKING:
@@ -89,6 +90,7 @@ def build_server(options: ApiOptions, parts: ApiParts) -> ApiServer:
             entrance=Entrance(options.hosts, options.origins),
             authenticator=Authenticator(authentication, parts.find_credentials, parts.clock),
             invoke=InvokeDoor(parts.invoker, description, parts.allows),
+            invoke_stream=InvokeStreamDoor(parts.invoker, description, parts.allows),
             control=ControlDoor(parts.control_plane, bodies, parts.planes),
             local=LocalRoutes([*parts.local_routes, *quota_routes]),
             errors=ErrorAnswers(description, parts.log),

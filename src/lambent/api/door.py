@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qs
 
 from lambent.api.control import caller_of
-from lambent.api.invoke import is_invoke
+from lambent.api.invoke import STREAM_FORM, is_invoke
 from lambent.api.local_routes import PREFIX as LOCAL_PREFIX
 from lambent.api.local_routes import LocalRequest
 from lambent.api.messages import BodyPlan, HttpResponse
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from lambent.api.invoke import InvokeDoor
     from lambent.api.local_routes import LocalRoutes
     from lambent.api.messages import HttpRequest
+    from lambent.api.streams.invoke_stream import InvokeStreamDoor
     from lambent.clock import Clock
     from lambent.wire.api_description import ApiDescription
 
@@ -51,6 +52,7 @@ class DoorParts:
     entrance: Entrance
     authenticator: Authenticator
     invoke: InvokeDoor
+    invoke_stream: InvokeStreamDoor
     control: ControlDoor
     local: LocalRoutes
     errors: ErrorAnswers
@@ -73,7 +75,7 @@ class ApiDoor:
         length = request.headers.get("content-length")
         if (length is None or len(length) > _SMALL_DIGITS) and self._is_stranger(request):
             return _NOTHING
-        if is_invoke(request.method, request.target):
+        if is_invoke(request.method, request.target) or is_invoke(request.method, request.target, STREAM_FORM):
             return parts.invoke.plan
         if request.target.startswith(LOCAL_PREFIX):
             return _SMALL
@@ -127,6 +129,8 @@ class ApiDoor:
         is_lambdas = identity.service == LAMBDA
         if (is_lambdas or not identity.service) and is_invoke(request.method, request.target):
             return await parts.invoke.answer(request, identity, request_id)
+        if (is_lambdas or not identity.service) and is_invoke(request.method, request.target, STREAM_FORM):
+            return await parts.invoke_stream.answer(request, identity, request_id)
         asked = None if is_lambdas else parts.elsewhere.asked(request, identity)
         if asked is not None:
             return await parts.elsewhere.answer(request, asked, identity)
@@ -173,7 +177,7 @@ class ApiDoor:
 
     def _too_large(self, request: HttpRequest) -> LambdaError:
         parts = self._parts
-        if is_invoke(request.method, request.target):
+        if is_invoke(request.method, request.target) or is_invoke(request.method, request.target, STREAM_FORM):
             return parts.invoke.too_large()
         matched = parts.description.match(request.method, request.target)
         if matched is not None and not request.target.startswith(LOCAL_PREFIX):

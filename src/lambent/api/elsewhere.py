@@ -6,12 +6,13 @@ import hashlib
 import re
 from typing import TYPE_CHECKING, Protocol
 
-from lambent.api.messages import BodyPlan, BrokenStreamError, HttpResponse, SizedStream
+from lambent.api.messages import BodyPlan, HttpResponse, SizedStream
 from lambent.api.transport.spool import BodyLostError
 from lambent.model.errors import LambdaError, NotImplementedHereError
 from lambent.wire.addressing import LAMBDA, asked_for
 from lambent.wire.error_forms import NeighbourError, error_form
 from lambent.wire.http_client import ConnectionFailedError, ForwardedRequest, OutwardRequest, OutwardResponse
+from lambent.wire.http_exchange import BrokenStreamError
 from lambent.wire.rest_json import RequestError
 from lambent.wire.sigv4 import SignatureError
 

@@ -1,10 +1,11 @@
-"""The Invoke door: the one operation that bypasses the generic machinery, because it is the main path."""
+"""The Invoke door: what bypasses the generic machinery, because it is the main path."""
 
 from __future__ import annotations
 
 import asyncio
 import base64
 import binascii
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import parse_qs, unquote
 
@@ -34,12 +35,29 @@ if TYPE_CHECKING:
 
     Allows = Callable[[str, str, str, FunctionArn], bool]
 
-PREFIX = "/2015-03-31/functions/"
-SUFFIX = "/invocations"
+
+@dataclass(frozen=True, slots=True)
+class InvokeForm:
+    """What a request of an operation that invokes looks like: POST PREFIX name SUFFIX."""
+
+    operation: str
+    prefix: str
+    suffix: str
+    types: frozenset[str]
+    wants_stream: bool = False
+
+
+INVOKE_FORM = InvokeForm("Invoke", "/2015-03-31/functions/", "/invocations", frozenset(InvocationType))
+STREAM_FORM = InvokeForm(
+    "InvokeWithResponseStream",
+    "/2021-11-15/functions/",
+    "/response-streaming-invocations",
+    frozenset({InvocationType.REQUEST_RESPONSE, InvocationType.DRY_RUN}),
+    wants_stream=True,
+)
 _TARGETS_MAX = 8_192
 # Larger payloads are checked in a thread, so that a check never holds the loop for more than some 0.3 ms.
 _THREAD_BYTES = 262_144
-_INVOCATION_TYPES = frozenset(InvocationType)
 _LOG_TYPES = frozenset({"None", "Tail"})
 _ACTION = "lambda:InvokeFunction"
 
@@ -60,12 +78,15 @@ def nobody(_principal_arn: str, _account_id: str, _action: str, _arn: FunctionAr
 
 
 class InvokeDoor:
-    """Answers Invoke. Scope: process; its memory of targets is bounded and only spares parsing."""
+    """Answers Invoke, reads requests of its kin. Scope: process; its memory of targets is bounded, to spare parsing."""
 
-    def __init__(self, invoker: Invokes, description: ApiDescription, allows: Allows = nobody) -> None:
+    def __init__(
+        self, invoker: Invokes, description: ApiDescription, allows: Allows = nobody, form: InvokeForm = INVOKE_FORM
+    ) -> None:
         self._invoker = invoker
         self._allows = allows
-        self._operation = description.operation("Invoke")
+        self._form = form
+        self._operation = description.operation(form.operation)
         self._targets: dict[tuple[str, str, str], FunctionArn] = {}
         self.plan = BodyPlan(PAYLOAD_BYTES.value, PAYLOAD_BYTES.value)
 
@@ -73,28 +94,9 @@ class InvokeDoor:
         """Run the function and return its result as an answer.
 
         Raises:
-            InvalidRequestContentError, ResourceNotFoundError, AccessDeniedError: see model.
-            NotImplementedHereError: InvocationType Event, durable and tenant headers.
-            RequestError: a header or the name breaks the description.
+            NotImplementedHereError: InvocationType Event. Others: as `read`.
         """
-        headers = request.headers
-        kind = headers.get("x-amz-invocation-type", "RequestResponse")
-        log_type = headers.get("x-amz-log-type", "None")
-        function = self._targets.get((request.target, identity.account_id, identity.region))
-        is_later = "x-amz-durable-execution-name" in headers or "x-amz-tenant-id" in headers
-        if function is None or is_later or kind not in _INVOCATION_TYPES or log_type not in _LOG_TYPES:
-            function = self._resolve(request, identity)
-        context = headers.get("x-amz-client-context")
-        if is_later:
-            raise NotImplementedHereError("Durable executions and tenant isolation are not implemented yet.")
-        invocation = InvokeRequest(
-            function=function,
-            request_id=request_id,
-            payload=await _checked(request.body),
-            wants_log_tail=log_type == "Tail",
-            client_context=None if context is None else _decoded_context(context),
-            trace_header=headers.get("x-amzn-trace-id"),
-        )
+        kind, invocation = await self.read(request, identity, request_id)
         if kind == "RequestResponse":
             async with self._invoker.invoke(invocation) as result:
                 return _encode(result)
@@ -105,6 +107,34 @@ class InvokeDoor:
             "InvocationType Event is not available yet: nothing is accepted before it can be kept durably."
         )
 
+    async def read(self, request: HttpRequest, identity: Identity, request_id: str) -> tuple[str, InvokeRequest]:
+        """Return the invocation type, and what is to be invoked with what.
+
+        Raises:
+            InvalidRequestContentError, ResourceNotFoundError, AccessDeniedError: see model.
+            NotImplementedHereError: durable and tenant headers.
+            RequestError: a header or the name breaks the description.
+        """
+        headers = request.headers
+        kind = headers.get("x-amz-invocation-type", "RequestResponse")
+        log_type = headers.get("x-amz-log-type", "None")
+        function = self._targets.get((request.target, identity.account_id, identity.region))
+        is_later = "x-amz-durable-execution-name" in headers or "x-amz-tenant-id" in headers
+        if function is None or is_later or kind not in self._form.types or log_type not in _LOG_TYPES:
+            function = self._resolve(request, identity)
+        context = headers.get("x-amz-client-context")
+        if is_later:
+            raise NotImplementedHereError("Durable executions and tenant isolation are not implemented yet.")
+        return kind, InvokeRequest(
+            function=function,
+            request_id=request_id,
+            payload=await _checked(request.body),
+            wants_log_tail=log_type == "Tail",
+            client_context=None if context is None else _decoded_context(context),
+            trace_header=headers.get("x-amzn-trace-id"),
+            wants_stream=self._form.wants_stream,
+        )
+
     def too_large(self) -> RequestTooLargeError:
         """Return the error about a payload over its quota (413)."""
         return RequestTooLargeError(
@@ -113,7 +143,7 @@ class InvokeDoor:
 
     def _resolve(self, request: HttpRequest, identity: Identity) -> FunctionArn:
         path, _, query = request.target.partition("?")
-        name = unquote(path[len(PREFIX) : -len(SUFFIX)])
+        name = unquote(path[len(self._form.prefix) : -len(self._form.suffix)])
         parsed = parse_qs(query, keep_blank_values=True)
         check_request(self._operation, RequestParts({"FunctionName": name}, parsed, request.headers, None))
         qualifier = parsed["Qualifier"][-1] if "Qualifier" in parsed else None
@@ -137,12 +167,12 @@ class InvokeDoor:
         return function
 
 
-def is_invoke(method: str, target: str) -> bool:
-    """Whether a request is an Invoke, told by its form alone."""
-    if method != "POST" or not target.startswith(PREFIX):
+def is_invoke(method: str, target: str, form: InvokeForm = INVOKE_FORM) -> bool:
+    """Whether a request is an Invoke (or another that invokes), told by its form alone."""
+    if method != "POST" or not target.startswith(form.prefix):
         return False
     path = target.partition("?")[0]
-    return path.endswith(SUFFIX) and path.count("/") == 4 and len(path) > len(PREFIX) + len(SUFFIX)
+    return path.endswith(form.suffix) and path.count("/") == 4 and len(path) > len(form.prefix) + len(form.suffix)
 
 
 async def _checked(payload: bytes) -> bytes:

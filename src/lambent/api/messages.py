@@ -118,10 +118,6 @@ class SizedStream:
     size_bytes: int
 
 
-class BrokenStreamError(Exception):
-    """A stream being sent ends here, unfinished, and whose fault that is has been said: the connection ends with it."""
-
-
 class HttpResponse(NamedTuple):
     """An answer. An iterator is sent chunked, as it yields; it is closed (`aclose`) when the client goes away.
 

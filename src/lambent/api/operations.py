@@ -1,6 +1,6 @@
 """The index: all 91 operations of AWS Lambda, and where each is answered.
 
-A row names the method (the operation in snake case) and its room, or is INVOKE for the door's own file. A note says
+A row names the method (the operation in snake case) and its room, `api` for what the door answers itself. A note says
 what of it comes later; docs/operations.md is written from these rows, and the notes may only become fewer.
 """
 
@@ -21,7 +21,8 @@ class Row(NamedTuple):
     note: str | None = None
 
 
-INVOKE = Row(method="invoke", note="RequestResponse and DryRun; Event is checked, then refused (501)")
+INVOKE = Row(method="invoke", room="api", note="RequestResponse and DryRun; Event is checked, then refused (501)")
+INVOKE_STREAM = Row(method="invoke_with_response_stream", room="api")
 _LATER_MEMBERS = "CapacityProviderConfig, RuntimeConfig, AcceleratorConfig answer 501 yet"
 _KEPT = "stored and validated; nothing takes events yet"
 _NO_DOOR = "stored and validated; the URL itself answers 501 yet"
@@ -92,9 +93,7 @@ OPERATIONS: Mapping[str, Row] = MappingProxyType(
         "GetRuntimeManagementConfig": _row("get_runtime_management_config"),
         "Invoke": INVOKE,
         "InvokeAsync": _row("invoke_async", "checked, then refused (501): nothing keeps events yet"),
-        "InvokeWithResponseStream": _row(
-            "invoke_with_response_stream", "checked, then refused (501): not streamed yet"
-        ),
+        "InvokeWithResponseStream": INVOKE_STREAM,
         "ListAliases": _row("list_aliases"),
         "ListCapacityProviders": _row("list_capacity_providers"),
         "ListCodeSigningConfigs": _row("list_code_signing_configs"),

@@ -155,9 +155,7 @@ class ControlPlane:
         self.delete_capacity_provider = providers.delete_capacity_provider
         self.list_capacity_providers = providers.list_capacity_providers
         self.list_function_versions_by_capacity_provider = providers.list_function_versions_by_capacity_provider
-        later = LaterInvocations(resources)
-        self.invoke_async = later.invoke_async
-        self.invoke_with_response_stream = later.invoke_with_response_stream
+        self.invoke_async = LaterInvocations(resources).invoke_async
 
     async def run(self) -> None:
         """Settle functions and sweep code, until cancelled."""

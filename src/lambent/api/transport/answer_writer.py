@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from lambent.api.messages import BrokenStreamError, FileBody, SizedStream, encode_head
+from lambent.api.messages import FileBody, SizedStream, encode_head
+from lambent.wire.http_exchange import BrokenStreamError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -24,6 +25,7 @@ class AnswerWriter:
         self._loop = loop
         self._waiter: asyncio.Future[None] | None = None
         self._stream_task: asyncio.Task[None] | None = None
+        self._is_stream_finite = False
         self._is_paused = False
         self._left_bytes = 0
         self._progress_at = 0.0
@@ -45,12 +47,13 @@ class AnswerWriter:
     def lose(self) -> None:
         """The connection is gone: nothing more is written, and nothing is made for nobody."""
         self.is_lost = True
-        self.cut_stream()
+        if self._stream_task is not None:
+            self._stream_task.cancel()
         self._wake()
 
     def cut_stream(self) -> None:
-        """End a stream that is being sent, whole or not."""
-        if self._stream_task is not None:
+        """End a stream that is being sent and that might never end by itself."""
+        if self._stream_task is not None and not self._is_stream_finite:
             self._stream_task.cancel()
 
     @property
@@ -135,6 +138,7 @@ class AnswerWriter:
         is_whole = False
         # A stream may be silent for as long as it likes, so it is cancelled when there is nobody to read it.
         self._stream_task = asyncio.current_task()
+        self._is_stream_finite = getattr(body, "is_finite", False)
         try:
             self.write(encode_head(status, headers, "Transfer-Encoding: chunked\r\n" if is_chunked else ""))
             if request is None or request.method != "HEAD":

@@ -14,11 +14,10 @@ if TYPE_CHECKING:
     from lambent.model.caller import Caller
     from lambent.store import Resources
     from lambent.wire.generated.invoke_async import InvokeAsyncRequest
-    from lambent.wire.generated.invoke_with_response_stream import InvokeWithResponseStreamRequest
 
 
 class LaterInvocations:
-    """InvokeAsync and InvokeWithResponseStream. Keeps no state."""
+    """InvokeAsync. Keeps no state."""
 
     def __init__(self, resources: Resources) -> None:
         self._targets = Targets(resources)
@@ -35,11 +34,6 @@ class LaterInvocations:
         raise NotImplementedHereError(
             "InvokeAsync is not available yet: nothing is accepted before it can be kept durably. Use Invoke."
         )
-
-    async def invoke_with_response_stream(self, caller: Caller, request: InvokeWithResponseStreamRequest) -> NoReturn:
-        """Refuse to stream. Raises as `invoke_async`."""
-        await self._check(names.resolve(caller, request.function_name, request.qualifier), request.payload)
-        raise NotImplementedHereError("InvokeWithResponseStream is not available yet. Use Invoke.")
 
     async def _check(self, arn: FunctionArn, payload: bytes | None) -> None:
         if await self._targets.find(arn) is None:

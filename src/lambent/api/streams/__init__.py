@@ -1,0 +1,1 @@
+"""Answers that are streamed to the caller while a function writes them."""
