@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
+import os
 import socket
 import threading
 import time
@@ -221,6 +223,23 @@ def test_the_child_is_bounded_and_private(neighboured: LambentServer) -> None:
     answer = connection.getresponse()
     assert (answer.status, answer.read()) == (403, b"")
     connection.close()
+
+
+def test_nothing_leaves_the_machine(neighboured: LambentServer, bucket: str) -> None:
+    neighboured.client("s3").put_object(Bucket=bucket, Key="stays", Body=b"here")
+    inodes = set()
+    for pid in (neighboured.pid, child_of(neighboured)["pid"]):
+        for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+            with contextlib.suppress(FileNotFoundError):
+                inodes.add(os.readlink(descriptor))
+    peers = []
+    for family, loopback in (("tcp", "0100007F"), ("tcp6", "0000000000000000FFFF00000100007F"), ("udp", "0100007F")):
+        for line in Path(f"/proc/net/{family}").read_text().splitlines()[1:]:
+            fields = line.split()
+            address = fields[2].partition(":")[0]
+            if f"socket:[{fields[9]}]" in inodes and set(address) != {"0"} and address != loopback:
+                peers.append(line)
+    assert peers == []
 
 
 def test_no_customer_code_runs_in_the_embedded_services(neighboured: LambentServer, bucket: str) -> None:
