@@ -142,6 +142,7 @@ class Application:
             RuntimeFamily.PYTHON: settings.pool.python,
             RuntimeFamily.NODEJS: settings.pool.nodejs,
             RuntimeFamily.RUBY: settings.pool.ruby,
+            RuntimeFamily.RUBY: settings.pool.ruby,
             RuntimeFamily.EXEC: settings.pool.exec,
         }
         self.prewarmed = PrewarmedSandboxes(self.driver, sizes, clock)

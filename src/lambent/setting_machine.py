@@ -33,6 +33,8 @@ def machine_environment(variables: Mapping[str, str]) -> MachineEnvironment:
         "UV_PYTHON_INSTALL_DIR",
         "JAVA_HOME",
         "DOTNET_ROOT",
+        "RBENV_ROOT",
+        "rvm_path",
     )
     return MachineEnvironment(
         home=variables.get("HOME", ""),

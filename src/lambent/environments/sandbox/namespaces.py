@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 from lambent.environments.sandbox.dns import DnsForwarder
 from lambent.environments.sandbox.launcher import channel
 from lambent.environments.sandbox.namespace_sandbox import NamespaceSandbox
-from lambent.environments.sandbox.node_flags import node_flags
 from lambent.environments.sandbox.sandbox import RuntimeFamily, SandboxError, SandboxKind
+from lambent.environments.sandbox.waiting_process import waiting_argv
 from lambent.model.environment import IsolationLevel
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ class NamespaceDriver:
         zygote = await self._ready_zygote(replace(kind, memory_mib=None))
         sandbox = NamespaceSandbox(next(self._identifiers), kind, self)
         self._sandboxes[sandbox.identifier] = sandbox
-        argv = _node_argv(kind) if kind.family is RuntimeFamily.NODEJS else []
+        argv = list(waiting_argv(kind, _CLIENT_DIRECTORY)) if kind.family.is_waiting_process else []
         self.ask({"kind": "create", "id": sandbox.identifier, "zygote": zygote, "argv": argv})
         try:
             await sandbox.wait_prepared()
@@ -329,10 +329,3 @@ def _look(sandboxes: list[NamespaceSandbox]) -> None:
     for sandbox in sandboxes:
         if sandbox.watched is not None:
             sandbox.watched.look()
-
-
-def _node_argv(kind: SandboxKind) -> list[str]:
-    if kind.interpreter is None:
-        raise SandboxError("a NODEJS sandbox needs an interpreter")
-    flags = node_flags(kind.interpreter, kind.memory_mib, _CLIENT_DIRECTORY)
-    return [kind.interpreter.executable, *flags, f"{_CLIENT_DIRECTORY}/bootstrap.mjs"]

@@ -21,8 +21,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from lambent.environments.sandbox import process_table
-from lambent.environments.sandbox.node_flags import node_flags
 from lambent.environments.sandbox.sandbox import RuntimeExit, RuntimeFamily, SandboxError
+from lambent.environments.sandbox.waiting_process import waiting_argv
 from lambent.model.environment import IsolationLevel
 
 if TYPE_CHECKING:
@@ -214,9 +214,9 @@ class ProcessSandbox:
         return self._specialisation is not None and self._is_running() and not self._is_frozen
 
     async def prewarm(self) -> None:
-        """Start what may start without knowing the function: node. Raises SandboxError."""
-        if self._kind.family is RuntimeFamily.NODEJS:
-            await self._start_node()
+        """Start what may start without knowing the function. Raises SandboxError."""
+        if self._kind.family.is_waiting_process:
+            await self._start_process()
 
     async def specialise(self, specialisation: Specialisation) -> None:
         """Start the runtime with its variables. Once. Raises SandboxError."""
@@ -246,8 +246,8 @@ class ProcessSandbox:
             raise SandboxError("only a specialised sandbox can be reset", is_started=True)
         await self._end_processes()
         self._is_frozen = self._is_out_of_memory = False
-        if self._kind.family is RuntimeFamily.NODEJS:
-            await self._start_node()
+        if self._kind.family.is_waiting_process:
+            await self._start_process()
         await self._start(self._specialisation)
 
     async def wait_exited(self) -> RuntimeExit:
@@ -304,8 +304,8 @@ class ProcessSandbox:
     async def _start(self, specialisation: Specialisation) -> None:
         variables = self._outside(specialisation)
         directory = self._host_path(specialisation.code_directory)
-        if self._kind.family is RuntimeFamily.NODEJS:
-            await self._tell_node(variables)
+        if self._kind.family.is_waiting_process:
+            await self._tell_process(variables)
         elif self._kind.family is RuntimeFamily.PYTHON:
             interpreter, client = self._client()
             await self._spawn((interpreter, "-I", "-S", "-B", "-c", _PYTHON_START, client), variables, directory)
@@ -314,14 +314,12 @@ class ProcessSandbox:
             variables.setdefault("PYTHONDONTWRITEBYTECODE", "1")
             await self._spawn(tuple(self._path_outside(item) for item in specialisation.argv), variables, directory)
 
-    async def _start_node(self) -> None:
-        interpreter, client = self._client()
+    async def _start_process(self) -> None:
+        _, client = self._client()
         self._drop_control()
         self._control, inside = socket.socketpair()
         self._control.setblocking(False)
-        assert self._kind.interpreter is not None
-        flags = node_flags(self._kind.interpreter, self._kind.memory_mib, client)
-        argv = (interpreter, *flags, f"{client}/bootstrap.mjs")
+        argv = waiting_argv(self._kind, client)
         variables = {
             "AWS_LAMBDA_RUNTIME_API": self.runtime_api_address,
             "PATH": os.defpath,
@@ -338,18 +336,18 @@ class ProcessSandbox:
                         break
                     line += piece
         except OSError as error:  # TimeoutError is one
-            raise SandboxError("node did not become ready in time") from error
+            raise SandboxError(f"{self._kind.family} did not become ready in time") from error
         if line != b"ready\n":
-            raise SandboxError("node ended before it became ready")
+            raise SandboxError(f"{self._kind.family} ended before it became ready")
 
-    async def _tell_node(self, variables: Mapping[str, str]) -> None:
+    async def _tell_process(self, variables: Mapping[str, str]) -> None:
         if self._control is None:
-            raise SandboxError("no node process waits")
+            raise SandboxError("no process waits")
         message = json.dumps({"variables": dict(variables)}).encode() + b"\n"
         try:
             await asyncio.get_running_loop().sock_sendall(self._control, message)
         except OSError as error:
-            raise SandboxError("the waiting node process has ended") from error
+            raise SandboxError(f"the waiting {self._kind.family} process has ended") from error
 
     async def _spawn(
         self,

@@ -25,8 +25,15 @@ class RuntimeFamily(StrEnum):
     """A fork of a Python zygote with our runtime client exercised, waiting for code."""
     NODEJS = "nodejs"
     """A running node process with our runtime client exercised, waiting for code. Keyed by memory."""
+    RUBY = "ruby"
+    """A running ruby process with our runtime client exercised, waiting for code."""
     EXEC = "exec"
     """An init that will execve `Specialisation.argv`: custom runtimes, official clients, anything."""
+
+    @property
+    def is_waiting_process(self) -> bool:
+        """Whether a process waits inside and is told its variables over a socket (see waiting_process.py)."""
+        return self in (RuntimeFamily.NODEJS, RuntimeFamily.RUBY)
 
 
 @dataclass(frozen=True, slots=True)

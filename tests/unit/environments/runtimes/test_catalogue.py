@@ -28,6 +28,10 @@ def _node(version: str) -> Interpreter:
     return Interpreter(RuntimeFamily.NODEJS, f"/opt/{version}/bin/node", version)
 
 
+def _ruby(version: str) -> Interpreter:
+    return Interpreter(RuntimeFamily.RUBY, f"/opt/{version}/bin/ruby", version, (f"/opt/{version}",))
+
+
 _FOUND = (_python("3.8.18"), _python("3.11.2"), _python("3.11.7"), _python("3.6.1"), _node("20.20.2"), _node("14.1.0"))
 _SDK = SdkDirectories({(3, 8): "/sdk/old", (3, 10): "/sdk/new"}, {2: "/sdk/v2", 3: "/sdk/v3"})
 
@@ -113,6 +117,39 @@ def test_node_plan() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("runtime", "version"),
+    [
+        ("ruby3.3", "3.3.6"),
+        ("ruby3.2", "3.3.6"),
+        ("ruby2.7", "3.1.2"),
+        ("ruby2.5", "3.1.2"),
+        ("ruby4.0", "3.4.1"),
+    ],
+)
+def test_nearest_ruby(runtime: str, version: str) -> None:
+    """A new major number is farther than any minor one."""
+    found = nearest(IDENTIFIERS[runtime], (_ruby("3.1.2"), _ruby("3.3.6"), _ruby("3.4.1")))
+    assert found is not None
+    assert found.version == version
+
+
+def test_ruby_plan() -> None:
+    """A waiting process, whatever the memory; a process of its own where variables act at its start."""
+    catalogue = RuntimeCatalogue((_ruby("3.3.6"),))
+    plan = catalogue.plan(_version("ruby3.4"))
+    assert isinstance(plan, RuntimePlan)
+    assert (plan.kind.family, plan.kind.memory_mib, plan.argv) == (RuntimeFamily.RUBY, None, ())
+    assert plan.kind.family.is_waiting_process
+    assert plan.runtime_version == "ruby:3.3.v6"
+    assert plan.notice == "ruby3.4 runs on ruby 3.3.6, the nearest found here"
+    assert plan.variables["AWS_EXECUTION_ENV"] == "AWS_Lambda_ruby3.4"
+    plan = catalogue.plan(_version("ruby3.3", environment={"RUBYOPT": "-W0", "AWS_LAMBDA_EXEC_WRAPPER": "/opt/w"}))
+    assert isinstance(plan, RuntimePlan)
+    assert plan.kind.family is RuntimeFamily.EXEC
+    assert plan.argv == ("/opt/w", "/opt/3.3.6/bin/ruby", "/var/runtime/bootstrap.rb")
+
+
 def test_layers_are_on_the_paths_of_their_family() -> None:
     node = family_variables(IDENTIFIERS["nodejs20.x"], "")
     assert node["NODE_PATH"].startswith("/opt/nodejs/node20/node_modules:/opt/nodejs/node_modules:/var/runtime")
@@ -193,7 +230,7 @@ def test_custom_runtimes() -> None:
     ("runtime", "options", "more", "text"),
     [
         ("java17", None, {}, "java17 has no runtime here yet"),
-        ("ruby3.4", None, {}, "ruby3.4 has no runtime here yet"),
+        ("ruby3.4", None, {}, "install Ruby 3.4 (rbenv"),
         (None, None, {}, "container images"),
         ("python9.9", None, {}, "python9.9 is not a runtime identifier"),
         ("python2.7", None, {}, "install Python 2.7"),

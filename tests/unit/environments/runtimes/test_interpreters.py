@@ -98,3 +98,28 @@ def test_node_is_found_in_the_wheel_and_by_nvm(tmp_path: Path) -> None:
     ):
         found = InterpreterSearch(places).find()
         assert [(each.family, "v" + each.version) for each in found] == [(RuntimeFamily.NODEJS, said)]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("ruby") is None, reason="no ruby on this machine")
+def test_ruby_is_found_by_its_tools(tmp_path: Path) -> None:
+    """On the path, in rbenv's and rvm's directories; what only calls itself so is left out."""
+    real = shutil.which("ruby")
+    assert real is not None
+    for directory in (".rbenv/versions/3.9.9/bin", ".rvm/rubies/ruby-3.9.9/bin", "bin"):
+        (tmp_path / directory).mkdir(parents=True)
+        (tmp_path / directory / "ruby").symlink_to(real)
+    said = subprocess.run([real, "-e", "print RUBY_VERSION"], capture_output=True, text=True, check=True).stdout
+    for places in (
+        SearchPlaces(path=str(tmp_path / "bin"), system=()),
+        SearchPlaces(homes=(tmp_path,), system=()),
+        SearchPlaces(tool_roots={"rvm_path": str(tmp_path / ".rvm")}, system=()),
+    ):
+        found = InterpreterSearch(places).find()
+        assert [(each.family, each.version) for each in found] == [(RuntimeFamily.RUBY, said)]
+        assert found[0].executable == os.path.realpath(real)
+    program = shutil.which("true")
+    assert program is not None
+    (tmp_path / "other").mkdir()
+    shutil.copy(program, tmp_path / "other" / "ruby")
+    assert InterpreterSearch(SearchPlaces(path=str(tmp_path / "other"), system=())).find() == ()

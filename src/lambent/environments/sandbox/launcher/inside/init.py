@@ -18,10 +18,14 @@ from . import preparation, shared_objects
 
 USER_ID = 993
 GROUP_ID = 990
+# Families whose process runs before its code comes.
+WAITING = ("nodejs", "ruby")
+# Their own variables come later; what is set here only makes them read and write UTF-8.
+_WAITING_VARIABLES = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8"}
 
 
 class Init:
-    """One sandbox from inside. `family` is python, nodejs or exec; `argv` starts node."""
+    """One sandbox from inside. `family` as in the contract; `argv` starts the process of one that waits."""
 
     def __init__(self, family: str, argv: list[str], program: bytes) -> None:
         self._family = family
@@ -54,19 +58,19 @@ class Init:
         self._watch()
 
     def _start_first(self, go: dict[str, Any]) -> None:
-        is_node = self._family == "nodejs"
-        prepared_read, prepared_write = os.pipe() if is_node else (-1, -1)
+        is_waiting = self._family in WAITING
+        prepared_read, prepared_write = os.pipe() if is_waiting else (-1, -1)
         pid = syscalls.fork()
         if pid == 0:
             self._prepare(go, prepared_write)
-        if not is_node:
+        if not is_waiting:
             self._runtime_pid = pid
             return
         self._preparer_pid = pid
         os.close(prepared_write)
         if os.read(prepared_read, 1):
             os.close(prepared_read)
-            self._start_node()
+            self._start_process()
 
     def _prepare(self, go: dict[str, Any], prepared_write: int) -> NoReturn:
         """Pid 2, with every right inside this sandbox and none outside."""
@@ -94,19 +98,19 @@ class Init:
         preparation.give_up_rights(self._log_write, None, self._program, start.get("data_mib"))
         preparation.run_python(start)
 
-    def _start_node(self) -> None:
-        """Start node with one end of a stream pair as descriptor 3; the daemon gets the other end."""
+    def _start_process(self) -> None:
+        """Start what waits with one end of a stream pair as descriptor 3; the daemon gets the other end."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         pid = syscalls.fork()
         if pid == 0:
             try:
                 ours.close()
                 preparation.give_up_rights(self._log_write, theirs.fileno(), self._program, self._data_mib)
-                preparation.run_program(self._argv, {"PATH": "/usr/local/bin:/usr/bin:/bin"})
+                preparation.run_program(self._argv, _WAITING_VARIABLES)
             finally:
                 os._exit(70)
         self._runtime_pid = pid
-        channel.send(self._commands, {"node": True}, [ours.fileno()])
+        channel.send(self._commands, {"process": True}, [ours.fileno()])
         ours.close()
         theirs.close()
 
@@ -164,8 +168,8 @@ class Init:
                 break
         shared_objects.remove_all()
         channel.send(self._commands, {"reset": True})
-        if self._family == "nodejs":
-            self._start_node()
+        if self._family in WAITING:
+            self._start_process()
             return
         pid = syscalls.fork()
         if pid == 0:

@@ -1,0 +1,16 @@
+# frozen_string_literal: true
+
+# Lambent's Ruby runtime. Two ways to start:
+# - descriptor 3 is a socket: exercise the client, say "ready", wait for a line {"variables": {...}}, be the function;
+# - no such descriptor: the variables are the process's own, and it is the function at once.
+# Ruby 2.7 and newer, nothing but Ruby's own libraries.
+
+Encoding.default_external = Encoding::UTF_8
+$stdout.sync = true
+
+require_relative 'lib/lambent_runtime/runtime'
+require_relative 'lib/lambent_runtime/waiting'
+
+variables = LambentRuntime::Waiting.receive_variables
+LambentRuntime::Waiting.become(variables, File.expand_path(__FILE__)) if variables
+LambentRuntime.run_function
