@@ -14,6 +14,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from tests.running import create_function, free_port, invoke
+from tests.scenario.holding import wait_until
 from tests.scenario.neighbours.conftest import child_of, patient_client, signal_child
 
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ def _functions_run(server: LambentServer, name: str) -> None:
 def bare(lambent_server_factory: ServerFactory) -> LambentServer:
     """A server whose neighbours are all somewhere nobody answers, or nowhere."""
     nobody = f"http://127.0.0.1:{free_port()}"
-    settings = {f"neighbours.{service}.endpoint": nobody for service in _CALLS}
+    settings = {f"neighbours.{service}.endpoint": nobody for service in (*_CALLS, "logs")}
     return lambent_server_factory({"isolation.level": "L0", **settings})
 
 
@@ -136,14 +137,27 @@ def test_a_service_that_is_switched_off_names_its_setting(bare: LambentServer) -
     assert child_of(bare) == {"state": "switched off"}
 
 
+def _delivery(server: LambentServer) -> dict[str, int]:
+    """Return what became of log lines on their way to CloudWatch Logs."""
+    counts: dict[str, int] = json.loads(server.get("/_lambent/v1/metrics")[1])["logs"]
+    return counts
+
+
 def test_functions_run_though_their_log_lines_cannot_be_delivered(bare: LambentServer) -> None:
     _functions_run(bare, "undisturbed")
+    wait_until(lambda: _delivery(bare)["undelivered_bytes"] > 0)
+    wait_until(lambda: "log lines cannot be delivered and wait" in bare.output())
+    waiting = _delivery(bare)["undelivered_bytes"]
+    for number in range(20):
+        assert invoke(bare.client(), "undisturbed", number) == number
+    wait_until(lambda: _delivery(bare)["undelivered_bytes"] > waiting)
+    assert (_delivery(bare)["delivered_events"], _delivery(bare)["delivery_lost_bytes"]) == (0, 0)
 
 
 def test_an_endpoint_that_hangs_or_fails(lambent_server_factory: ServerFactory) -> None:
     with endpoint() as told:
         url = f"http://127.0.0.1:{told.server_address[1]}"
-        settings = {f"neighbours.{service}.endpoint": url for service in _CALLS}
+        settings = {f"neighbours.{service}.endpoint": url for service in (*_CALLS, "logs")}
         server = lambent_server_factory({"isolation.level": "L0", "neighbours.timeout_seconds": "1", **settings})
         told.gate.clear()
         for service in _CALLS:
@@ -238,6 +252,7 @@ def test_credentials_that_an_endpoint_does_not_know(lambent_server_factory: Serv
             assert code in refused.value.response["Error"]["Message"]
             assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] in (400, 502)
         assert invoke(client, "with-wrong-credentials", 3) == 3
+        wait_until(lambda: _delivery(server)["delivery_lost_bytes"] > 0)
         assert {headers["authorization"].partition("/")[0] for _, headers in told.seen} == {
             "AWS4-HMAC-SHA256 Credential=AKIDWRONG"
         }
@@ -306,6 +321,7 @@ def test_a_child_that_hangs_is_replaced(lambent_server_factory: ServerFactory) -
 
 def test_a_child_that_is_killed_again_and_again_comes_back(lambent_server_factory: ServerFactory) -> None:
     server = lambent_server_factory({"isolation.level": "L0", "neighbours.enabled": "true"})
+    assert child_of(server) == {"state": "not started", "starts": 0}
     client = patient_client(server, "sqs")
     url = client.create_queue(QueueName="kept")["QueueUrl"]
     for _ in range(3):
