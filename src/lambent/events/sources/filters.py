@@ -5,6 +5,7 @@ Source: developer guide, "Control which events Lambda sends to your function"; E
 
 from __future__ import annotations
 
+import ipaddress
 import json
 from typing import TYPE_CHECKING
 
@@ -70,7 +71,7 @@ def _is_alternative(value: object) -> bool:
     if operator == "numeric":
         return _is_range(operand)
     if operator == "cidr":
-        return isinstance(operand, str)
+        return _is_network(operand)
     if operator == "anything-but":
         return _is_exclusion(operand)
     return operator in _TEXT_OPERATORS and _is_text(operand)
@@ -88,6 +89,16 @@ def _is_exclusion(operand: object) -> bool:
     if not isinstance(operand, list):
         return _is_plain(operand)
     return bool(operand) and all(_is_plain(one) for one in operand)
+
+
+def _is_network(operand: object) -> bool:
+    if not isinstance(operand, str) or "/" not in operand:
+        return False
+    try:
+        ipaddress.ip_network(operand, strict=False)
+    except ValueError:
+        return False
+    return True
 
 
 def _is_plain(operand: object) -> bool:
