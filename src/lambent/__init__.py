@@ -5,6 +5,7 @@ app              assembly: builds every object once and starts the loops; the on
 workers          assembly: processes for CPU work
 startup          assembly: what must be done before the event loop and before rights are dropped
 api              door: HTTP, signatures, routes, errors in AWS's form
+gateways         door: HTTP requests that are events for functions: function URLs
 functions        control plane: one method for each operation
 events           plane: what feeds functions: event source mappings
 durable          plane: durable executions

@@ -28,9 +28,11 @@ from lambent.environments.sandbox import NamespaceDriver, ProcessDriver
 from lambent.environments.sandbox.sandbox import RuntimeFamily, SandboxError
 from lambent.events import EventSourceMappings
 from lambent.functions import ControlPlane, ControlPlaneParts, ControlPlaneRules, Ec2Networks, KmsKeys, S3Packages
+from lambent.gateways import FunctionUrls, FunctionUrlTable
 from lambent.invocation import Admission, Catalog, ConcurrencyLimiter, Invoker, ResourcePolicies
 from lambent.model.arn import FunctionArn
 from lambent.model.concurrency import ProvisionedConcurrency, ReservedConcurrency
+from lambent.model.configs.function_url import FunctionUrlConfig
 from lambent.model.configs.policy import FunctionPolicy
 from lambent.model.environment import IsolationLevel
 from lambent.model.errors import LambdaError
@@ -142,11 +144,11 @@ class Application:
             RuntimeFamily.PYTHON: settings.pool.python,
             RuntimeFamily.NODEJS: settings.pool.nodejs,
             RuntimeFamily.RUBY: settings.pool.ruby,
-            RuntimeFamily.RUBY: settings.pool.ruby,
             RuntimeFamily.EXEC: settings.pool.exec,
         }
         self.prewarmed = PrewarmedSandboxes(self.driver, sizes, clock)
         self.policies = ResourcePolicies()
+        self.function_urls = FunctionUrlTable()
         self.catalog = Catalog()
         self._build_data_plane()
         self._build_control_plane(key)
@@ -267,6 +269,14 @@ class Application:
                 local_routes=self._local_routes(),
                 quotas=self.control_plane.quotas,
                 neighbours=Forwarder(self.endpoints, self.outward, self.clock),
+                function_urls=FunctionUrls(
+                    self.function_urls,
+                    self.invoker,
+                    self.policies,
+                    self.clock,
+                    os.urandom,
+                    needs_invoke=settings.function_urls.invoke_permission,
+                ),
             ),
         )
 
@@ -387,6 +397,11 @@ class Application:
                 self.policies.remove(FunctionArn(key.account_id, key.region, key.name, key.qualifier or None))
             else:
                 self.policies.put(value)
+        elif change.resource is FunctionUrlConfig:
+            if value is None:
+                self.function_urls.remove((key.account_id, key.region, key.name, key.qualifier))
+            else:
+                self.function_urls.put(value)
         elif change.resource is ReservedConcurrency:
             arn = FunctionArn(key.account_id, key.region, key.name)
             self.concurrency.put_reserved(arn, None if value is None else value.executions)

@@ -199,7 +199,6 @@ class PoolSettings:
     python: int = _setting(4, "Waiting Python sandboxes.", "sandboxes", _COUNT)
     nodejs: int = _setting(2, "Waiting Node.js sandboxes, for each memory size in use.", "sandboxes", _COUNT)
     ruby: int = _setting(2, "Waiting Ruby sandboxes.", "sandboxes", _COUNT)
-    ruby: int = _setting(2, "Waiting Ruby sandboxes.", "sandboxes", _COUNT)
     exec: int = _setting(2, "Waiting sandboxes for custom runtimes.", "sandboxes", _COUNT)
 
 
@@ -245,6 +244,16 @@ class QuotasSettings:
     )
     streamed_response_bytes: int = _setting(
         200 * _MIB, "What a function may stream in one response.", "bytes", Bounds(6 * _MIB, 1024**4)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionUrlsSettings:
+    """Function URLs."""
+
+    invoke_permission: bool = _setting(
+        False,
+        "A URL needs a statement for lambda:InvokeFunction too, as AWS demands of URLs made since October 2025.",
     )
 
 
@@ -328,6 +337,7 @@ class Settings:
     billing: BillingSettings = field(default_factory=BillingSettings)
     encryption: EncryptionSettings = field(default_factory=EncryptionSettings)
     quotas: QuotasSettings = field(default_factory=QuotasSettings)
+    function_urls: FunctionUrlsSettings = field(default_factory=FunctionUrlsSettings)
     store: StoreSettings = field(default_factory=StoreSettings)
     cluster: ClusterSettings = field(default_factory=ClusterSettings)
     neighbours: NeighboursSettings = field(default_factory=NeighboursSettings)

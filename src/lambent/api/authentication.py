@@ -48,6 +48,7 @@ class Identity:
     principal_arn: str
     service: str
     is_known: bool = False
+    access_key_id: str = ""
 
 
 class Authenticator:
@@ -124,7 +125,14 @@ class Authenticator:
             body_sha256 = hashlib.sha256(request.body).hexdigest()
         sigv4.verify(signed, authorization, body_sha256, credentials.secret_access_key, self._keys)
         principal = credentials.principal_arn or _root(credentials.account_id)
-        return Identity(credentials.account_id, scope.region, principal, scope.service, is_known=True)
+        return Identity(
+            credentials.account_id,
+            scope.region,
+            principal,
+            scope.service,
+            is_known=True,
+            access_key_id=scope.access_key_id,
+        )
 
     def _identify_old(self, signed: sigv4.SignedRequest, old: sigv2.OldSignature) -> Identity:
         """Return who presigned a URL of S3 with the old signature, which names neither region nor service."""
@@ -162,14 +170,15 @@ class Authenticator:
     def _name(self, scope: sigv4.Scope, token: str | None) -> Identity:
         key_id = scope.access_key_id
         if len(key_id) == 12 and key_id.isascii() and key_id.isdigit():
-            return Identity(key_id, scope.region, _root(key_id), scope.service)
+            return Identity(key_id, scope.region, _root(key_id), scope.service, access_key_id=key_id)
         try:
             credentials = self._find(key_id, token)
         except LambdaError:
             credentials = None
         account_id = credentials.account_id if credentials else self._options.default_account_id
         principal = (credentials.principal_arn if credentials else "") or _root(account_id)
-        return Identity(account_id, scope.region, principal, scope.service, is_known=credentials is not None)
+        is_known = credentials is not None
+        return Identity(account_id, scope.region, principal, scope.service, is_known, key_id)
 
 
 def _root(account_id: str) -> str:

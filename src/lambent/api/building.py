@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from lambent.api.authentication import FindCredentials
     from lambent.api.control import ControlPlane
+    from lambent.api.door import FunctionUrls
     from lambent.api.elsewhere import Forwards
     from lambent.api.invoke import Allows, Invokes
     from lambent.api.local_routes import LocalRoute
@@ -71,6 +72,7 @@ class ApiParts:
     neighbours: Forwards | None = None
     planes: Mapping[str, object] = field(default_factory=dict)
     allows: Allows = nobody
+    function_urls: FunctionUrls | None = None
 
 
 def build_server(options: ApiOptions, parts: ApiParts) -> ApiServer:
@@ -99,6 +101,7 @@ def build_server(options: ApiOptions, parts: ApiParts) -> ApiServer:
                 is_verifying=authentication.mode is AuthenticationMode.VERIFY,
                 log=parts.log,
             ),
+            function_urls=parts.function_urls,
         ),
         parts.clock,
         parts.random_bytes,

@@ -113,7 +113,9 @@ class HttpConnection(asyncio.Protocol):
         self._writer = AnswerWriter(self._transport, self._loop)
         name = transport.get_extra_info("sockname")
         if isinstance(name, tuple):
-            self._peer = Peer(self._scheme, str(name[0]), int(name[1]))
+            remote = transport.get_extra_info("peername")
+            remote_host = str(remote[0]) if isinstance(remote, tuple) else ""
+            self._peer = Peer(self._scheme, str(name[0]), int(name[1]), remote_host)
         if not self._host.opened(self):
             self._is_lost = True
             self._transport.abort()

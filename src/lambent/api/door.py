@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 from urllib.parse import parse_qs
 
 from lambent.api.control import caller_of
@@ -14,6 +14,7 @@ from lambent.api.local_routes import LocalRequest
 from lambent.api.messages import BodyPlan, HttpResponse
 from lambent.model.errors import LambdaError, NotImplementedHereError, RequestEntityTooLargeError
 from lambent.wire.addressing import LAMBDA
+from lambent.wire.http_exchange import HttpCall, HttpCaller
 from lambent.wire.rest_json import RequestError
 from lambent.wire.sigv4 import SignatureError
 
@@ -31,17 +32,28 @@ if TYPE_CHECKING:
     from lambent.api.streams.invoke_stream import InvokeStreamDoor
     from lambent.clock import Clock
     from lambent.wire.api_description import ApiDescription
+    from lambent.wire.http_exchange import HttpAnswer
 
 # Bodies of our own operations and of requests that mean nothing here.
 _SMALL = BodyPlan(262_144, 262_144)
 # Nothing large is taken from somebody unknown: bodies of more than five digits of bytes, or of unsaid length.
 _SMALL_DIGITS = 5
 _NOTHING = BodyPlan(0, 0)
-# Between a URL's id and its region in the host; see functions/configs/function_urls.py.
-_FUNCTION_URL = ".lambda-url."
+# Where function URLs are: names below this label, and everything below this path.
+FUNCTION_URL_LABEL = ".lambda-url."
+FUNCTION_URL_PATH = "/_lambent/v1/function-urls/"
 # strftime's names follow the locale; HTTP's do not.
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+
+class FunctionUrls(Protocol):
+    """Who answers requests to function URLs."""
+
+    async def answer(
+        self, call: HttpCall, identify: Callable[[], HttpCaller | None], *, is_oversize: bool = False
+    ) -> HttpAnswer:
+        """Return the answer. `identify` returns whose signature the request carries, or raises SignatureError."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +69,7 @@ class DoorParts:
     local: LocalRoutes
     errors: ErrorAnswers
     elsewhere: ElsewhereDoor
+    function_urls: FunctionUrls | None = None
 
 
 class ApiDoor:
@@ -72,6 +85,8 @@ class ApiDoor:
     def plan_body(self, request: HttpRequest) -> BodyPlan:
         """Say how the body of a request whose head has arrived shall be taken."""
         parts = self._parts
+        if self._is_for_url(request):
+            return parts.invoke.plan
         length = request.headers.get("content-length")
         if (length is None or len(length) > _SMALL_DIGITS) and self._is_stranger(request):
             return _NOTHING
@@ -110,12 +125,13 @@ class ApiDoor:
 
     async def _answer(self, request: HttpRequest, request_id: str) -> HttpResponse:
         parts = self._parts
-        reason = parts.entrance.refusal(request)
+        # Whatever its path: nobody who asks a function shall reach the API. Pages may ask it, that is what it is for.
+        is_for_url = self._is_for_url(request)
+        reason = parts.entrance.host_refusal(request) if is_for_url else parts.entrance.refusal(request)
         if reason is not None:
             return parts.errors.answer("AccessDeniedException", reason, {})
-        if _FUNCTION_URL in request.headers.get("host", "").lower():
-            # Whatever its path: nobody who asks a function shall reach the API.
-            raise NotImplementedHereError("Function URLs are not served yet: invoke the function through the API.")
+        if is_for_url:
+            return await self._answer_url(request, request_id)
         if request.target.startswith(LOCAL_PREFIX):
             return await self._answer_local(request, request_id)
         if request.is_oversize and not (request.plan is not None and request.plan.is_streamed):
@@ -140,6 +156,40 @@ class ApiDoor:
         if not identity.service:
             return await parts.elsewhere.answer(request, None, identity)
         raise RequestError("UnknownOperationException", f"Unknown operation: {request.method} {request.path[:200]}")
+
+    def _is_for_url(self, request: HttpRequest) -> bool:
+        if request.target.startswith(FUNCTION_URL_PATH):
+            return True
+        return FUNCTION_URL_LABEL in request.headers.get("host", "").lower()
+
+    async def _answer_url(self, request: HttpRequest, request_id: str) -> HttpResponse:
+        urls = self._parts.function_urls
+        if urls is None:
+            raise NotImplementedHereError("Function URLs are not served here.")
+        peer = request.peer
+        call = HttpCall(
+            method=request.method,
+            target=request.target,
+            headers=request.headers,
+            body=request.body,
+            request_id=request_id,
+            scheme=peer.scheme,
+            source_ip=peer.remote_host,
+            port=peer.local_port,
+            protocol="HTTP/1.0" if request.is_http_10 else "HTTP/1.1",
+        )
+        answer = await urls.answer(call, lambda: self._url_caller(request), is_oversize=request.is_oversize)
+        headers = (*answer.headers, ("x-amzn-RequestId", request_id), ("Date", self._date_text()))
+        return HttpResponse(answer.status, headers, answer.body, is_forwarded=True)
+
+    def _url_caller(self, request: HttpRequest) -> HttpCaller | None:
+        if "authorization" not in request.headers and "X-Amz-Signature=" not in request.target:
+            return None
+        identity = self._parts.authenticator.identify(request)
+        if identity.service != LAMBDA:
+            text = f"Credential should be scoped to correct service: '{LAMBDA}'. "
+            raise SignatureError("InvalidSignatureException", text)
+        return HttpCaller(identity.account_id, identity.principal_arn, identity.access_key_id)
 
     async def _answer_local(self, request: HttpRequest, request_id: str) -> HttpResponse:
         parts = self._parts

@@ -34,10 +34,17 @@ class Entrance:
 
     def refusal(self, request: HttpRequest) -> str | None:
         """Return why a request is not let in (403), or None."""
-        headers = request.headers
-        host = headers.get("host", "")
+        return self.host_refusal(request) or self._page_refusal(request)
+
+    def host_refusal(self, request: HttpRequest) -> str | None:
+        """Return why a request is not let in by its host (403), or None: all that is asked of function URLs."""
+        host = request.headers.get("host", "")
         if (host, request.peer.local_host) not in self._good and not self._is_host_ours(host, request):
             return f"Host '{host[:200]}' is not this installation's; list it in api.hosts"
+        return None
+
+    def _page_refusal(self, request: HttpRequest) -> str | None:
+        headers = request.headers
         origin = headers.get("origin")
         if origin is not None:
             if origin.lower() not in self._origins:

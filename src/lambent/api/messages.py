@@ -50,11 +50,15 @@ class BodyPlan:
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """How a request came: `local_host` is our own address as the client reached it; scheme http or https."""
+    """How a request came: `local_host` is our own address as the client reached it; scheme http or https.
+
+    `remote_host` is the client's address, empty where it has none.
+    """
 
     scheme: str
     local_host: str
     local_port: int
+    remote_host: str = ""
 
 
 class HttpRequest:

@@ -25,7 +25,6 @@ INVOKE = Row(method="invoke", room="api", note="RequestResponse and DryRun; Even
 INVOKE_STREAM = Row(method="invoke_with_response_stream", room="api")
 _LATER_MEMBERS = "CapacityProviderConfig, RuntimeConfig, AcceleratorConfig answer 501 yet"
 _KEPT = "stored and validated; nothing takes events yet"
-_NO_DOOR = "stored and validated; the URL itself answers 501 yet"
 
 
 def _row(method: str, note: str | None = None) -> Row:
@@ -54,7 +53,7 @@ OPERATIONS: Mapping[str, Row] = MappingProxyType(
         "CreateCodeSigningConfig": _row("create_code_signing_config"),
         "CreateEventSourceMapping": _mapping("create_event_source_mapping"),
         "CreateFunction": _row("create_function", _LATER_MEMBERS),
-        "CreateFunctionUrlConfig": _row("create_function_url_config", _NO_DOOR),
+        "CreateFunctionUrlConfig": _row("create_function_url_config"),
         "DeleteAlias": _row("delete_alias"),
         "DeleteCapacityProvider": _row("delete_capacity_provider"),
         "DeleteCodeSigningConfig": _row("delete_code_signing_config"),
@@ -136,6 +135,6 @@ OPERATIONS: Mapping[str, Row] = MappingProxyType(
         "UpdateFunctionCode": _row("update_function_code"),
         "UpdateFunctionConfiguration": _row("update_function_configuration", _LATER_MEMBERS),
         "UpdateFunctionEventInvokeConfig": _row("update_function_event_invoke_config", _KEPT),
-        "UpdateFunctionUrlConfig": _row("update_function_url_config", _NO_DOOR),
+        "UpdateFunctionUrlConfig": _row("update_function_url_config"),
     }
 )

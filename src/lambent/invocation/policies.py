@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from lambent.model.configs.policy import Principal, is_allowed, statements_of
+from lambent.model.configs.policy import Principal, is_allowed, is_denied, statements_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,6 +38,13 @@ class ResourcePolicies:
         """
         statements = self._statements.get(_key(arn))
         return statements is not None and is_allowed(principal, action, str(arn), (statements,), context)
+
+    def denies(
+        self, principal: Principal, action: str, arn: FunctionArn, context: Mapping[str, str] | None = None
+    ) -> bool:
+        """Return whether the policy of `arn` denies the action, whoever else allows it. Arguments as in `allows`."""
+        statements = self._statements.get(_key(arn))
+        return statements is not None and is_denied(principal, action, str(arn), (statements,), context)
 
     def allows_identity(self, principal_arn: str, account_id: str, action: str, arn: FunctionArn) -> bool:
         """Return `allows` for an identity of an account."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import ipaddress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -14,7 +12,7 @@ from lambent.functions.configuration import iso_time
 from lambent.functions.lookups import TRIES, overtaken
 from lambent.functions.paging import page_of_function
 from lambent.model.arn import FunctionArn
-from lambent.model.configs.function_url import Cors, FunctionUrlConfig
+from lambent.model.configs.function_url import Cors, FunctionUrlConfig, host_of
 from lambent.model.errors import ResourceConflictError, ResourceNotFoundError
 from lambent.store.contracts import CommitRefusedError
 from lambent.wire.conversion import copied
@@ -154,17 +152,9 @@ class FunctionUrls:
 
 
 def url_of(url_id: str, region: str, base_url: str) -> str:
-    """Return the URL at an endpoint: `http://ID.lambda-url.REGION.localhost:PORT/`, or below the endpoint's own name.
-
-    Names under localhost lead to this machine everywhere; an address cannot have names below it.
-    """
+    """Return the URL at an endpoint: below its own name, or below localhost where it has none."""
     endpoint = urlsplit(base_url)
-    host = endpoint.hostname or "localhost"
-    with contextlib.suppress(ValueError):
-        ipaddress.ip_address(host)
-        host = "localhost"
-    port = endpoint.netloc.rpartition("]")[2].partition(":")[2]
-    return f"{endpoint.scheme}://{url_id}.lambda-url.{region}.{host}{':' if port else ''}{port}/"
+    return f"{endpoint.scheme}://{host_of(url_id, region, endpoint.netloc)}/"
 
 
 def _url(caller: Caller, config: FunctionUrlConfig) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import ipaddress
 from dataclasses import dataclass
 
 
@@ -35,3 +37,16 @@ class FunctionUrlConfig:
     last_modified_ms: int
     cors: Cors | None = None
     invoke_mode: str | None = None
+
+
+def host_of(url_id: str, region: str, endpoint: str) -> str:
+    """Return the host (and port) of a URL at an endpoint, given by its `HOST` or `HOST:PORT`.
+
+    Names under localhost lead to this machine everywhere; an address cannot have names below it.
+    """
+    name, _, port = endpoint.partition("]")[2].partition(":") if endpoint.startswith("[") else endpoint.partition(":")
+    name = endpoint[1 : endpoint.find("]")] if endpoint.startswith("[") else name
+    with contextlib.suppress(ValueError):
+        ipaddress.ip_address(name)
+        name = "localhost"
+    return f"{url_id}.lambda-url.{region}.{name or 'localhost'}{':' if port else ''}{port}"

@@ -102,6 +102,22 @@ def is_allowed(
     return bool(found) and all(found)
 
 
+def is_denied(
+    principal: Principal,
+    action: str,
+    resource: str,
+    policies: Iterable[Sequence[Statement]],
+    context: Mapping[str, str] | None = None,
+) -> bool:
+    """Return whether one of these policies denies it, whatever else allows it. `context` as in `is_allowed`."""
+    known = {key.lower(): value for key, value in (context or {}).items()}
+    return any(
+        not statement.is_allow and statement.applies(principal, action, resource, known)
+        for policy in policies
+        for statement in policy
+    )
+
+
 def statements_of(document: object) -> tuple[Statement, ...]:
     """Return the statements of a policy document (decoded JSON).
 

@@ -1,0 +1,311 @@
+"""Function URLs: an HTTP request to `http://ID.lambda-url.REGION.HOST/`, or below PATH, runs a function.
+
+Source: developer guide, "Lambda function URLs"; recorded (TestLambdaURL); texts of refusals observed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TYPE_CHECKING, Protocol
+
+from lambent.gateways.cors import preflight, with_cors
+from lambent.gateways.event_formats.payload_v2 import (
+    DEFAULT_TYPE,
+    BadAnswerError,
+    Door,
+    ReadAnswer,
+    event_of,
+    is_binary,
+    read_answer,
+)
+from lambent.gateways.event_formats.stream_prelude import CONTENT_TYPE, read_prelude
+from lambent.model.arn import FunctionArn
+from lambent.model.configs.function_url import host_of
+from lambent.model.configs.policy import Principal
+from lambent.model.errors import (
+    AccessDeniedError,
+    LambdaError,
+    NotImplementedHereError,
+    ResourceNotFoundError,
+    TooManyRequestsError,
+)
+from lambent.model.invocation import InvokeRequest
+from lambent.model.quotas import PAYLOAD_BYTES
+from lambent.wire.http_exchange import BrokenStreamError, HttpAnswer
+from lambent.wire.sigv4 import SignatureError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from contextlib import AbstractAsyncContextManager
+
+    from lambent.clock import Clock
+    from lambent.gateways.event_formats.payload_v2 import Headers
+    from lambent.gateways.url_table import FunctionUrlTable
+    from lambent.model.configs.function_url import FunctionUrlConfig
+    from lambent.model.invocation import InvocationResult, ResponseBody
+    from lambent.wire.http_exchange import HttpCall, HttpCaller
+
+    Identify = Callable[[], HttpCaller | None]
+
+PATH = "/_lambent/v1/function-urls/"
+LABEL = ".lambda-url."
+_IAM = "AWS_IAM"
+_STREAM = "RESPONSE_STREAM"
+_INVOKE_URL = "lambda:InvokeFunctionUrl"
+_INVOKE = "lambda:InvokeFunction"
+_FORBIDDEN = (
+    "Forbidden. For troubleshooting Function URL authorization issues, see: "
+    "https://docs.aws.amazon.com/lambda/latest/dg/urls-auth.html"
+)
+# Larger bodies are made into events and read out of answers in a thread: JSON of 6 MB takes some 30 ms.
+_THREAD_BYTES = 131_072
+
+
+class Invokes(Protocol):
+    """What the door needs of the data plane."""
+
+    def invoke(self, request: InvokeRequest) -> AbstractAsyncContextManager[InvocationResult]:
+        """Run one invocation; its result is valid inside the block."""
+
+
+class Policies(Protocol):
+    """What the door needs of resource policies."""
+
+    def allows(
+        self, principal: Principal, action: str, arn: FunctionArn, context: Mapping[str, str] | None = None
+    ) -> bool:
+        """Whether a statement allows it and none denies it."""
+
+    def denies(
+        self, principal: Principal, action: str, arn: FunctionArn, context: Mapping[str, str] | None = None
+    ) -> bool:
+        """Whether a statement denies it."""
+
+
+class FunctionUrls:
+    """Answers requests to function URLs. Scope: process; keeps nothing.
+
+    `needs_invoke`: beside a statement for lambda:InvokeFunctionUrl one for lambda:InvokeFunction is needed too.
+    """
+
+    def __init__(
+        self,
+        table: FunctionUrlTable,
+        invoker: Invokes,
+        policies: Policies,
+        clock: Clock,
+        random_bytes: Callable[[int], bytes],
+        *,
+        needs_invoke: bool = False,
+    ) -> None:
+        self._table = table
+        self._invoker = invoker
+        self._policies = policies
+        self._clock = clock
+        self._random_bytes = random_bytes
+        self._actions = (_INVOKE_URL, _INVOKE) if needs_invoke else (_INVOKE_URL,)
+
+    async def answer(self, call: HttpCall, identify: Identify, *, is_oversize: bool = False) -> HttpAnswer:
+        """Return the answer of the function, or a refusal in AWS's form.
+
+        `identify` returns whose signature the request carries, None for none; it may raise SignatureError.
+        `is_oversize`: the body was over the quota and is not in the call.
+        """
+        host = call.headers.get("host", "").lower()
+        if LABEL in host:
+            url_id, _, rest = host.partition(".")
+            config = self._table.find(url_id)
+            region, path, domain_name = rest.partition(".")[2].partition(".")[0], call.target.partition("?")[0], host
+        else:
+            url_id, slash, below = call.target.partition("?")[0].removeprefix(PATH).partition("/")
+            config = self._table.find(url_id.lower())
+            region, path, domain_name = "", slash + below or "/", ""
+        if config is None or (region and region != config.region):
+            return _refusal(403, AccessDeniedError.code, None)
+        asked = preflight(config.cors, call)
+        if asked is not None:
+            return asked
+        try:
+            caller = self._admit(config, identify)
+            if is_oversize:
+                return self._finished(config, call, _too_large())
+            door = Door(
+                config.url_id,
+                domain_name or host_of(config.url_id, config.region, call.headers.get("host", "")),
+                caller,
+                self._clock.time_ms(),
+                call.headers.get("x-amzn-trace-id") or self._trace_header(),
+            )
+            answer = await self._run(config, call, path, door)
+        except SignatureError as error:
+            answer = _json(403, error.code, {"message": error.message})
+        except LambdaError as error:
+            answer = _failure(error)
+        return self._finished(config, call, answer)
+
+    def _admit(self, config: FunctionUrlConfig, identify: Identify) -> HttpCaller | None:
+        """Return who calls, None for nobody known. Raises AccessDeniedError, SignatureError."""
+        arn = _arn(config)
+        contexts = {
+            _INVOKE_URL: {"lambda:FunctionUrlAuthType": config.auth_type},
+            _INVOKE: {"lambda:InvokedViaFunctionUrl": "true", "lambda:FunctionUrlAuthType": config.auth_type},
+        }
+        caller = _identified(identify) if config.auth_type == _IAM else None
+        if caller is None:
+            allowed = config.auth_type != _IAM and all(
+                self._policies.allows(Principal(), action, arn, contexts[action]) for action in self._actions
+            )
+        else:
+            principal = Principal(arn=caller.principal_arn, account_id=caller.account_id)
+            # Of one's own account the identity's policies count too, and those allow everything here.
+            is_own = caller.account_id == config.account_id
+            allowed = all(
+                not self._policies.denies(principal, action, arn, contexts[action])
+                if is_own
+                else self._policies.allows(principal, action, arn, contexts[action])
+                for action in self._actions
+            )
+        if not allowed:
+            raise AccessDeniedError(_FORBIDDEN)
+        return caller
+
+    async def _run(self, config: FunctionUrlConfig, call: HttpCall, path: str, door: Door) -> HttpAnswer:
+        is_large = len(call.body) > _THREAD_BYTES
+        if is_large and is_binary(call) and len(call.body) * 4 // 3 > PAYLOAD_BYTES.value:
+            return _too_large()
+        request = InvokeRequest(
+            function=_arn(config),
+            request_id=call.request_id,
+            payload=await asyncio.to_thread(event_of, call, path, door) if is_large else event_of(call, path, door),
+            trace_header=door.trace_header,
+            wants_stream=config.invoke_mode == _STREAM,
+        )
+        try:
+            if request.wants_stream:
+                answer = await self._streamed(self._invoker.invoke(request))
+            else:
+                async with self._invoker.invoke(request) as result:
+                    answer = await self._buffered(result)
+        except BadAnswerError:
+            answer = _bad_gateway()
+        return HttpAnswer(answer.status, (*answer.headers, ("x-amzn-trace-id", door.trace_header)), answer.body)
+
+    async def _buffered(self, result: InvocationResult) -> HttpAnswer:
+        if result.function_error is not None:
+            return _bad_gateway()
+        is_large = len(result.payload) > _THREAD_BYTES
+        read = await asyncio.to_thread(read_answer, result.payload) if is_large else read_answer(result.payload)
+        return HttpAnswer(read.status, _typed(read.headers, DEFAULT_TYPE), read.body)
+
+    async def _streamed(self, block: AbstractAsyncContextManager[InvocationResult]) -> HttpAnswer:
+        result = await block.__aenter__()
+        try:
+            stream = result.stream
+            if stream is None:
+                # Nothing in it is taken for status or headers. Source: recorded (test_lambda_url_echo_invoke).
+                if result.function_error is not None:
+                    return _bad_gateway()
+                return HttpAnswer(200, (("Content-Type", DEFAULT_TYPE),), result.payload)
+            if stream.content_type == CONTENT_TYPE:
+                read = await read_prelude(stream)
+                headers = _typed(read.headers, "application/octet-stream")
+            else:
+                read = ReadAnswer(200, ())
+                headers = (("Content-Type", stream.content_type or "application/octet-stream"),)
+            body = UrlStreamBody(block, stream, read.body)
+        except BaseException:
+            await block.__aexit__(None, None, None)
+            raise
+        return HttpAnswer(read.status, headers, body)
+
+    def _finished(self, config: FunctionUrlConfig, call: HttpCall, answer: HttpAnswer) -> HttpAnswer:
+        return HttpAnswer(answer.status, with_cors(config.cors, call, answer.headers), answer.body)
+
+    def _trace_header(self) -> str:
+        # Source: X-Ray developer guide, "Tracing header".
+        random = self._random_bytes(20).hex()
+        return f"Root=1-{self._clock.time_ms() // 1000:08x}-{random[:24]};Parent={random[24:]};Sampled=0"
+
+
+class UrlStreamBody:
+    """The rest of a streamed answer. Owns the invocation's block. If the function fails, the connection breaks off."""
+
+    # When the server stops it is seen through, as answers of known length are.
+    is_finite = True
+
+    def __init__(
+        self, block: AbstractAsyncContextManager[InvocationResult], stream: ResponseBody, first: bytes
+    ) -> None:
+        self._block = block
+        self._stream = stream
+        self._first = first
+
+    def __aiter__(self) -> UrlStreamBody:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if self._first:
+            first, self._first = self._first, b""
+            return first
+        try:
+            return await self._stream.__anext__()
+        except StopAsyncIteration:
+            ending = self._stream.ending
+            if ending is not None and ending.function_error is not None:
+                raise BrokenStreamError from None
+            raise
+
+    async def aclose(self) -> None:
+        """The client has all, or has gone: the function runs on."""
+        await self._block.__aexit__(None, None, None)
+
+
+def _identified(identify: Identify) -> HttpCaller | None:
+    try:
+        return identify()
+    except LambdaError as error:
+        # An expired token, for example: about the signature, not about the function.
+        raise SignatureError(error.code, error.message) from None
+
+
+def _arn(config: FunctionUrlConfig) -> FunctionArn:
+    return FunctionArn(config.account_id, config.region, config.name, config.qualifier or None)
+
+
+def _typed(headers: Headers, default: str) -> Headers:
+    if any(name.lower() == "content-type" for name, _ in headers):
+        return headers
+    return (("Content-Type", default), *headers)
+
+
+def _failure(error: LambdaError) -> HttpAnswer:
+    if isinstance(error, TooManyRequestsError):
+        return _json(429, error.code, {**error.members, "Type": "User", "message": error.message})
+    if isinstance(error, ResourceNotFoundError):
+        # The function, or the alias, is gone: nothing says that it ever was.
+        return _refusal(403, AccessDeniedError.code, None)
+    if isinstance(error, AccessDeniedError):
+        return _refusal(403, error.code, error.message)
+    if isinstance(error, NotImplementedHereError):
+        return _refusal(501, error.code, error.message)
+    return _bad_gateway()
+
+
+def _too_large() -> HttpAnswer:
+    text = f"Request must be smaller than {PAYLOAD_BYTES.value} bytes for the InvokeFunction operation"
+    return _refusal(413, "RequestEntityTooLargeException", text)
+
+
+def _bad_gateway() -> HttpAnswer:
+    # Recorded (test_lambda_url_invocation_exception): bare text, whatever the type says.
+    return HttpAnswer(502, (("Content-Type", DEFAULT_TYPE),), b"Internal Server Error")
+
+
+def _refusal(status: int, code: str, message: str | None) -> HttpAnswer:
+    return _json(status, code, {"Message": message})
+
+
+def _json(status: int, code: str, document: Mapping[str, str | None]) -> HttpAnswer:
+    headers = (("Content-Type", "application/json"), ("x-amzn-ErrorType", code))
+    return HttpAnswer(status, headers, json.dumps(document, separators=(",", ":")).encode())
