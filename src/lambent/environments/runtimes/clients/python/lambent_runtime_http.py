@@ -61,6 +61,12 @@ class RuntimeApi:
             headers += "Lambda-Runtime-Function-XRay-Error-Cause: %s\r\n" % cause
         return self._post_and_next(request_id, "/error", body, headers)
 
+    def fail(self, request_id, body, error_type):
+        """Send an invocation's error, for a process that ends afterwards."""
+        headers = "Content-Type: application/json\r\nLambda-Runtime-Function-Error-Type: %s\r\n" % _one_line(error_type)
+        self._send(self._post("invocation/" + request_id + "/error", body, headers))
+        self._read_answer()
+
     def fail_init(self, body, error_type):
         """Report that the function could not be loaded."""
         headers = "Content-Type: application/json\r\nLambda-Runtime-Function-Error-Type: %s\r\n" % _one_line(error_type)
