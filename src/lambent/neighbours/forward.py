@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 _HASHED_BYTES_MAX = 16_777_216
 _SIGNATURE_HEADERS = frozenset({"authorization", "x-amz-date", "x-amz-security-token", "date"})
+# What a proxy on the way may change must not be signed. Source: AWS's SDKs leave the first two out.
+_UNSIGNED_HEADERS = frozenset({"user-agent", "x-amzn-trace-id", "via", "forwarded"})
 _SIGNATURE_QUERY = (
     "X-Amz-Algorithm=", "X-Amz-Credential=", "X-Amz-Date=", "X-Amz-Expires=", "X-Amz-SignedHeaders=",
     "X-Amz-Signature=", "X-Amz-Security-Token=", "AWSAccessKeyId=", "Signature=", "Expires=",
@@ -121,12 +123,17 @@ class Forwarder:
             else:
                 payload = headers["x-amz-content-sha256"] = UNSIGNED_PAYLOAD
         scope = (place.region or forwarded.region, _SCOPES.get(forwarded.asked, forwarded.asked))
+        kept = {name: value for name, value in headers.items() if _is_signed(name)}
         added = sign(
-            SignedRequest(request.method, path, query, headers), payload, place.credentials, scope,
+            SignedRequest(request.method, path, query, kept), payload, place.credentials, scope,
             self._clock.time_ms(),
         )  # fmt: skip
         target = path + (f"?{query}" if query else "")
         return replace(request, target=target, headers=tuple({**headers, **added}.items()), body=body)
+
+
+def _is_signed(name: str) -> bool:
+    return name not in _UNSIGNED_HEADERS and not name.startswith("x-forwarded-")
 
 
 def _unframed(request: OutwardRequest, headers: dict[str, str]) -> OutwardRequest:

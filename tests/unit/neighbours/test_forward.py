@@ -110,6 +110,15 @@ async def test_an_endpoints_credentials_sign_anew() -> None:
     assert "x-amz-security-token" not in headers
 
 
+async def test_what_changes_on_the_way_is_not_signed() -> None:
+    changing = (("user-agent", "u"), ("x-amzn-trace-id", "Root=1"), ("x-forwarded-proto", "https"))
+    request = OutwardRequest("POST", "/", (*_HEADERS, *changing), b"body")
+    headers = dict((await forwarded(place(key="AKIDREAL"), request)).headers)
+    assert {name: headers[name] for name, _ in changing} == dict(changing)
+    signed = headers["authorization"].partition("SignedHeaders=")[2].partition(",")[0].split(";")
+    assert signed == ["host", "x-amz-date", "x-kept"]
+
+
 async def test_a_streamed_body_is_signed_unsigned_for_s3_and_whole_for_others() -> None:
     where = place(key="AKIDREAL")
     sent = await forwarded(where, OutwardRequest("PUT", "/bucket/k", (("host", "h"),), _stream(b"a"), 1), "s3")
