@@ -144,6 +144,7 @@ class Application:
             RuntimeFamily.PYTHON: settings.pool.python,
             RuntimeFamily.NODEJS: settings.pool.nodejs,
             RuntimeFamily.RUBY: settings.pool.ruby,
+            RuntimeFamily.JAVA: settings.pool.java,
             RuntimeFamily.EXEC: settings.pool.exec,
         }
         self.prewarmed = PrewarmedSandboxes(self.driver, sizes, clock)

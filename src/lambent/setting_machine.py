@@ -32,6 +32,8 @@ def machine_environment(variables: Mapping[str, str]) -> MachineEnvironment:
         "MISE_DATA_DIR",
         "UV_PYTHON_INSTALL_DIR",
         "JAVA_HOME",
+        "SDKMAN_DIR",
+        "JABBA_HOME",
         "DOTNET_ROOT",
         "RBENV_ROOT",
         "rvm_path",

@@ -199,6 +199,7 @@ class PoolSettings:
     python: int = _setting(4, "Waiting Python sandboxes.", "sandboxes", _COUNT)
     nodejs: int = _setting(2, "Waiting Node.js sandboxes, for each memory size in use.", "sandboxes", _COUNT)
     ruby: int = _setting(2, "Waiting Ruby sandboxes.", "sandboxes", _COUNT)
+    java: int = _setting(1, "Waiting Java virtual machines, for each memory size in use.", "sandboxes", _COUNT)
     exec: int = _setting(2, "Waiting sandboxes for custom runtimes.", "sandboxes", _COUNT)
 
 

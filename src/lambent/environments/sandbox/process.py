@@ -21,6 +21,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from lambent.environments.sandbox import process_table
+from lambent.environments.sandbox.java_flags import java_command
 from lambent.environments.sandbox.sandbox import RuntimeExit, RuntimeFamily, SandboxError
 from lambent.environments.sandbox.waiting_process import waiting_argv
 from lambent.model.environment import IsolationLevel
@@ -215,7 +216,7 @@ class ProcessSandbox:
 
     async def prewarm(self) -> None:
         """Start what may start without knowing the function. Raises SandboxError."""
-        if self._kind.family.is_waiting_process:
+        if self._is_waiting:
             await self._start_process()
 
     async def specialise(self, specialisation: Specialisation) -> None:
@@ -246,7 +247,7 @@ class ProcessSandbox:
             raise SandboxError("only a specialised sandbox can be reset", is_started=True)
         await self._end_processes()
         self._is_frozen = self._is_out_of_memory = False
-        if self._kind.family.is_waiting_process:
+        if self._is_waiting:
             await self._start_process()
         await self._start(self._specialisation)
 
@@ -304,8 +305,10 @@ class ProcessSandbox:
     async def _start(self, specialisation: Specialisation) -> None:
         variables = self._outside(specialisation)
         directory = self._host_path(specialisation.code_directory)
-        if self._kind.family.is_waiting_process:
+        if self._is_waiting:
             await self._tell_process(variables)
+        elif self._kind.family is RuntimeFamily.JAVA:
+            await self._spawn(self._java(specialisation), variables, directory)
         elif self._kind.family is RuntimeFamily.PYTHON:
             interpreter, client = self._client()
             await self._spawn((interpreter, "-I", "-S", "-B", "-c", _PYTHON_START, client), variables, directory)
@@ -313,6 +316,16 @@ class ProcessSandbox:
             # The code tree belongs to the store and is shared: no interpreter may leave byte code in it.
             variables.setdefault("PYTHONDONTWRITEBYTECODE", "1")
             await self._spawn(tuple(self._path_outside(item) for item in specialisation.argv), variables, directory)
+
+    @property
+    def _is_waiting(self) -> bool:
+        # A Java process cannot change its directory, and here the function's is not the one it would have waited in.
+        return self._kind.family.is_waiting_process and self._kind.family is not RuntimeFamily.JAVA
+
+    def _java(self, specialisation: Specialisation) -> tuple[str, ...]:
+        _, client = self._client()
+        assert self._kind.interpreter is not None
+        return java_command(self._kind.interpreter, specialisation.memory_mib, client)
 
     async def _start_process(self) -> None:
         _, client = self._client()
@@ -429,6 +442,8 @@ class ProcessSandbox:
                 variables[name] = os.pathsep.join(parts)
         variables["TMPDIR"] = str(self._temp_directory)
         interpreter = self._kind.interpreter
+        if interpreter is not None and interpreter.family is RuntimeFamily.JAVA:
+            variables["LAMBENT_OPT_DIRECTORY"] = self._path_outside("/opt")
         if interpreter is not None and interpreter.family is RuntimeFamily.PYTHON:
             variables["LAMBENT_OPT_DIRECTORY"] = self._path_outside("/opt")
             variables["LAMBENT_SDK_DIRECTORY"] = self._path_outside("/var/sdk")

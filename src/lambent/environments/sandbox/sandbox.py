@@ -27,13 +27,15 @@ class RuntimeFamily(StrEnum):
     """A running node process with our runtime client exercised, waiting for code. Keyed by memory."""
     RUBY = "ruby"
     """A running ruby process with our runtime client exercised, waiting for code."""
+    JAVA = "java"
+    """A running Java virtual machine with our runtime client exercised, waiting for code. Keyed by memory."""
     EXEC = "exec"
     """An init that will execve `Specialisation.argv`: custom runtimes, official clients, anything."""
 
     @property
     def is_waiting_process(self) -> bool:
         """Whether a process waits inside and is told its variables over a socket (see waiting_process.py)."""
-        return self in (RuntimeFamily.NODEJS, RuntimeFamily.RUBY)
+        return self in (RuntimeFamily.NODEJS, RuntimeFamily.RUBY, RuntimeFamily.JAVA)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,7 @@ class SandboxKind:
 
     `runtime` is the interpreter that waits inside (None for EXEC without one). `client_directory` is the absolute
     host directory of the runtime client, mounted read-only at /var/runtime. `preload_sdk` selects the zygote that has
-    boto3 loaded. `memory_mib` is set for NODEJS only (its heap flags are fixed at start). `sdk_directory` is the
+    boto3 loaded. `memory_mib` is set for NODEJS and JAVA (their heap flags are fixed at start). `sdk_directory` is the
     absolute host directory that holds the AWS SDK's modules, shown read-only at /var/sdk.
     """
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lambent.environments.sandbox.java_flags import waiting_java
 from lambent.environments.sandbox.node_flags import node_flags
 from lambent.environments.sandbox.sandbox import RuntimeFamily, SandboxError
 
@@ -29,5 +30,9 @@ def waiting_argv(kind: SandboxKind, client_directory: str) -> tuple[str, ...]:
             return (executable, *flags, f"{client_directory}/bootstrap.mjs")
         case RuntimeFamily.RUBY:
             return (executable, f"{client_directory}/bootstrap.rb")
+        case RuntimeFamily.JAVA:
+            if kind.memory_mib is None:
+                raise SandboxError("a java sandbox is made for one memory size")
+            return waiting_java(kind.interpreter, kind.memory_mib, client_directory)
         case _:
             raise SandboxError(f"no process waits in a {kind.family} sandbox")

@@ -14,7 +14,7 @@ from .messages import RefusedError
 from .mounts import RootPlan, enter_minimal_root
 
 _BOOT = "import sys; sys.path.append('/var/task'); from launcher.inside.zygote import main; main()"
-_FAMILIES = ("python", "nodejs", "ruby", "exec")
+_FAMILIES = ("python", "nodejs", "ruby", "java", "exec")
 _ENVIRONMENT = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8"}
 CLIENT_DIRECTORY = "/var/runtime"
 SDK_DIRECTORY = "/var/sdk"

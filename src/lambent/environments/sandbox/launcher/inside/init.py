@@ -19,7 +19,7 @@ from . import preparation, shared_objects
 USER_ID = 993
 GROUP_ID = 990
 # Families whose process runs before its code comes.
-WAITING = ("nodejs", "ruby")
+WAITING = ("nodejs", "ruby", "java")
 # Their own variables come later; what is set here only makes them read and write UTF-8.
 _WAITING_VARIABLES = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8"}
 
@@ -79,9 +79,10 @@ class Init:
             preparation.prepare(go, self._log_read, self._messages)
             os.close(self._log_read)
             if prepared_write >= 0:
+                stand_in = preparation.make_stand_in() if self._family == "java" else -1
                 os.write(prepared_write, b"1")
                 os.close(prepared_write)
-                preparation.wait_for_mounts(self._messages)
+                preparation.wait_for_mounts(self._messages, stand_in)
                 os._exit(0)
             start = preparation.wait_for_mounts(self._messages)
             self._become_runtime(start)

@@ -16,11 +16,31 @@ from typing import Any, NoReturn
 
 from .. import channel, netlink, seccomp, syscalls
 
+TASK_ROOT = "/var/task"
+STAND_IN_NAMES_MAX = 4_096
 RUNTIME_PORT = 9001
 ENDPOINT_PORT = 4566
 DESCRIPTORS_MAX = 1024
 PROCESSES_MAX = 1024
 OUT_OF_MEMORY_SCORE = "900"
+
+
+def make_stand_in() -> int:
+    """Put an empty directory where code will be mounted, for a process that cannot change its directory later.
+
+    Java is one: its directory stays this one when code covers it. Returns a descriptor of it.
+    """
+    syscalls.mount("tmpfs", TASK_ROOT, "tmpfs", syscalls.MS_NOSUID | syscalls.MS_NODEV, "size=1m,mode=755")
+    return os.open(TASK_ROOT, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+
+
+def fill_stand_in(fd: int) -> None:
+    """Let every name of the code that covers it be found in it, and let nobody write in it."""
+    for name in os.listdir(TASK_ROOT)[:STAND_IN_NAMES_MAX]:
+        with contextlib.suppress(OSError):
+            os.symlink(f"{TASK_ROOT}/{name}", name, dir_fd=fd)
+    syscalls.mount_setattr(fd, "", syscalls.MOUNT_ATTR_RDONLY | syscalls.MOUNT_ATTR_NOSUID | syscalls.MOUNT_ATTR_NODEV)
+    os.close(fd)
 
 
 def prepare(go: dict[str, Any], log_read: int, messages: socket.socket) -> None:
@@ -39,8 +59,11 @@ def prepare(go: dict[str, Any], log_read: int, messages: socket.socket) -> None:
         each.close()
 
 
-def wait_for_mounts(messages: socket.socket) -> dict[str, Any]:
-    """Attach what the supervisor sends; return the daemon's start message if it came first, else an empty one."""
+def wait_for_mounts(messages: socket.socket, stand_in: int = -1) -> dict[str, Any]:
+    """Attach what the supervisor sends; return the daemon's start message if it came first, else an empty one.
+
+    `stand_in` is a descriptor of `make_stand_in`, if there is one.
+    """
     start: dict[str, Any] = {}
     while True:
         message, fds = channel.receive(messages)
@@ -55,6 +78,8 @@ def wait_for_mounts(messages: socket.socket) -> dict[str, Any]:
         if message.get("tmpfs_mib"):
             options = f"size={message['tmpfs_mib']}m,mode=1777"
             syscalls.mount("tmpfs", "/tmp", "tmpfs", syscalls.MS_NOSUID | syscalls.MS_NODEV, options)
+        if stand_in >= 0:
+            fill_stand_in(stand_in)
         channel.send(messages, {"mounted": True})
         return start
 

@@ -1,0 +1,71 @@
+"""Which flags java is started with: for a waiting process as for a process of its own."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lambent.environments.sandbox.sandbox import Interpreter
+
+# Source: observed on AWS (heap 85 % of the memory; serial collector; from Java 17 on the first compiler alone; java.io
+# open; IPv4 first).
+_HEAP_PERCENT = 85
+_SERIAL_FLAG = "-XX:+UseSerialGC"
+_FIRST_MODULAR = 9
+_FIRST_QUICK = 17
+_ENTRY = "lambent.runtime.Main"
+_LIBRARY_PATH = (
+    "/var/lang/lib:/lib64:/usr/lib64:/var/runtime:/var/runtime/lib:/var/task:/var/task/lib:/opt/lib:"
+    "/usr/java/packages/lib:/lib:/usr/lib"
+)
+# What a user's own options say is left to them: two collectors, for one, are refused by the virtual machine.
+_OWN_WORDS = {
+    _SERIAL_FLAG: re.compile(r"-XX:\+Use\w+GC\b"),
+    "-XX:MaxHeapSize": re.compile(r"-Xmx|-XX:MaxHeapSize|-XX:Max(?:RAM|RAMPercentage)\b"),
+    "-XX:TieredStopAtLevel": re.compile(r"-XX:[+-]?Tiered|-Xint|-Xcomp"),
+    "-Xshare": re.compile(r"-Xshare|-XX:SharedArchiveFile|-XX:AOT"),
+}
+
+
+def waiting_java(interpreter: Interpreter, memory_mib: int, client_directory: str) -> tuple[str, ...]:
+    """Return what starts a process that waits for a function of this memory size."""
+    flags = _flags(interpreter, memory_mib)
+    # A function's own variables are not there yet: what is made of them at start is said here.
+    flags += ["-Duser.timezone=UTC", f"-Djava.library.path={_LIBRARY_PATH}"]
+    return (interpreter.executable, *flags, "-cp", f"{client_directory}/lambent-runtime.jar", _ENTRY, "wait")
+
+
+def java_command(
+    interpreter: Interpreter, memory_mib: int, client_directory: str, options: str = ""
+) -> tuple[str, ...]:
+    """Return what starts a function's process. `options`: those of JAVA_TOOL_OPTIONS and the like, which win."""
+    flags = [flag for flag in _flags(interpreter, memory_mib) if not _is_users(flag, options)]
+    return (interpreter.executable, *flags, "-cp", f"{client_directory}/lambent-runtime.jar", _ENTRY)
+
+
+def _flags(interpreter: Interpreter, memory_mib: int) -> list[str]:
+    major = int(interpreter.version.split(".", 1)[0])
+    flags = [f"-XX:MaxHeapSize={memory_mib * 1024 * _HEAP_PERCENT // 100}k", _SERIAL_FLAG]
+    if major >= _FIRST_QUICK:
+        flags += ["-XX:TieredStopAtLevel=1", "-XX:+ErrorFileToStderr"]
+    if major >= _FIRST_MODULAR:
+        flags += ["--add-opens=java.base/java.io=ALL-UNNAMED", "--add-opens=java.base/java.lang=ALL-UNNAMED"]
+    # The host may not have AWS's locale: what Java takes from it is said.
+    named = {
+        "java.net.preferIPv4Stack": "true",
+        "file.encoding": "UTF-8",
+        "sun.jnu.encoding": "UTF-8",
+        "user.language": "en",
+        "user.country": "US",
+    }
+    return [*flags, "-Xshare:auto", "-XX:-UsePerfData", *(f"-D{name}={value}" for name, value in named.items())]
+
+
+def _is_users(flag: str, options: str) -> bool:
+    if not options:
+        return False
+    if flag.startswith("-D"):
+        return f"{flag.split('=', 1)[0]}=" in options
+    pattern = next((each for name, each in _OWN_WORDS.items() if flag.startswith(name)), None)
+    return pattern is not None and pattern.search(options) is not None
