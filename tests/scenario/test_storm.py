@@ -39,14 +39,22 @@ def below(pid: int) -> list[int]:
     return found
 
 
-def all_sandboxes(data_dir: Path) -> list[Path]:
-    """Return the files that hold the highest memory use of all sandboxes together; none without a memory cgroup."""
+# A queued signal, a packet in flight and other things that may not wait are charged over a limit that is reached
+# (20,000 signals queued to a full cgroup: 1.7 MiB too much on Linux 6.18). Everything else waits for memory or dies.
+KERNELS_ALLOWANCE = 1.01
+
+
+def memory_of_all_sandboxes(data_dir: Path) -> tuple[int, int] | None:
+    """Return limit and highest use of all sandboxes together in bytes; None without a memory cgroup."""
     installation = f"lambent-{(data_dir / 'launcher' / 'installation-id').read_text().strip()}"
-    root = Path("/sys/fs/cgroup")
-    return [
-        root / "memory" / installation / "memory.max_usage_in_bytes",
-        root / installation / "memory.peak",
-    ]
+    v1, v2 = Path("/sys/fs/cgroup/memory") / installation, Path("/sys/fs/cgroup") / installation
+    for limit, peak in (
+        (v1 / "memory.limit_in_bytes", v1 / "memory.max_usage_in_bytes"),
+        (v2 / "memory.max", v2 / "memory.peak"),
+    ):
+        if limit.exists() and peak.exists():
+            return int(limit.read_text()), int(peak.read_text())
+    return None
 
 
 def test_random_kills(lambent_server_factory: ServerFactory) -> None:
@@ -110,8 +118,11 @@ def test_parallel_memory_bombs(lambent_server_factory: ServerFactory) -> None:
         answers = list(threads.map(explode, range(24)))
     assert len(answers) == 24
     assert set(answers) <= {"Unhandled", "TooManyRequestsException", "ServiceException"}
-    peaks = [int(file.read_text()) for file in all_sandboxes(server.data_dir) if file.exists()]
-    assert all(peak <= 1024 * 1024 * 1024 for peak in peaks), "the host's bound holds over all of them"
+    memory = memory_of_all_sandboxes(server.data_dir)
+    if memory is not None:
+        limit, peak = memory
+        assert limit == 1024 * 1024 * 1024, "the host's bound holds over all of them"
+        assert peak <= limit * KERNELS_ALLOWANCE
     deadline = time.monotonic() + 20
     while True:
         try:
