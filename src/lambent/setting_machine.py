@@ -35,6 +35,7 @@ def machine_environment(variables: Mapping[str, str]) -> MachineEnvironment:
         "SDKMAN_DIR",
         "JABBA_HOME",
         "DOTNET_ROOT",
+        "NUGET_PACKAGES",
         "RBENV_ROOT",
         "rvm_path",
     )

@@ -199,7 +199,8 @@ def _finding(name: str, catalogue: RuntimeCatalogue) -> RuntimeFinding:
         revision_id="",
         last_modified_ms=0,
         runtime=name,
-        handler="index.handler",
+        # Of a class library, which needs the most.
+        handler="Assembly::Type::Method" if name.startswith("dotnet") else "index.handler",
     )
     plan = catalogue.plan(version)
     if isinstance(plan, Unavailable):

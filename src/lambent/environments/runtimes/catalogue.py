@@ -6,8 +6,10 @@ import os.path
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from lambent.environments.runtimes.dotnet import choose_dotnet, plan_dotnet
 from lambent.environments.runtimes.identifiers import IDENTIFIERS, Language, RuntimeIdentifier, layer_directories
-from lambent.environments.runtimes.plan import ENTRY_POINT_DENIED, ENTRY_POINT_MISSING, RuntimePlan, Unavailable
+from lambent.environments.runtimes.plan import RuntimePlan, Unavailable
+from lambent.environments.runtimes.programs import plan_custom, plan_go, wrapped
 from lambent.environments.sandbox.java_flags import java_command
 from lambent.environments.sandbox.node_flags import node_flags
 from lambent.environments.sandbox.sandbox import Interpreter, RuntimeFamily, SandboxKind
@@ -53,15 +55,6 @@ _START_VARIABLES = (
     "GLIBC_TUNABLES",
 )
 _START_PREFIXES = ("PYTHON", "RUBY", "LD_", "MALLOC_", "UV_")
-
-# The exit statuses are told apart from a program's own by outcomes.py.
-_FIND_BOOTSTRAP = (
-    'for f; do if [ -x "$f" ] && [ ! -d "$f" ]; then exec "$f"; fi; done; '
-    f'for f; do if [ -f "$f" ]; then exit {ENTRY_POINT_DENIED}; fi; done; exit {ENTRY_POINT_MISSING}'
-)
-
-# A Go program whose library is older than 1.18 does not know the Runtime API: a program of ours stands between.
-_START_GO = 'if [ -f "$0" ] && ! grep -q AWS_LAMBDA_RUNTIME_API "$0"; then exec "$@" "$0"; fi; exec "$0"'
 
 _INSTALL = {
     Language.PYTHON: "install Python {wanted} (`pyenv install {wanted}`, `uv python install {wanted}` or a package)",
@@ -115,6 +108,9 @@ class RuntimeCatalogue:
                 return self._plan_program(identifier, version)
             case Language.PYTHON | Language.NODEJS | Language.RUBY | Language.JAVA:
                 return self._plan_interpreted(identifier, version)
+            case Language.DOTNET:
+                found = choose_dotnet(identifier, self._interpreters, is_exact=not self._options.nearest)
+                return plan_dotnet(identifier, version, found, family_variables(identifier, ""))
             case _:
                 return Unavailable(
                     f"{identifier.name} has no runtime here yet: this release runs Python, Node.js and custom "
@@ -134,32 +130,11 @@ class RuntimeCatalogue:
         return self._resolved[identifier]
 
     def _plan_program(self, identifier: RuntimeIdentifier, version: FunctionVersion) -> RuntimePlan:
-        if identifier.language is Language.EXECUTABLE:
-            return self._plan_go(identifier, version)
-        # The package's bootstrap comes before a layer's. Arguments, so that level 0 can name its own directories.
-        argv = ("/bin/sh", "-c", _FIND_BOOTSTRAP, "bootstrap", "/var/task/bootstrap", "/opt/bootstrap")
-        text = f"{identifier.name.replace('.', ':')}.v1"
-        kind = SandboxKind(family=RuntimeFamily.EXEC, account_id=version.account_id)
-        return RuntimePlan(kind=kind, runtime_version=text, argv=argv, variables=family_variables(identifier, ""))
-
-    def _plan_go(self, identifier: RuntimeIdentifier, version: FunctionVersion) -> RuntimePlan:
-        program = f"/var/task/{(version.handler or '').lstrip('/')}"
-        python = self.resolve(IDENTIFIERS["python3.12"])
-        if python is None:
-            kind = SandboxKind(family=RuntimeFamily.EXEC, account_id=version.account_id)
-            argv: tuple[str, ...] = (program,)
-        else:
-            kind = SandboxKind(
-                family=RuntimeFamily.EXEC,
-                account_id=version.account_id,
-                interpreter=python,
-                client_directory=os.path.join(self._options.client_root, Language.PYTHON.value),
-            )
-            between = (python.executable, "-I", "-S", f"{RUNTIME_DIRECTORY}/lambent_go_rpc.py")
-            argv = ("/bin/sh", "-c", _START_GO, program, *between)
-        return RuntimePlan(
-            kind=kind, runtime_version="go:1.x.v1", argv=argv, variables=family_variables(identifier, "")
-        )
+        variables = family_variables(identifier, "")
+        if identifier.language is Language.CUSTOM:
+            return plan_custom(identifier, version, variables)
+        client = os.path.join(self._options.client_root, Language.PYTHON.value)
+        return plan_go(version, variables, self.resolve(IDENTIFIERS["python3.12"]), client)
 
     def _plan_interpreted(self, identifier: RuntimeIdentifier, version: FunctionVersion) -> RuntimePlan | Unavailable:
         interpreter = self.resolve(identifier)
@@ -310,8 +285,7 @@ def _start(identifier: RuntimeIdentifier, version: FunctionVersion, interpreter:
         if identifier.language is Language.NODEJS:
             flags = node_flags(interpreter, version.memory_mib, RUNTIME_DIRECTORY)
         argv = (interpreter.executable, *flags, f"{RUNTIME_DIRECTORY}/{_ENTRIES[identifier.language]}")
-    wrapper = version.environment.get("AWS_LAMBDA_EXEC_WRAPPER")
-    return (wrapper, *argv) if wrapper else argv
+    return wrapped(version, argv)
 
 
 def family_variables(identifier: RuntimeIdentifier, sdk: str) -> dict[str, str]:

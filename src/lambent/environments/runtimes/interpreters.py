@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lambent.environments.runtimes.jvm import ask_jvm
+from lambent.environments.runtimes.dotnet import find_dotnet
 from lambent.environments.sandbox.sandbox import Interpreter, RuntimeFamily
 
 if TYPE_CHECKING:
@@ -115,7 +116,9 @@ class InterpreterSearch:
                 found[executable] = interpreter
         if answers != known:
             self._remember(answers)
-        return tuple(sorted(found.values(), key=_order, reverse=True))
+        places = self._places
+        dotnets = find_dotnet(places.path, places.homes, places.tool_roots)
+        return tuple(sorted((*found.values(), *dotnets), key=_order, reverse=True))
 
     def _candidates(self) -> Iterator[tuple[RuntimeFamily, Path]]:
         yield from self._places.executables

@@ -32,6 +32,9 @@ class RuntimeFamily(StrEnum):
     EXEC = "exec"
     """An init that will execve `Specialisation.argv`: custom runtimes, official clients, anything."""
 
+    DOTNET = "dotnet"
+    """Found on a machine like an interpreter, but nothing waits for it: its functions start in an EXEC sandbox."""
+
     @property
     def is_waiting_process(self) -> bool:
         """Whether a process waits inside and is told its variables over a socket (see waiting_process.py)."""
@@ -44,12 +47,14 @@ class Interpreter:
 
     `executable` is an absolute, resolved path. `roots` are absolute host directories that must appear read-only at
     the same path inside (the interpreter's prefix; /usr is always there). `version` is the true one, e.g. "3.11.7".
+    `client_directory` holds the runtime client that came with it, where there is none of our own.
     """
 
     family: RuntimeFamily
     executable: str
     version: str
     roots: tuple[str, ...] = ()
+    client_directory: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
