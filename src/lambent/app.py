@@ -26,13 +26,16 @@ from lambent.environments.provisioning import ProvisionedEnvironments
 from lambent.environments.runtimes import CatalogueOptions, RuntimeCatalogue
 from lambent.environments.sandbox import NamespaceDriver, ProcessDriver
 from lambent.environments.sandbox.sandbox import RuntimeFamily, SandboxError
-from lambent.events import EventSourceMappings
+from lambent.events import AsyncParts, AsyncPlane, AsyncRules, EventSourceParts, EventSources
 from lambent.functions import ControlPlane, ControlPlaneParts, ControlPlaneRules, Ec2Networks, KmsKeys, S3Packages
 from lambent.gateways import FunctionUrls, FunctionUrlTable
-from lambent.invocation import Admission, Catalog, ConcurrencyLimiter, Invoker, ResourcePolicies
+from lambent.invocation import Admission, Catalog, ConcurrencyLimiter, Invoker, RecursionGuard, ResourcePolicies
 from lambent.model.arn import FunctionArn
 from lambent.model.concurrency import ProvisionedConcurrency, ReservedConcurrency
+from lambent.model.configs.event import EventInvokeConfig
+from lambent.model.configs.event_source import EventSourceMapping
 from lambent.model.configs.function_url import FunctionUrlConfig
+from lambent.model.configs.management import RecursionConfig
 from lambent.model.configs.policy import FunctionPolicy
 from lambent.model.environment import IsolationLevel
 from lambent.model.errors import LambdaError
@@ -43,6 +46,8 @@ from lambent.observability import FunctionMetrics, LogDelivery, LogStore, Observ
 from lambent.startup import StartError, architecture, embedded_packages
 from lambent.store import AccessKeys, CodeStore, FunctionStore, InstallationKey, Resources, open_records
 from lambent.store.contracts import StoreUnusableError
+from lambent.store.queues import EventStore, open_events
+from lambent.store.queues.contracts import QueueBounds
 from lambent.wire.client import OutwardClient
 from lambent.wire.http_client import ClientRules, HttpClient
 from lambent.workers import Workers
@@ -152,11 +157,13 @@ class Application:
         self.function_urls = FunctionUrlTable()
         self.catalog = Catalog()
         self._build_data_plane()
+        self._build_queue(key)
         self._build_control_plane(key)
         self._build_door()
 
     def _build_data_plane(self) -> None:
         settings, clock = self.settings, self.clock
+        directory = self.process.data_directory
         parts = FactoryParts(
             make_ready=self._make_ready,
             environment_of=self.kms.environment,
@@ -166,6 +173,7 @@ class Application:
             credentials_for=self._credentials_for,
             random_bytes=os.urandom,
             endpoint=_Endpoint(self),
+            data_directory=directory,
         )
         self.factory = EnvironmentFactory(parts, self.prewarmed, clock)
         rules = PoolRules(
@@ -186,6 +194,26 @@ class Application:
             self.pool, self.catalog.routes, self.concurrency.put_provisioned, clock, share
         )
         self.invoker = Invoker(self.catalog, Admission(clock, os.urandom), self.concurrency, self.pool)
+
+    def _build_queue(self, key: InstallationKey) -> None:
+        settings = self.settings.async_
+        bounds = QueueBounds(settings.queue_events_max, settings.queue_bytes_max, settings.enqueue_seconds_max)
+        self.events = open_events(self.process.data_directory, self.clock, bounds, url=self.settings.store.url)
+        self.asynchronous = AsyncPlane(
+            AsyncParts(
+                EventStore(self.events.queue, key, is_sealing=self.settings.encryption.at_rest),
+                self.invoker,
+                self.catalog.resolve,
+                self.concurrency.is_switched_off,
+                self.neighbours,
+                self.recorder,
+                self.clock,
+                os.urandom,
+            ),
+            AsyncRules(
+                self.settings.quotas.async_payload_bytes_max, settings.retry_base_seconds, settings.attempts_max
+            ),
+        )
 
     def _build_control_plane(self, key: InstallationKey) -> None:
         settings = self.settings
@@ -242,6 +270,9 @@ class Application:
 
     def _build_door(self) -> None:
         settings = self.settings
+        self.event_sources = EventSources(
+            EventSourceParts(self.resources, self.invoker.invoke, self.neighbours, self.clock, os.urandom)
+        )
         self.server = build_server(
             ApiOptions(
                 auth_mode=settings.auth.mode,
@@ -258,10 +289,12 @@ class Application:
                 control_plane=self.control_plane,
                 allows=self.policies.allows_identity,
                 planes={
-                    "events": EventSourceMappings(self.resources, self.clock, os.urandom),
+                    "events": self.event_sources.operations,
+                    "events.queue": self.asynchronous.operations,
                     "durable": DurableExecutions(self.resources),
                 },
                 invoker=self.invoker,
+                events=self.asynchronous.invocations,
                 find_credentials=self.keys.find,
                 workers=self.workers,
                 clock=self.clock,
@@ -288,9 +321,12 @@ class Application:
                 self.records.run,
                 self.recorder.run,
                 self.pool.run,
+                self.events.run,
+                self._run_events,
                 self.provisioned.run,
                 self.control_plane.run,
                 self.invoker.run_streamed,
+                self.event_sources.run,
                 self._feed_catalog,
                 self._learn_packages,
                 self._end_idle_workers,
@@ -311,7 +347,9 @@ class Application:
                 await self._stop.wait()
                 self.is_ready = False
             self.recorder.end_followers()
-            await self.server.stop(settings.drain_seconds if self._refusal is None else 0)
+            drain_seconds = settings.drain_seconds if self._refusal is None else 0
+            await self.server.stop(drain_seconds)
+            await self.asynchronous.stop(drain_seconds)
             # Environments first: an invocation that outlived the drain ends with its environment.
             self.provisioned.close()
             await self.pool.close()
@@ -411,8 +449,23 @@ class Application:
                 self.provisioned.remove(FunctionArn(key.account_id, key.region, key.name, key.qualifier))
             else:
                 self.provisioned.put(value)
+        elif change.resource is EventSourceMapping:
+            self.event_sources.changed(key.name, value)
+        elif change.resource is EventInvokeConfig:
+            if value is None:
+                self.asynchronous.configs.remove(FunctionArn(key.account_id, key.region, key.name, key.qualifier))
+            else:
+                self.asynchronous.configs.put(value)
+        elif change.resource is RecursionConfig:
+            loop = None if value is None else value.recursive_loop
+            self.recursion.put(FunctionArn(key.account_id, key.region, key.name), loop)
         elif change.resource is AccountQuota and key.name == CONCURRENT_EXECUTIONS.name:
             self.concurrency.put_limit(key.account_id, key.region, None if value is None else value.value)
+
+    async def _run_events(self) -> None:
+        # A function that the catalog does not know yet would cost its event an attempt.
+        await self.resources.wait_filled()
+        await self.asynchronous.run()
 
     async def _learn_packages(self) -> None:
         # What is found at start is prewarmed from here, off the feed: an invocation never waits for it.
@@ -465,6 +518,7 @@ class Application:
             LocalRoute("GET", "/_lambent/health", self._health, is_public=True),
             LocalRoute("GET", "/_lambent/v1/logs", _route(self.observability.logs)),
             LocalRoute("GET", "/_lambent/v1/metrics", _route(self.observability.metrics)),
+            LocalRoute("GET", "/_lambent/v1/events/conservation", _json_route(self.asynchronous.figures.conservation)),
             LocalRoute("GET", "/_lambent/v1/status", self._status),
             LocalRoute("GET", "/_lambent/v1/code/{sha256}", self._download_code, is_public=True),
         ]
@@ -498,6 +552,7 @@ class Application:
         return HttpResponse(200, headers, download.blocks or FileBody(Path(download.path), download.size_bytes))
 
     async def _close_state(self) -> None:
+        await self.events.close()
         await self.records.close()
         self.outward.close()
         await asyncio.to_thread(self.workers.shutdown, cancel_futures=True)
@@ -532,5 +587,16 @@ def _route(
         assert request.caller is not None
         answer = await operation(request.caller, {name: values[0] for name, values in request.query.items()})
         return HttpResponse(answer.status, tuple(answer.headers.items()), answer.body)
+
+    return respond
+
+
+def _json_route(
+    operation: Callable[[Caller, Mapping[str, str]], Awaitable[object]],
+) -> Callable[[LocalRequest], Coroutine[None, None, HttpResponse]]:
+    async def respond(request: LocalRequest) -> HttpResponse:
+        assert request.caller is not None
+        answer = await operation(request.caller, {name: values[0] for name, values in request.query.items()})
+        return HttpResponse(200, (("Content-Type", "application/json"),), json.dumps(answer).encode())
 
     return respond

@@ -3,28 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import signal
-import weakref
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
+from lambent.environments.door import InsideDoor
+from lambent.environments.extensions import ExtensionHost, HostParts, end_processes
 from lambent.environments.lifecycle import EnvironmentState
-from lambent.environments.log_writer import LogWriter, iso_time
-from lambent.environments.outcomes import (
-    TRUNCATED,
-    RuntimeFailure,
-    exit_error_type,
-    exit_failure,
-    oversize_failure,
-    timeout_failure,
-    truncated_failure,
-)
-from lambent.environments.report import (
-    write_init_report,
-    write_init_start,
-    write_report,
-    write_start,
-)
+from lambent.environments.log_writer import LogWriter
+from lambent.environments.outcomes import TRUNCATED, failure_of, init_status
+from lambent.environments.report import EnvironmentReporter, Invoked
 from lambent.environments.runtime_api import RuntimeConnection, next_message
 from lambent.environments.sandbox.sandbox import SandboxError
 from lambent.environments.session import (
@@ -35,27 +22,20 @@ from lambent.environments.session import (
     Lost,
     Outcome,
     RuntimeSession,
-    Truncated,
 )
 from lambent.model import quotas
 from lambent.model.compute import vcpus_for_memory
 from lambent.model.environment import InitializationType
 from lambent.model.invocation import FunctionErrorKind, InvocationResult
-from lambent.model.platform_event import (
-    EnvironmentEnded,
-    InitReport,
-    InitStart,
-    InvocationFigures,
-    InvokeReport,
-    InvokeStart,
-)
+from lambent.model.platform_event import EnvironmentEnded, Span
 
 if TYPE_CHECKING:
-    import socket
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine, Mapping
 
     from lambent.clock import Clock
     from lambent.environments.answers.response_stream import ResponseStream
+    from lambent.environments.door import EndpointDoor
+    from lambent.environments.http_requests import InsideRequest
     from lambent.environments.sandbox.sandbox import Sandbox
     from lambent.model.concurrency import ConcurrencyLease
     from lambent.model.function import FunctionVersion
@@ -66,16 +46,8 @@ if TYPE_CHECKING:
 
 _MEMORY_SAMPLE_NS = 100_000_000
 _TAIL_SECONDS = 0.1
-
-
-class EndpointDoor(Protocol):
-    """Who answers AWS_ENDPOINT_URL inside sandboxes: the API door, given by app.py."""
-
-    async def serve_listener(self, listener: socket.socket) -> None:
-        """Serve connections of a listening socket made inside a sandbox."""
-
-    def stop_listener(self, listener: socket.socket) -> None:
-        """Stop; connections that are open live on."""
+# The role's credentials are good for twelve hours; an environment ends before they do.
+_LIFE_NS_MAX = 11 * 3_600 * 10**9
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +63,10 @@ class EnvironmentRules:
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What an environment is handed by its pool. `on_broken`: its runtime ended while it was idle."""
+    """What an environment is handed by its pool. `on_broken`: its runtime ended while it was idle.
+
+    `spawn` owns background work; `on_settled` says that it is idle.
+    """
 
     sink: TelemetrySink
     clock: Clock
@@ -100,6 +75,22 @@ class Surroundings:
     on_settled: Callable[[ExecutionEnvironment], None]
     on_broken: Callable[[ExecutionEnvironment], None]
     on_ended: Callable[[ExecutionEnvironment], None]
+    spawn: Callable[[Coroutine[None, None, None]], None]
+
+
+@dataclass(frozen=True, slots=True)
+class EnvironmentStart:
+    """What runs in an environment.
+
+    `runtime` is (Runtime Version, Runtime Version ARN), `notice` is said once in the log. `extensions` are the base
+    names of the files in /opt/extensions. `variables()` returns the runtime's and the extensions' environment, each
+    time with fresh credentials.
+    """
+
+    runtime: tuple[str, str]
+    notice: str | None
+    extensions: tuple[str, ...]
+    variables: Callable[[], tuple[Mapping[str, str], Mapping[str, str]]]
 
 
 class ExecutionEnvironment:
@@ -109,7 +100,7 @@ class ExecutionEnvironment:
     """
 
     def __init__(
-        self, sandbox: Sandbox, reference: EnvironmentReference, runtime_version: str, around: Surroundings
+        self, sandbox: Sandbox, reference: EnvironmentReference, start: EnvironmentStart, around: Surroundings
     ) -> None:
         self.reference = reference
         self.version: FunctionVersion = reference.version
@@ -121,25 +112,28 @@ class ExecutionEnvironment:
         self.is_cpu_limited = False
         self.memory_peak_mib = 0
         self._sandbox = sandbox
-        self._runtime_version = runtime_version
+        self._start = start
         self._around = around
         self._clock = around.clock
         self._session = RuntimeSession(self._runtime_free, around.rules.streamed_response_bytes_max)
         self._log = LogWriter(reference, around.sink, around.clock, around.rules.log_bytes_per_invocation_max)
-        self._server: asyncio.Server | None = None
-        # Those that are open, for the transports keep them.
-        self._connections: weakref.WeakSet[RuntimeConnection] = weakref.WeakSet()
-        self._endpoint: EndpointDoor | None = None
+        self._reporter = EnvironmentReporter(reference, self._log, around.sink, around.clock)
+        self._door = InsideDoor(sandbox, lambda: RuntimeConnection(self._session, self._extension_asks))
+        self._extensions: ExtensionHost | None = None
+        if start.extensions:
+            self._host()
         self._lease: ConcurrencyLease | None = None
-        self._started_ns = around.clock.monotonic_ns()
-        self._init_duration_ms: float | None = None
+        self._started_ns = self._told_ns = around.clock.monotonic_ns()
+        self._expires_ns = self._started_ns + _LIFE_NS_MAX
         self._restarts = 0
         self._memory_sampled_ns = 0
         self._settles = 0
-        # True until it was idle once, and from an invocation's begin until its REPORT is written: only then does an
+        # True until it was idle once, and from an invocation's begin until its answer is taken: only then does an
         # idle runtime make the environment free.
         self._is_invoking = True
         self._is_init_reported = False
+        # Answered, but extensions have not finished: its REPORT is due.
+        self._unfinished: Invoked | None = None
         self._running = asyncio.Event()
         self._running.set()
 
@@ -153,26 +147,26 @@ class ExecutionEnvironment:
         """Whether an invocation can be given to it now (a broken one is restarted inside that invocation)."""
         return self._session.state in (EnvironmentState.IDLE, EnvironmentState.BROKEN, EnvironmentState.COLD)
 
+    @property
+    def is_freezable(self) -> bool:
+        """Whether freezing would hold nothing up: telemetry has been delivered, or was waited for long enough."""
+        return self._extensions is None or self._extensions.is_flushed()
+
     async def open_door(self, endpoint: EndpointDoor | None) -> None:
         """Serve the Runtime API and the AWS endpoint inside, watch the log pipe. Before the runtime starts."""
-        loop = asyncio.get_running_loop()
-        listener = self._sandbox.runtime_listener
-        self._server = await loop.create_server(self._connected, sock=listener)
-        if endpoint is not None and self._sandbox.endpoint_listener is not None:
-            self._endpoint = endpoint
-            await endpoint.serve_listener(self._sandbox.endpoint_listener)
-        loop.add_reader(self._sandbox.log_fd, self._log_readable)
+        await self._door.open(endpoint)
+        asyncio.get_running_loop().add_reader(self._sandbox.log_fd, self._log_readable)
 
-    def init_started(self, version_arn: str | None, notice: str | None) -> None:
+    def init_started(self) -> None:
         """Write INIT_START; the runtime process is about to start."""
-        initialization_type = self.reference.initialization_type
         self._started_ns = self._clock.monotonic_ns()
-        self._around.sink.emit(
-            InitStart(self.reference, self._clock.time_ms(), initialization_type, self._runtime_version)
-        )
-        write_init_start(self._log, self.version, initialization_type, (self._runtime_version, version_arn or ""))
-        if notice is not None:
-            self._log.platform(f"{notice}\n", "platform.notice", {"message": notice}, "WARN")
+        self._reporter.init_started(self._start.runtime, self._start.notice)
+
+    def note_part(self, name: str, from_ns: int, duration_ns: int) -> None:
+        """Remember a part of the cold start, by the monotonic clock; Init begins where the last one ends."""
+        self._told_ns = now_ns = self._clock.monotonic_ns()
+        start_ms = self._clock.time_ms() - (now_ns - from_ns) // 1_000_000
+        self._reporter.parts.append(Span(name, start_ms, duration_ns / 1e6))
 
     async def run(self) -> None:
         """Watch the runtime process until the sandbox is gone. Started in the pool's task group; never raises."""
@@ -209,17 +203,12 @@ class ExecutionEnvironment:
             if not self._is_init_reported:
                 await self._first_init(self._around.rules.init_seconds)
             begun_ns = self._clock.monotonic_ns()
-            begun_ms = self._clock.time_ms()
-            self._around.sink.emit(
-                InvokeStart(self.reference, begun_ms, invocation.request_id, invocation.trace_header)
-            )
-            write_start(self._log, invocation.request_id, self.version.version)
-            outcome = await self._exchange(invocation, lease, begun_ms, on_stream)
+            outcome = await self._exchange(invocation, lease, on_stream)
         except SandboxError as error:
             self._end(str(error))
             await self._close()
             raise
-        duration_ms = (self._clock.monotonic_ns() - begun_ns) / 1e6
+        answered_ns = self._clock.monotonic_ns()
         if invocation.wants_log_tail and self.state is EnvironmentState.SETTLING:
             # What the runtime says after its answer belongs to this invocation's log, and a tail was asked for.
             await self._session.wait_settled(_TAIL_SECONDS)
@@ -228,35 +217,43 @@ class ExecutionEnvironment:
             self._end(outcome.reason)
             await self._close()
             raise SandboxError(outcome.reason, is_started=True)
-        result = self._conclude(invocation, outcome, duration_ms)
+        timeout_seconds = self.version.timeout_seconds
+        failure = failure_of(outcome, invocation.request_id, timeout_seconds, self._clock.time_ms())
+        invoked = Invoked(invocation, outcome, failure, begun_ns, answered_ns)
+        result = await self._conclude(invoked)
         self._is_invoking = False
-        if self.state is EnvironmentState.SETTLING:
-            left_seconds = self.version.timeout_seconds - duration_ms / 1000
+        if self.state is EnvironmentState.SETTLING or self._unfinished is not None:
+            left_seconds = timeout_seconds - (answered_ns - begun_ns) / 1e9
             asyncio.get_running_loop().call_later(max(left_seconds, 0.0), self._settling_overdue, self._settles)
             if self._lease is not None:
                 self._lease.begin_settling()
             self._around.on_settling(self)
+        elif self.state is EnvironmentState.BROKEN:
+            self._break_down(outcome)
         else:
             self._settle()
         return result
 
-    async def _exchange(
-        self, invocation: Invocation, lease: ConcurrencyLease, begun_ms: int, on_stream: OnStream | None
-    ) -> Outcome:
+    async def _exchange(self, invocation: Invocation, lease: ConcurrencyLease, on_stream: OnStream | None) -> Outcome:
+        begun_ms = self._clock.time_ms()
         timeout_seconds = self.version.timeout_seconds
-        timer = asyncio.get_running_loop().call_later(timeout_seconds, self._session.deadline_passed)
+        timer = asyncio.get_running_loop().call_later(timeout_seconds, self._deadline_passed)
         try:
-            if self.state is EnvironmentState.BROKEN:
-                failed = await self._restart()
+            failed = await self._restart() if self.state is EnvironmentState.BROKEN else None
+            # As on AWS, START follows an Init that had to be repeated.
+            self._reporter.invoke_started(invocation, begun_ms)
+            if failed is not None:
                 if isinstance(failed, Lost):
                     raise SandboxError(failed.reason)
-                if failed is not None:
-                    return failed
+                return failed
             if self.state is not EnvironmentState.IDLE:
                 raise SandboxError("the environment ended before the invocation began")
             lease.hand_over()
             self._lease = lease
-            message = next_message(invocation, begun_ms + timeout_seconds * 1000)
+            deadline_ms = begun_ms + timeout_seconds * 1000
+            message = next_message(invocation, deadline_ms)
+            if self._extensions is not None:
+                self._extensions.invoke(invocation, deadline_ms)
             begun = None if on_stream is None else self._stream_begun(on_stream)
             return await self._session.deliver(invocation.request_id, message, begun)
         finally:
@@ -280,7 +277,7 @@ class ExecutionEnvironment:
             await self._close()
             raise
         if failed is not None:
-            status, error_type = _init_status(failed)
+            status, error_type = init_status(failed)
             return error_type or status
         self._is_invoking = False
         self._settle()
@@ -288,98 +285,112 @@ class ExecutionEnvironment:
 
     async def _first_init(self, init_seconds: float) -> Outcome | None:
         # A failed Init is not the end: it is repeated inside the first invocation (developer guide, "Init phase").
-        timer = asyncio.get_running_loop().call_later(init_seconds, self._session.deadline_passed)
+        timer = asyncio.get_running_loop().call_later(init_seconds, self._deadline_passed)
         try:
-            failed = await self._session.wait_ready()
+            failed = await self._start_up()
         finally:
             timer.cancel()
         if isinstance(failed, Lost):
             raise SandboxError(failed.reason)
         self._is_init_reported = True
-        self._report_init("init", failed, self._started_ns)
+        self._report_init("init", failed)
         return failed
 
     async def _restart(self) -> Outcome | None:
-        started_ns = self._clock.monotonic_ns()
+        """Repeat Init after a failure, with everything killed before. /tmp stays."""
+        self._started_ns = self._told_ns = self._clock.monotonic_ns()
         self._restarts += 1
         self._running.clear()
         if self.is_frozen:
             self.thaw()
-        await self._sandbox.reset()
+        if self._extensions is not None:
+            self._extensions.begin()
+        self._reporter.restarted()
+        await self._sandbox.reset(self._start.variables()[0])
         self._session.restarted()
         self._running.set()
-        failed = await self._session.wait_ready()
-        self._report_init("invoke", failed, started_ns)
+        failed = await self._start_up()
+        self._report_init("invoke", failed)
         return failed
 
-    def _report_init(self, phase: str, failed: Outcome | None, started_ns: int) -> None:
-        duration_ms = (self._clock.monotonic_ns() - started_ns) / 1e6
-        status, error_type = _init_status(failed)
-        initialization_type = self.reference.initialization_type
-        self._around.sink.emit(
-            InitReport(
-                self.reference, self._clock.time_ms(), initialization_type, phase, status, duration_ms, error_type
-            )
-        )
-        self._read_log()
+    async def _start_up(self) -> Outcome | None:
+        """Return None when the runtime and every extension wait for their first invocation, or what ended Init."""
+        failed: Outcome | None = None
+        if self._start.extensions:
+            failed = await self._launch(self._host())
+        if failed is None:
+            failed = await self._session.wait_ready()
+        if failed is None and self._extensions is not None:
+            failed = await self._extensions.wait_ready()
         if failed is not None:
-            write_init_report(self._log, phase, status, error_type, duration_ms)
-        elif phase == "init":
-            self._init_duration_ms = duration_ms
+            self._session.fail(failed)
+        return failed
 
-    def _conclude(self, invocation: Invocation, outcome: Outcome, duration_ms: float) -> InvocationResult:
-        failure = self._failure(invocation, outcome)
+    async def _launch(self, host: ExtensionHost) -> Outcome | None:
+        begun_ns = self._clock.monotonic_ns()
+        failed = await host.launch(self._start.variables()[1])
+        registered_ns = self._clock.monotonic_ns()
+        self.note_part("extensions", begun_ns, registered_ns - begun_ns)
+        if failed is None:
+            await self._sandbox.start_runtime()
+            self.note_part("runtime", registered_ns, self._clock.monotonic_ns() - registered_ns)
+        return failed
+
+    def _deadline_passed(self) -> None:
+        if self._extensions is not None:
+            self._extensions.fail(DeadlinePassed())
+        self._session.deadline_passed()
+
+    def _report_init(self, phase: str, failed: Outcome | None) -> None:
+        now_ns = self._clock.monotonic_ns()
+        duration_ms = (now_ns - self._started_ns) / 1e6
+        self._read_log()
+        self._reporter.init_runtime_done(phase, failed)
+        if self._extensions is not None:
+            self._extensions.init_ended()
+        self.note_part("init", self._told_ns, now_ns - self._told_ns)
+        self._reporter.init_reported(phase, failed, duration_ms)
+
+    async def _conclude(self, invoked: Invoked) -> InvocationResult:
+        outcome, failure = invoked.outcome, invoked.failure
+        error_type: str | None
         if failure is not None:
-            payload, is_error, error_type = failure.payload, True, failure.error_type
+            is_error, error_type = True, failure.error_type
             if isinstance(outcome, Exited) and self._session.stream is not None:
                 error_type = TRUNCATED
-            self._log.text(failure.log_text)
+            self._reporter.fault(failure.log_text)
         else:
             assert isinstance(outcome, Answered | InitFailed)
-            payload, error_type = outcome.body, outcome.error_type
+            error_type = outcome.error_type
             is_error = isinstance(outcome, InitFailed) or outcome.is_error
-        self._log.end_invocation()
-        self._write_report(invocation, failure, outcome, duration_ms)
+        if self._extensions is None or self.state is EnvironmentState.BROKEN:
+            self._report(invoked)
+        else:
+            self._unfinished = invoked
+            if not self._is_finished() and invoked.invocation.wants_log_tail:
+                await self._extensions.wait_idle(_TAIL_SECONDS)
+                self._is_finished()
         error = FunctionErrorKind.UNHANDLED if is_error else None
-        return InvocationResult(payload, self.version.version, error, self._log.take_tail(), error_type)
+        return InvocationResult(invoked.payload, self.version.version, error, self._log.take_tail(), error_type)
 
-    def _failure(self, invocation: Invocation, outcome: Outcome) -> RuntimeFailure | None:
-        match outcome:
-            case Exited(ended):
-                return exit_failure(invocation.request_id, ended)
-            case DeadlinePassed():
-                now = iso_time(self._clock.time_ms())
-                return timeout_failure(invocation.request_id, self.version.timeout_seconds, now)
-            case Answered(is_oversize=True, bytes_max=bytes_max):
-                return oversize_failure(bytes_max)
-            case Truncated():
-                return truncated_failure(invocation.request_id)
-            case _:
-                return None
+    def _is_finished(self) -> bool:
+        """Write what is due of the invocation that was answered; True when that was all."""
+        invoked, host = self._unfinished, self._extensions
+        if invoked is None or host is None or self.state is not EnvironmentState.IDLE:
+            return False
+        self._reporter.runtime_done(invoked)
+        if not host.is_idle:
+            return False
+        self._unfinished = None
+        self._report(invoked)
+        return True
 
-    def _write_report(
-        self, invocation: Invocation, failure: RuntimeFailure | None, outcome: Outcome, duration_ms: float
-    ) -> None:
+    def _report(self, invoked: Invoked) -> None:
+        self._log.end_invocation()
         self._sample_memory()
-        status = failure.status if failure is not None else "success"
-        error_type = failure.error_type if failure is not None else None
-        if isinstance(outcome, InitFailed):
-            status, error_type = "error", outcome.error_type or "Runtime.Unknown"
-        figures = InvocationFigures(
-            request_id=invocation.request_id,
-            trace_header=invocation.trace_header,
-            status=status,
-            error_type=error_type,
-            duration_ms=duration_ms,
-            init_duration_ms=self._init_duration_ms,
-            # Of provisioned concurrency Init is paid by the time that it stands ready.
-            is_init_billed=self._around.rules.is_init_billed and not self.is_provisioned,
-            memory_size_mib=self.version.memory_mib,
-            max_memory_used_mib=min(self.memory_peak_mib, self.version.memory_mib),
-        )
-        self._init_duration_ms = None
-        write_report(self._log, figures)
-        self._around.sink.emit(InvokeReport(self.reference, self._clock.time_ms(), figures))
+        # Of provisioned concurrency Init is paid by the time that it stands ready.
+        is_init_billed = self._around.rules.is_init_billed and not self.is_provisioned
+        self._reporter.invoke_reported(invoked, self.memory_peak_mib, is_init_billed=is_init_billed)
 
     def _sample_memory(self) -> None:
         # Two small file reads; a peak cannot shrink, so ten samples a second are enough.
@@ -390,25 +401,79 @@ class ExecutionEnvironment:
 
     def _runtime_exited(self, exited: Exited) -> None:
         self._read_log()
-        state = self.state
-        if state in (EnvironmentState.ENDED, EnvironmentState.SHUTDOWN):
+        if self.state in (EnvironmentState.ENDED, EnvironmentState.SHUTDOWN):
             self._running.set()
             return
-        self._session.fail(exited)
-        if state is EnvironmentState.SETTLING:
-            self._runtime_free()
-        elif state is EnvironmentState.IDLE and not self._is_invoking:
+        self._failed(exited)
+
+    def _failed(self, outcome: Outcome) -> None:
+        """The runtime or an extension failed, whatever the environment was doing."""
+        state = self.state
+        if state in (EnvironmentState.ENDED, EnvironmentState.SHUTDOWN, EnvironmentState.BROKEN):
+            return
+        self._session.fail(outcome)
+        if self._extensions is not None:
+            self._extensions.fail(outcome)
+        if self._is_invoking:
+            return
+        if self._unfinished is not None:
+            self._finish_failed(outcome)
+        elif state is EnvironmentState.SETTLING:
+            self._settle()
+        elif state is EnvironmentState.IDLE:
             self._around.on_broken(self)
 
     def _settling_overdue(self, settles: int) -> None:
-        # The runtime answered and never came back for the next one: its time is over like any other.
-        if settles == self._settles and self.state is EnvironmentState.SETTLING:
-            self._session.fail(DeadlinePassed())
-            self._settle()
+        # The runtime answered and never came back for the next one, or an extension did not: time is over.
+        if settles == self._settles and (self.state is EnvironmentState.SETTLING or self._unfinished is not None):
+            self._failed(DeadlinePassed())
+
+    def _finish_failed(self, outcome: Outcome) -> None:
+        """The caller has its answer; what failed afterwards is said in the log."""
+        invoked, self._unfinished = self._unfinished, None
+        assert invoked is not None
+        invoked.outcome = outcome
+        request_id, now_ms = invoked.invocation.request_id, self._clock.time_ms()
+        invoked.failure = failure_of(outcome, request_id, self.version.timeout_seconds, now_ms)
+        if invoked.failure is not None:
+            self._reporter.fault(invoked.failure.log_text)
+        self._report(invoked)
+        self._break_down(outcome)
 
     def _runtime_free(self) -> None:
-        if not self._is_invoking:
+        if self._is_invoking:
+            return
+        if self._unfinished is None or self._is_finished():
             self._settle()
+
+    def _extensions_changed(self) -> None:
+        if not self._is_invoking and self._unfinished is not None and self._is_finished():
+            self._settle()
+
+    def _extension_asks(self, connection: RuntimeConnection, request: InsideRequest) -> bool:
+        return self._host().answer(connection, request)
+
+    def _host(self) -> ExtensionHost:
+        """Return the host of extensions; one that has none gets it when something inside first asks for it."""
+        if self._extensions is None:
+            around = self._around
+            self._extensions = ExtensionHost(
+                HostParts(
+                    sandbox=self._sandbox,
+                    reference=self.reference,
+                    sink=around.sink,
+                    clock=around.clock,
+                    log=self._log,
+                    log_bytes_max=around.rules.log_bytes_per_invocation_max,
+                    external=self._start.extensions,
+                    spawn=around.spawn,
+                    on_changed=self._extensions_changed,
+                    on_failed=self._failed,
+                ),
+                is_open=self.state in (EnvironmentState.COLD, EnvironmentState.RESTARTING),
+            )
+            self._reporter.attach(self._extensions.telemetry)
+        return self._extensions
 
     def _end(self, reason: str) -> None:
         self._session.end(reason)
@@ -423,6 +488,8 @@ class ExecutionEnvironment:
         if lease is not None:
             lease.release()
         self.idle_since_ns = self._clock.monotonic_ns()
+        if self.idle_since_ns > self._expires_ns:
+            self.is_retired = True
         self._around.on_settled(self)
 
     async def limit_cpu(self) -> None:
@@ -436,11 +503,15 @@ class ExecutionEnvironment:
         if not self.is_frozen:
             self.is_frozen = True
             self._sandbox.freeze()
+            if self._extensions is not None:
+                self._extensions.frozen(is_frozen=True)
 
     def thaw(self) -> None:
         """Let it run."""
         self.is_frozen = False
         self._sandbox.thaw()
+        if self._extensions is not None:
+            self._extensions.frozen(is_frozen=False)
 
     async def shut_down(self) -> None:
         """Shutdown phase: SIGTERM, the grace, then the end. Idempotent."""
@@ -451,15 +522,29 @@ class ExecutionEnvironment:
         if has_runtime:
             if self.is_frozen:
                 self.thaw()
-            self._sandbox.signal_runtime(signal.SIGTERM)
-            try:
-                async with asyncio.timeout(self._around.rules.shutdown_grace_ms / 1000):
-                    await self._sandbox.wait_exited()
-            except (TimeoutError, SandboxError):
-                pass
-            self._read_log()
+            await self._end_processes("spindown")
         self._running.set()
         await self._close()
+
+    async def _end_processes(self, reason: str) -> None:
+        grace_seconds = self._around.rules.shutdown_grace_ms / 1000
+        await end_processes(self._sandbox, self._extensions, grace_seconds, reason, self._clock)
+        self._read_log()
+
+    def _break_down(self, outcome: Outcome) -> None:
+        """What failed ends in the background, extensions as in a shutdown; then the environment is idle."""
+        host = self._extensions
+        if host is None or not host.has_external:
+            self._settle()
+            return
+        if self._lease is not None:
+            self._lease.begin_settling()
+        self._around.spawn(self._wind_down("timeout" if isinstance(outcome, DeadlinePassed) else "failure"))
+
+    async def _wind_down(self, reason: str) -> None:
+        await self._end_processes(reason)
+        if self.state is EnvironmentState.BROKEN:
+            self._settle()
 
     async def discard(self) -> None:
         """End an environment whose sandbox failed before anything ran in it."""
@@ -467,18 +552,14 @@ class ExecutionEnvironment:
         await self._close()
 
     async def _close(self) -> None:
-        loop = asyncio.get_running_loop()
-        if self._server is not None:
-            server, self._server = self._server, None
-            loop.remove_reader(self._sandbox.log_fd)
+        if self._door.is_open:
+            closing = self._door.close()
+            asyncio.get_running_loop().remove_reader(self._sandbox.log_fd)
             self._log.drain(self._sandbox.log_fd)
             self._log.end_invocation()
-            # A connection that is being accepted at this moment must still find its server.
-            loop.remove_reader(self._sandbox.runtime_listener)
-            await asyncio.sleep(0)
-            server.close()
-            if self._endpoint is not None and self._sandbox.endpoint_listener is not None:
-                self._endpoint.stop_listener(self._sandbox.endpoint_listener)
+            if self._extensions is not None:
+                self._extensions.end()
+            await closing
             self._session.end("the environment ended")
             try:
                 await self._sandbox.close()
@@ -486,18 +567,12 @@ class ExecutionEnvironment:
                 self._gone()
 
     def _gone(self) -> None:
-        for connection in list(self._connections):
-            connection.abort()
+        self._door.abort()
         self._around.sink.emit(EnvironmentEnded(self.reference, self._clock.time_ms(), "shutdown"))
         lease, self._lease = self._lease, None
         if lease is not None:
             lease.release()
         self._around.on_ended(self)
-
-    def _connected(self) -> RuntimeConnection:
-        connection = RuntimeConnection(self._session)
-        self._connections.add(connection)
-        return connection
 
     def _log_readable(self) -> None:
         if not self._log.drain(self._sandbox.log_fd):
@@ -505,24 +580,10 @@ class ExecutionEnvironment:
 
     def _read_log(self) -> None:
         # What the runtime wrote before it answered is in the pipe now; it must stand before END.
-        if self._server is not None:
+        if self._door.is_open:
             self._log.drain(self._sandbox.log_fd)
 
 
 def pool_key(version: FunctionVersion, *, is_provisioned: bool) -> str:
     """Return what environments have in common that may stand in for each other."""
     return f"{version.configuration_id}/provisioned" if is_provisioned else version.configuration_id
-
-
-def _init_status(failed: Outcome | None) -> tuple[str, str | None]:
-    match failed:
-        case None:
-            return "success", None
-        case InitFailed(error_type=error_type):
-            return "error", error_type or "Runtime.Unknown"
-        case Exited(ended):
-            return "error", exit_error_type(ended)
-        case DeadlinePassed():
-            return "timeout", None
-        case _:
-            return "failure", "Sandbox.Failure"

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os.path
 from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lambent.environments.environment import EndpointDoor, ExecutionEnvironment, Surroundings
+from lambent.environments.environment import EnvironmentStart, ExecutionEnvironment, Surroundings
+from lambent.environments.extensions import external_extensions
 from lambent.environments.log_writer import iso_time
 from lambent.environments.runtimes.plan import RuntimePlan, Unavailable
 from lambent.environments.sandbox.sandbox import SandboxError, Specialisation
-from lambent.environments.variables import EnvironmentFacts, environment_variables
+from lambent.environments.variables import EnvironmentFacts, environment_variables, extension_variables
 from lambent.model.environment import InitializationType
 from lambent.model.errors import ServiceError
 from lambent.model.platform_event import EnvironmentReference
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from lambent.clock import Clock
+    from lambent.environments.door import EndpointDoor
     from lambent.environments.prewarm import PrewarmedSandboxes
     from lambent.environments.sandbox.sandbox import Sandbox
     from lambent.model.caller import Credentials
@@ -35,7 +39,8 @@ class FactoryParts:
     directory, `layers_directory` that of what is /opt, None for an empty one; `credentials_for` issues the execution
     role's credentials; `random_bytes(n)` is the source of ids; `endpoint`, if given, answers AWS_ENDPOINT_URL inside;
     `make_ready`, if given, has a version's packages on this node, whoever took them in. `environment_of`, if given,
-    returns its variables, which may lie under a key that somebody else holds.
+    returns its variables, which may lie under a key that somebody else holds. `data_directory` is where relative paths
+    begin.
     """
 
     plan: Callable[[FunctionVersion], RuntimePlan | Unavailable]
@@ -46,6 +51,7 @@ class FactoryParts:
     endpoint: EndpointDoor | None = None
     make_ready: Callable[[FunctionVersion], Awaitable[None]] | None = None
     environment_of: Callable[[FunctionVersion], Awaitable[Mapping[str, str]]] | None = None
+    data_directory: Path = Path()
 
 
 class EnvironmentFactory:
@@ -77,6 +83,7 @@ class EnvironmentFactory:
             ServiceError: no interpreter for the runtime, or no package, is on this machine any more.
             LambdaError: its variables cannot be decrypted (KMSDisabledException and the like).
         """
+        asked_ns = self._clock.monotonic_ns()
         if self._parts.make_ready is not None:
             await self._parts.make_ready(version)
         if self._parts.environment_of is not None:
@@ -85,25 +92,50 @@ class EnvironmentFactory:
         if isinstance(plan, Unavailable):
             raise ServiceError(plan.reason)
         reference = self._reference(version, initialization_type)
+        layers = self._parts.layers_directory(version)
+        extensions = external_extensions(self._parts.data_directory / layers) if layers is not None else ()
+        ready_ns = self._clock.monotonic_ns()
         failure = SandboxError("no sandbox")
         # A waiting sandbox may have died with its supervisor; its successor is tried, then a new one.
         for _ in range(_SANDBOX_TRIES):
             sandbox = await self._prewarmed.take(plan.kind)
-            environment = ExecutionEnvironment(sandbox, reference, plan.runtime_version, around)
+            start = EnvironmentStart(
+                runtime=(plan.runtime_version, version.runtime_version_arn or ""),
+                notice=plan.notice,
+                extensions=extensions,
+                variables=partial(self._variables, version, plan, sandbox, reference),
+            )
+            environment = ExecutionEnvironment(sandbox, reference, start, around)
+            taken_ns = self._clock.monotonic_ns()
             try:
                 await environment.open_door(self._parts.endpoint)
-                environment.init_started(version.runtime_version_arn, plan.notice)
-                await sandbox.specialise(self._specialisation(version, plan, sandbox, reference))
+                environment.init_started()
+                await sandbox.specialise(self._specialisation(version, plan, start))
             except SandboxError as error:
                 failure = error
                 await environment.discard()
                 continue
+            environment.note_part("sandbox", ready_ns, taken_ns - ready_ns)
+            code_ns = self._clock.monotonic_ns() - taken_ns + ready_ns - asked_ns
+            environment.note_part("code", taken_ns, code_ns)
             return environment
         raise failure
 
-    def _specialisation(
+    def _specialisation(self, version: FunctionVersion, plan: RuntimePlan, start: EnvironmentStart) -> Specialisation:
+        return Specialisation(
+            code_directory=self._parts.code_directory(version) if version.code.sha256 else None,
+            layers_directory=self._parts.layers_directory(version),
+            memory_mib=version.memory_mib,
+            ephemeral_storage_mib=version.ephemeral_storage_mib,
+            variables=start.variables()[0],
+            argv=plan.argv,
+            root=plan.root,
+            extensions=start.extensions,
+        )
+
+    def _variables(
         self, version: FunctionVersion, plan: RuntimePlan, sandbox: Sandbox, reference: EnvironmentReference
-    ) -> Specialisation:
+    ) -> tuple[dict[str, str], dict[str, str]]:
         interpreter = plan.kind.interpreter
         facts = EnvironmentFacts(
             runtime_api=sandbox.runtime_api_address,
@@ -113,15 +145,10 @@ class EnvironmentFactory:
             credentials=self._parts.credentials_for(version),
             runtime_variables=plan.variables,
             interpreter_directory=os.path.dirname(interpreter.executable) if interpreter is not None else None,
+            is_rooted=plan.root is not None,
         )
-        return Specialisation(
-            code_directory=self._parts.code_directory(version),
-            layers_directory=self._parts.layers_directory(version),
-            memory_mib=version.memory_mib,
-            ephemeral_storage_mib=version.ephemeral_storage_mib,
-            variables=environment_variables(version, facts),
-            argv=plan.argv,
-        )
+        variables = environment_variables(version, facts)
+        return variables, extension_variables(variables, facts)
 
     def _reference(self, version: FunctionVersion, initialization_type: InitializationType) -> EnvironmentReference:
         environment_id = self._parts.random_bytes(16).hex()

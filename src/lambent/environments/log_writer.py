@@ -18,7 +18,7 @@ from lambent.model.function import LogFormat
 from lambent.model.platform_event import EnvironmentReference, LogLines
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from lambent.clock import Clock
     from lambent.model.platform_event import TelemetrySink
@@ -50,6 +50,8 @@ class LogWriter:
         self._lost_bytes = 0
         self._partial = b""
         self._tail: bytearray | None = None
+        # Who else reads what is written inside, as it was written: telemetry.
+        self.tap: Callable[[bytes], None] | None = None
         logging = reference.version.logging
         self.is_json = logging.log_format is LogFormat.JSON
         self._system_level = _SYSTEM_LEVELS.get(logging.system_log_level or "INFO", 1)
@@ -117,7 +119,7 @@ class LogWriter:
         self._left_bytes -= len(data)
         end = data.rfind(b"\n") + 1
         if end:
-            self._emit(_unfolded(self._partial + data[:end]))
+            self._put(self._partial + data[:end])
             self._partial = data[end:]
         else:
             self._partial += data
@@ -127,7 +129,12 @@ class LogWriter:
     def _flush_partial(self) -> None:
         if self._partial:
             partial, self._partial = self._partial, b""
-            self._emit(_unfolded(partial) + b"\n")
+            self._put(partial + b"\n")
+
+    def _put(self, lines: bytes) -> None:
+        if self.tap is not None:
+            self.tap(lines)
+        self._emit(unfolded(lines))
 
     def _emit(self, lines: bytes) -> None:
         self._sink.emit(LogLines(self._reference, self._clock.time_ms(), lines))
@@ -137,7 +144,8 @@ class LogWriter:
                 del self._tail[:-4_096]
 
 
-def _unfolded(lines: bytes) -> bytes:
+def unfolded(lines: bytes) -> bytes:
+    """Return lines with the line ends that runtime clients fold into a record."""
     # Runtime clients, AWS's own too, write a record of several lines as one line with carriage returns inside; what
     # AWS keeps has real line ends. Other programs' carriage returns (progress bars) stay.
     if b"\r" not in lines:

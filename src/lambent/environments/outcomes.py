@@ -9,10 +9,13 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from lambent.environments.log_writer import iso_time
 from lambent.environments.runtimes.plan import ENTRY_POINT_DENIED, ENTRY_POINT_MISSING
+from lambent.environments.session import Answered, DeadlinePassed, Exited, ExtensionFailed, InitFailed, Truncated
 
 if TYPE_CHECKING:
     from lambent.environments.sandbox.sandbox import RuntimeExit
+    from lambent.environments.session import Outcome
 
 _ENTRY_POINTS = {
     ENTRY_POINT_MISSING: "Couldn't find valid bootstrap(s): [/var/task/bootstrap /opt/bootstrap]",
@@ -47,24 +50,72 @@ class RuntimeFailure:
     status: str
 
 
+def failure_of(outcome: Outcome, request_id: str, timeout_seconds: int, at_ms: int) -> RuntimeFailure | None:
+    """Return what the platform itself reports of an outcome; None where the runtime has spoken for itself."""
+    match outcome:
+        case Exited(ended):
+            return exit_failure(request_id, ended)
+        case DeadlinePassed():
+            return timeout_failure(request_id, timeout_seconds, iso_time(at_ms))
+        case ExtensionFailed(error_type, reason):
+            return extension_failure(request_id, error_type, reason)
+        case Answered(is_oversize=True, bytes_max=bytes_max):
+            return oversize_failure(bytes_max)
+        case Truncated():
+            return truncated_failure(request_id)
+        case _:
+            return None
+
+
+def init_status(failed: Outcome | None) -> tuple[str, str | None]:
+    """Return status and error type of an Init that was ended by `failed`, or went well."""
+    match failed:
+        case None:
+            return "success", None
+        case InitFailed(error_type=error_type):
+            return "error", error_type or "Runtime.Unknown"
+        case Exited(ended):
+            return "error", exit_error_type(ended)
+        case ExtensionFailed(error_type=error_type):
+            return "error", error_type
+        case DeadlinePassed():
+            return "timeout", None
+        case _:
+            return "failure", "Sandbox.Failure"
+
+
 def exit_failure(request_id: str, ended: RuntimeExit) -> RuntimeFailure:
     """Return the failure of a runtime process that ended by itself or was killed."""
     error_type = exit_error_type(ended)
-    if error_type == "Runtime.InvalidEntrypoint":
+    if ended.start_failure is not None:
+        reason = ended.start_failure[1]
+    elif error_type == "Runtime.InvalidEntrypoint":
         reason = _ENTRY_POINTS[ended.code or 0]
-    elif ended.signal is not None:
-        name = _SIGNAL_NAMES.get(ended.signal, f"signal {ended.signal}")
-        reason = f"Runtime exited with error: signal: {name}"
-    elif ended.code:
-        reason = f"Runtime exited with error: exit status {ended.code}"
-    else:
+    elif ended.code == 0:
         reason = "Runtime exited without providing a reason"
+    else:
+        reason = f"Runtime exited with error: {exit_words(ended)}"
+    message = f"RequestId: {request_id} Error: {reason}"
+    return RuntimeFailure(error_type, _payload(error_type, message), f"{message}\n{error_type}\n", "error")
+
+
+def exit_words(ended: RuntimeExit) -> str:
+    """Return how a process ended, in AWS's words."""
+    if ended.signal is not None:
+        return f"signal: {_SIGNAL_NAMES.get(ended.signal, f'signal {ended.signal}')}"
+    return f"exit status {ended.code}" if ended.code else "exit code 0"
+
+
+def extension_failure(request_id: str, error_type: str, reason: str) -> RuntimeFailure:
+    """Return the failure of an extension: crashed, could not be started, or reported an error and ended."""
     message = f"RequestId: {request_id} Error: {reason}"
     return RuntimeFailure(error_type, _payload(error_type, message), f"{message}\n{error_type}\n", "error")
 
 
 def exit_error_type(ended: RuntimeExit) -> str:
     """Return AWS's error type for the end of a runtime process."""
+    if ended.start_failure is not None:
+        return ended.start_failure[0]
     if ended.is_out_of_memory:
         return "Runtime.OutOfMemory"
     return "Runtime.InvalidEntrypoint" if ended.code in _ENTRY_POINTS else "Runtime.ExitError"

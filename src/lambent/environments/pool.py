@@ -72,7 +72,7 @@ class EnvironmentPool:
         self._rules = rules
         self._clock = clock
         callbacks = (self._settling_begun, self._settled, self._broken, self._ended)
-        self._around = Surroundings(sink, clock, rules.environments, *callbacks)
+        self._around = Surroundings(sink, clock, rules.environments, *callbacks, self._spawn)
         self._idle: dict[str, list[ExecutionEnvironment]] = {}
         self._all: set[ExecutionEnvironment] = set()
         self._watchers: dict[ExecutionEnvironment, Callable[[ExecutionEnvironment], None]] = {}
@@ -274,7 +274,7 @@ class EnvironmentPool:
         for environment in self._unfrozen:
             if environment.state is not EnvironmentState.IDLE:
                 continue
-            if now_ns - environment.idle_since_ns < _FREEZE_AFTER_NS:
+            if now_ns - environment.idle_since_ns < _FREEZE_AFTER_NS or not environment.is_freezable:
                 later.append(environment)
                 continue
             if not environment.is_cpu_limited:

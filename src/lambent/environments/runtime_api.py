@@ -7,7 +7,7 @@ Source: AWS Lambda developer guide, "Using the Lambda runtime API"; error texts 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 from lambent.environments.answers.upload import ResponseUpload
 from lambent.environments.http_requests import (
@@ -52,11 +52,19 @@ def next_message(invocation: Invocation, deadline_ms: int) -> bytes:
     return f"{head}Content-Length: {len(invocation.payload)}\r\n\r\n".encode() + invocation.payload
 
 
+class OtherDoor(Protocol):
+    """Who answers what is not the Runtime API's: extensions ask on the same listener."""
+
+    def __call__(self, connection: RuntimeConnection, request: InsideRequest, /) -> bool:
+        """Answer a request, or return False."""
+
+
 class RuntimeConnection(asyncio.Protocol):
     """One connection of a runtime. Scope: connection; a malformed request closes it and nothing else."""
 
-    def __init__(self, session: RuntimeSession) -> None:
+    def __init__(self, session: RuntimeSession, others: OtherDoor | None = None) -> None:
         self._session = session
+        self._others = others
         self._parser = RequestParser(quotas.RESPONSE_BYTES.value)
         self._transport: asyncio.Transport | None = None
         self._waits_next = False
@@ -122,22 +130,35 @@ class RuntimeConnection(asyncio.Protocol):
         while self._queued and not self._waits_next:
             self._handle(self._queued.pop(0))
 
+    @property
+    def is_open(self) -> bool:
+        """Whether its other end is there."""
+        return self._transport is not None
+
+    def answer(self, message: bytes) -> None:
+        """Write one whole HTTP answer to a request that is not the Runtime API's."""
+        self._write(message)
+
+    def hold(self, *, is_held: bool) -> None:
+        """Keep what is pipelined behind the present request until `send_invocation`, or no longer."""
+        self._waits_next = is_held
+
     def _handle(self, request: InsideRequest) -> None:
         target = request.target
         if isinstance(request, StreamedRequest):
             self._begin(request)
             return
+        self._is_last_waiting = request.is_last
         try:
             if target == _NEXT and request.method == b"GET":
                 self._waits_next = True
-                self._is_last_waiting = request.is_last
                 self._session.next(self)
             elif target.startswith(_INVOCATION) and request.method == b"POST":
                 self._answer(request, *target[len(_INVOCATION) :].partition("/")[::2])
             elif target == _INIT_ERROR and request.method == b"POST":
                 self._init_error(request)
-            else:
-                self._respond(404, "NotFound", "404 page not found")
+            elif self._others is None or not self._others(self, request):
+                self._respond(*_NOT_FOUND)
         except IllegalTransitionError as error:
             self._waits_next = False
             self._respond(403, "InvalidStateTransition", f"State transition is not allowed: {error}")

@@ -55,6 +55,14 @@ class Truncated:
 
 
 @dataclass(frozen=True, slots=True)
+class ExtensionFailed:
+    """An extension could not be started, or its process ended. `error_type` is AWS's, as Extension.Crash."""
+
+    error_type: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class DeadlinePassed:
     """Time ran out."""
 
@@ -66,7 +74,7 @@ class Lost:
     reason: str
 
 
-Outcome = Answered | InitFailed | Exited | Truncated | DeadlinePassed | Lost
+Outcome = Answered | InitFailed | Exited | Truncated | ExtensionFailed | DeadlinePassed | Lost
 
 
 class NextConnection(Protocol):

@@ -17,12 +17,16 @@ if TYPE_CHECKING:
 _LIBRARY_PATH = "/var/lang/lib:/lib64:/usr/lib64:/var/runtime:/var/runtime/lib:/var/task:/var/task/lib:/opt/lib"
 
 
+_OF_IMAGE = ("LAMBDA_TASK_ROOT", "LAMBDA_RUNTIME_DIR")
+
+
 @dataclass(frozen=True, slots=True)
 class EnvironmentFacts:
     """What the variables say beside the function's configuration.
 
     `runtime_api` and `endpoint` are host:port as seen from inside. `interpreter_directory` is the directory of the
-    interpreter's executable, put first on PATH. `runtime_variables` are those of the runtime family.
+    interpreter's executable, put first on PATH. `runtime_variables` are those of the runtime family, or with `is_rooted`
+    those of the image that is the root: it says itself where its libraries, task and runtime are.
     """
 
     runtime_api: str
@@ -32,6 +36,7 @@ class EnvironmentFacts:
     credentials: Credentials
     runtime_variables: Mapping[str, str]
     interpreter_directory: str | None = None
+    is_rooted: bool = False
 
 
 def environment_variables(version: FunctionVersion, facts: EnvironmentFacts) -> dict[str, str]:
@@ -50,10 +55,38 @@ def environment_variables(version: FunctionVersion, facts: EnvironmentFacts) -> 
         variables["PATH"] = facts.interpreter_directory + ":" + variables["PATH"]
     if facts.endpoint is not None:
         variables["AWS_ENDPOINT_URL"] = f"http://{facts.endpoint}"
+    if facts.is_rooted:
+        del variables["LD_LIBRARY_PATH"]
     variables.update(facts.runtime_variables)
     variables.update(version.environment)
     variables.update(_reserved(version, facts))
+    if facts.is_rooted:
+        variables |= {name: facts.runtime_variables[name] for name in _OF_IMAGE if name in facts.runtime_variables}
     return variables
+
+
+# Source: developer guide, "Lambda Extensions API", reserved environment variables that extensions do not see.
+_NOT_FOR_EXTENSIONS = frozenset(
+    {
+        "AWS_EXECUTION_ENV",
+        "AWS_LAMBDA_LOG_GROUP_NAME",
+        "AWS_LAMBDA_LOG_STREAM_NAME",
+        "AWS_XRAY_CONTEXT_MISSING",
+        "AWS_XRAY_DAEMON_ADDRESS",
+        "LAMBDA_RUNTIME_DIR",
+        "LAMBDA_TASK_ROOT",
+    }
+)
+
+
+def extension_variables(variables: Mapping[str, str], facts: EnvironmentFacts) -> dict[str, str]:
+    """Return the environment of external extensions: the runtime's, without what is for the runtime alone."""
+    own = facts.runtime_variables
+    return {
+        name: value
+        for name, value in variables.items()
+        if not name.startswith("_") and name not in _NOT_FOR_EXTENSIONS and own.get(name) != value
+    }
 
 
 def _reserved(version: FunctionVersion, facts: EnvironmentFacts) -> dict[str, str]:

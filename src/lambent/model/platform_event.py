@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 from lambent.model.environment import InitializationType
 
 if TYPE_CHECKING:
+    from lambent.model.event import Condition, TargetKind
     from lambent.model.function import FunctionVersion
 
 
@@ -37,8 +38,20 @@ class InitStart:
 
 
 @dataclass(frozen=True, slots=True)
+class Span:
+    """A part of something. `start_ms` is Unix epoch."""
+
+    name: str
+    start_ms: int
+    duration_ms: float
+
+
+@dataclass(frozen=True, slots=True)
 class InitReport:
-    """platform.initReport: Init ended. `status` is success, error or timeout."""
+    """platform.initReport: Init ended. `status` is success, error or timeout.
+
+    `parts` are those of the whole cold start, what came before Init included: sandbox, code, extensions, runtime, init.
+    """
 
     environment: EnvironmentReference
     at_ms: int
@@ -47,6 +60,7 @@ class InitReport:
     status: str
     duration_ms: float
     error_type: str | None = None
+    parts: tuple[Span, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,8 +159,66 @@ class ProvisionedSpillover:
     at_ms: int
 
 
+@dataclass(frozen=True, slots=True)
+class AsyncEventReceived:
+    """An event is in its function's queue. The metric AsyncEventsReceived."""
+
+    account_id: str
+    region: str
+    name: str
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class AsyncEventAged:
+    """An event leaves the queue for an attempt, `age_ms` after it came. The metric AsyncEventAge."""
+
+    account_id: str
+    region: str
+    name: str
+    at_ms: int
+    age_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class AsyncEventDropped:
+    """An event ended without success, told to somebody or not. The metric AsyncEventsDropped."""
+
+    account_id: str
+    region: str
+    name: str
+    at_ms: int
+    condition: Condition
+
+
+@dataclass(frozen=True, slots=True)
+class EventDeliveryFailed:
+    """A destination or a dead-letter queue did not take its message: DestinationDeliveryFailures, DeadLetterErrors."""
+
+    account_id: str
+    region: str
+    name: str
+    at_ms: int
+    kind: TargetKind
+
+
+@dataclass(frozen=True, slots=True)
+class RecursionStopped:
+    """An event was not run because its function had called itself too often: RecursiveInvocationsDropped."""
+
+    account_id: str
+    region: str
+    name: str
+    at_ms: int
+
+
 PlatformEvent = (
-    InitStart
+    AsyncEventReceived
+    | AsyncEventAged
+    | AsyncEventDropped
+    | EventDeliveryFailed
+    | RecursionStopped
+    | InitStart
     | InitReport
     | InvokeStart
     | InvokeReport

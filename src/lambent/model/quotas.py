@@ -51,6 +51,7 @@ ZIP_REQUEST_BYTES = Quota("zip_request_bytes", 52_428_800, False, _DOC)
 ZIP_HTTP_REQUEST_BYTES = Quota("zip_http_request_bytes", 70_167_211, False, "observed")
 UNPACKED_BYTES = Quota("unpacked_bytes", 262_144_000, False, _DOC)
 PAYLOAD_BYTES = Quota("payload_bytes", 6_291_456, False, _DOC)
+ASYNC_PAYLOAD_BYTES = Quota("async_payload_bytes", 1_048_576, False, "API reference, Invoke")
 # AWS answers up to 6 MB plus a little: 6,291,556 is the figure in its error text.
 RESPONSE_BYTES = Quota("response_bytes", 6_291_556, False, "observed")
 STREAMED_RESPONSE_BYTES = Quota("streamed_response_bytes", 209_715_200, False, _DOC)
@@ -64,6 +65,7 @@ EPHEMERAL_STORAGE_MIB_MAX = Quota("ephemeral_storage_mib_max", 10_240, False, _D
 FILE_DESCRIPTORS = Quota("file_descriptors", 1_024, False, _DOC)
 PROCESSES = Quota("processes", 1_024, False, _DOC)
 INIT_SECONDS = Quota("init_seconds", 10, False, _DOC)
+EXTENSIONS = Quota("extensions", 10, False, "developer guide, Lambda Extensions API")
 LOG_TAIL_BYTES = Quota("log_tail_bytes", 4_096, False, "API reference, Invoke")
 TAGS_PER_FUNCTION = Quota("tags_per_function", 50, False, _DOC)
 CAPACITY_PROVIDERS = Quota("capacity_providers", 1_000, True, _DOC, 1, 1_000_000)
@@ -77,4 +79,4 @@ assert all(one.value_min <= one.value <= one.value_max for one in QUOTAS if one.
 assert UNRESERVED_CONCURRENCY_MIN.value < CONCURRENT_EXECUTIONS.value
 assert ZIP_REQUEST_BYTES.value * 4 // 3 < ZIP_HTTP_REQUEST_BYTES.value
 assert ZIP_REQUEST_BYTES.value < UNPACKED_BYTES.value < CODE_STORAGE_BYTES.value
-assert PAYLOAD_BYTES.value <= RESPONSE_BYTES.value <= STREAMED_RESPONSE_BYTES.value
+assert ASYNC_PAYLOAD_BYTES.value <= PAYLOAD_BYTES.value <= RESPONSE_BYTES.value <= STREAMED_RESPONSE_BYTES.value

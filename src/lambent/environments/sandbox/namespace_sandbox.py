@@ -10,12 +10,15 @@ import signal
 import socket
 from typing import TYPE_CHECKING, Any, Protocol
 
+from lambent.environments.sandbox.extension_processes import InitRequests
 from lambent.environments.sandbox.launcher import channel
 from lambent.environments.sandbox.memory_gauge import MemoryGauge
 from lambent.environments.sandbox.sandbox import RuntimeExit, RuntimeFamily, SandboxError
 from lambent.environments.sandbox.size_watch import SizeWatch
+from lambent.environments.sandbox.start_failures import start_failure
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from lambent.environments.sandbox.dns import DnsDoor, DnsForwarder
@@ -69,6 +72,9 @@ class NamespaceSandbox:
         self._is_started = False
         self._is_closed = False
         self._is_outgrown = False
+        self._extensions: tuple[str, ...] = ()
+        self._init = InitRequests(self._command)
+        self._start_failure: tuple[str, str] | None = None
         self._log_fd = -1
         self._names: DnsDoor | None = None
         self._slot = 0
@@ -124,8 +130,12 @@ class NamespaceSandbox:
         self._start = {"variables": dict(specialisation.variables), "argv": list(argv)}
         if self._door.is_memory_watched:
             self._start["data_mib"] = specialisation.memory_mib + DATA_SLACK_MIB
+        root = specialisation.root
+        if root is not None:
+            self._start["directory"] = root.working_directory
+        self._extensions = specialisation.extensions
         is_waiting = self.kind.family.is_waiting_process
-        if not is_waiting:
+        if not is_waiting and not self._extensions:
             self._say_start()
         self._door.ask(
             {
@@ -133,6 +143,8 @@ class NamespaceSandbox:
                 "id": self.identifier,
                 "code": specialisation.code_directory,
                 "layers": specialisation.layers_directory,
+                "root": list(root.layers) if root is not None else [],
+                "is_merged": root is not None and root.is_merged,
                 "memory_mib": specialisation.memory_mib,
                 "tmp_mib": specialisation.ephemeral_storage_mib,
             }
@@ -143,8 +155,30 @@ class NamespaceSandbox:
             tmp = self._door.tmp_directory / f"t{self._slot}"
             memory_mib = specialisation.memory_mib if self._door.is_memory_watched else None
             self.watched = SizeWatch(self.pid, tmp, memory_mib, specialisation.ephemeral_storage_mib)
-        if is_waiting:
+        if is_waiting and not self._extensions:
             await self._start_process()
+
+    async def start_extension(
+        self, name: str, variables: Mapping[str, str], on_exit: Callable[[str, RuntimeExit], None]
+    ) -> int:
+        """Start an external extension; return 0 or the errno why not. Raises SandboxError."""
+        return await self._init.start_extension(name, variables, self._start.get("data_mib"), on_exit)
+
+    async def start_runtime(self) -> None:
+        """Start the runtime that was held back for extensions. Raises SandboxError."""
+        if self.kind.family.is_waiting_process:
+            await self._start_process()
+        else:
+            self._say_start()
+
+    async def make_socket(self) -> socket.socket:
+        """Return an unconnected TCP socket of the network inside. Raises SandboxError."""
+        return await self._init.make_socket()
+
+    @property
+    def extension_log_fd(self) -> int:
+        """Read end of stdout and stderr of extensions, non-blocking; -1 before the first."""
+        return self._init.log_fd
 
     async def apply_cpu_limit(self, vcpus: float) -> None:
         """Limit CPU from now on."""
@@ -159,8 +193,10 @@ class NamespaceSandbox:
         """Order all processes inside to run."""
         self._set_frozen(is_frozen=False)
 
-    async def reset(self) -> None:
+    async def reset(self, variables: Mapping[str, str] | None = None) -> None:
         """Kill all but init and start the runtime again; /tmp, code, link and listeners stay. Raises SandboxError."""
+        if variables is not None:
+            self._start["variables"] = dict(variables)
         if self._is_closed or self.is_ended:
             raise SandboxError("the sandbox has ended", is_started=True)
         self.thaw()
@@ -172,9 +208,8 @@ class NamespaceSandbox:
             self._exited = self._loop.create_future()
         if self.kind.family.is_waiting_process:
             await self._wait_process()
-            await self._start_process()
-        else:
-            self._say_start()
+        if not self._extensions:
+            await self.start_runtime()
 
     async def wait_exited(self) -> RuntimeExit:
         """Return when the runtime process has ended, with its true status. Raises SandboxError when all is gone."""
@@ -206,6 +241,7 @@ class NamespaceSandbox:
         if not self._is_closed:
             self._is_closed = True
             self.watched = None
+            self._init.close()
             self._close_descriptors()
             self._settle_exit(RuntimeExit(None, signal.SIGKILL))
             self._fail_steps("closed")
@@ -291,6 +327,10 @@ class NamespaceSandbox:
             self._take_exit(message["exit"])
         elif "failed" in message:
             self._fail_steps(message["failed"])
+        elif "entry" in message:
+            self._start_failure = start_failure(message["entry"])
+        else:
+            self._init.take(message, fds)
 
     def _take_exit(self, status: int) -> None:
         if os.WIFSIGNALED(status):
@@ -298,7 +338,11 @@ class NamespaceSandbox:
             is_out_of_memory = number == signal.SIGKILL and self._is_out_of_memory()
             self._settle_exit(RuntimeExit(None, number, is_out_of_memory))
         else:
-            self._settle_exit(RuntimeExit(os.WEXITSTATUS(status), None))
+            # Said on another socket than the end, and before it.
+            if "messages" in self._sockets:
+                self._hear("messages")
+            failure, self._start_failure = self._start_failure, None
+            self._settle_exit(RuntimeExit(os.WEXITSTATUS(status), None, start_failure=failure))
         if not self._is_started:
             self._fail_steps("the process inside ended before its time")
 

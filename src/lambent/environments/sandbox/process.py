@@ -16,11 +16,13 @@ import os
 import shutil
 import signal
 import socket
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from lambent.environments.sandbox import process_table
+from lambent.environments.sandbox.extension_processes import ExtensionProcesses
 from lambent.environments.sandbox.java_flags import java_command
 from lambent.environments.sandbox.sandbox import RuntimeExit, RuntimeFamily, SandboxError
 from lambent.environments.sandbox.waiting_process import waiting_argv
@@ -168,6 +170,8 @@ class ProcessSandbox:
         self._is_frozen = False
         self._is_out_of_memory = False
         self._peak_kib = 0
+        self._extensions = ExtensionProcesses()
+        self._runtime_started = asyncio.Event()
         self._on_closed = on_closed
         with contextlib.ExitStack() as undo:
             undo.callback(shutil.rmtree, directory, ignore_errors=True)
@@ -223,10 +227,40 @@ class ProcessSandbox:
         """Start the runtime with its variables. Once. Raises SandboxError."""
         if self._specialisation is not None or self._is_closed:
             raise SandboxError("a sandbox is specialised once, before its end")
+        if specialisation.root is not None or specialisation.code_directory is None:
+            raise SandboxError("level 0 has no roots of their own")
         if not self._host_path(specialisation.code_directory).is_dir():
             raise SandboxError(f"no code at {specialisation.code_directory}")
         self._specialisation = specialisation
-        await self._start(specialisation)
+        if not specialisation.extensions:
+            await self.start_runtime()
+
+    async def start_extension(
+        self, name: str, variables: Mapping[str, str], on_exit: Callable[[str, RuntimeExit], None]
+    ) -> int:
+        """Start an external extension; return 0 or the errno why not."""
+        if self._specialisation is None or self._is_closed:
+            raise SandboxError("only a specialised sandbox has extensions")
+        outside = self._outside(variables)
+        return await self._extensions.start(name, self._path_outside(f"/opt/extensions/{name}"), outside, on_exit)
+
+    async def start_runtime(self) -> None:
+        """Start the runtime that was held back for extensions. Raises SandboxError."""
+        if self._specialisation is None or self._is_closed:
+            raise SandboxError("only a specialised sandbox has a runtime")
+        await self._start(self._specialisation)
+        self._runtime_started.set()
+
+    async def make_socket(self) -> socket.socket:
+        """Return an unconnected TCP socket: level 0 has the host's network."""
+        made = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        made.setblocking(False)
+        return made
+
+    @property
+    def extension_log_fd(self) -> int:
+        """Read end of stdout and stderr of extensions, non-blocking; -1 before the first."""
+        return self._extensions.log_fd
 
     async def apply_cpu_limit(self, vcpus: float) -> None:
         """Do nothing: level 0 has no means to (told in `missing_features`)."""
@@ -235,24 +269,31 @@ class ProcessSandbox:
         """Stop the process group without waiting."""
         self._is_frozen = True
         self._signal_group(signal.SIGSTOP)
+        self._extensions.signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
         """Let the process group run again."""
         self._is_frozen = False
         self._signal_group(signal.SIGCONT)
+        self._extensions.signal(signal.SIGCONT)
 
-    async def reset(self) -> None:
+    async def reset(self, variables: Mapping[str, str] | None = None) -> None:
         """Kill everything and start the runtime again; TMPDIR, log and listeners stay. Raises SandboxError."""
         if self._specialisation is None or self._is_closed:
             raise SandboxError("only a specialised sandbox can be reset", is_started=True)
+        if variables is not None:
+            self._specialisation = replace(self._specialisation, variables=variables)
         await self._end_processes()
         self._is_frozen = self._is_out_of_memory = False
         if self._is_waiting:
             await self._start_process()
-        await self._start(self._specialisation)
+        self._runtime_started.clear()
+        if not self._specialisation.extensions:
+            await self.start_runtime()
 
     async def wait_exited(self) -> RuntimeExit:
         """Return when the current runtime process has ended, with its true status."""
+        await self._runtime_started.wait()
         if self._process is None:
             raise SandboxError("no runtime was started")
         status = await self._process.wait()
@@ -295,6 +336,8 @@ class ProcessSandbox:
         except TimeoutError:
             pass
         finally:
+            self._runtime_started.set()
+            self._extensions.close()
             self._runtime_listener.close()
             self._endpoint_listener.close()
             os.close(self._log_fd)
@@ -303,7 +346,7 @@ class ProcessSandbox:
             await asyncio.to_thread(shutil.rmtree, self._directory, ignore_errors=True)
 
     async def _start(self, specialisation: Specialisation) -> None:
-        variables = self._outside(specialisation)
+        variables = self._outside(specialisation.variables)
         directory = self._host_path(specialisation.code_directory)
         if self._is_waiting:
             await self._tell_process(variables)
@@ -393,6 +436,7 @@ class ProcessSandbox:
 
     async def _end_processes(self) -> None:
         self._drop_control()
+        self._extensions.kill()
         if self._process is None:
             return
         self._signal_group(signal.SIGKILL)
@@ -434,8 +478,8 @@ class ProcessSandbox:
             raise SandboxError("a path outside the data directory was refused")
         return self._data_directory / path
 
-    def _outside(self, specialisation: Specialisation) -> dict[str, str]:
-        variables = dict(specialisation.variables)
+    def _outside(self, inside: Mapping[str, str]) -> dict[str, str]:
+        variables = dict(inside)
         for name in _PATH_VARIABLES:
             if name in variables:
                 parts = (self._path_outside(part) for part in variables[name].split(os.pathsep))

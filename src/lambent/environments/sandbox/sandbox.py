@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from lambent.model.environment import IsolationLevel
 
@@ -77,30 +77,51 @@ class SandboxKind:
 
 
 @dataclass(frozen=True, slots=True)
+class SandboxRoot:
+    """A root that is an image's instead of this machine's, read-only: names of unpacked layers, lowest first.
+
+    With `is_merged` there is one, which holds all of them. The program is looked for as PATH of its variables says and
+    starts in `working_directory`, an absolute path inside.
+    """
+
+    layers: tuple[str, ...]
+    is_merged: bool = False
+    working_directory: str = "/"
+
+
+@dataclass(frozen=True, slots=True)
 class Specialisation:
     """Turns a generic sandbox into one function's environment.
 
     `code_directory` and `layers_directory` are paths relative to the data directory (never absolute, no `..`), mounted
     read-only at /var/task and /opt. `variables` is the complete environment of the runtime process. `argv` is what
     EXEC executes (argv[0] an absolute path inside the sandbox; empty for the pooled families, whose client reads
-    _HANDLER from the variables). Sizes in MiB.
+    _HANDLER from the variables). Sizes in MiB. `root` for EXEC only; what is an image has no `code_directory`.
+    `extensions` are the base names of the files in /opt/extensions; if there are any, `specialise` and `reset` do not
+    start the runtime: `start_runtime` does, after they were started.
     """
 
-    code_directory: str
+    code_directory: str | None
     memory_mib: int
     ephemeral_storage_mib: int
     variables: Mapping[str, str] = field(repr=False)
     layers_directory: str | None = None
     argv: tuple[str, ...] = ()
+    root: SandboxRoot | None = None
+    extensions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class RuntimeExit:
-    """How the runtime process ended: exit `code`, or killed by `signal`; `is_out_of_memory` if the limit killed it."""
+    """How the runtime process ended: exit `code`, or killed by `signal`; `is_out_of_memory` if the limit killed it.
+
+    `start_failure`: it never ran, AWS's error type and why.
+    """
 
     code: int | None
     signal: int | None
     is_out_of_memory: bool = False
+    start_failure: tuple[str, str] | None = None
 
 
 class SandboxError(Exception):
@@ -141,11 +162,31 @@ class Sandbox(Protocol):
     def log_fd(self) -> int:
         """Read end (non-blocking) of the pipe that is stdout and stderr of everything inside. Owned by the sandbox."""
 
+    @property
+    def extension_log_fd(self) -> int:
+        """Read end (non-blocking) of the pipe that is stdout and stderr of extensions; -1 before the first starts."""
+
     async def specialise(self, specialisation: Specialisation) -> None:
         """Mount the code, set limits, drop every right and start the runtime. Once.
 
         Raises SandboxError.
         """
+
+    async def start_extension(
+        self, name: str, variables: Mapping[str, str], on_exit: Callable[[str, RuntimeExit], None]
+    ) -> int:
+        """Start /opt/extensions/`name` with its environment; return 0, or the errno why it could not be started.
+
+        `on_exit(name, how)` is called when its process has ended, unless a reset or the end of all killed it.
+
+        Raises SandboxError.
+        """
+
+    async def start_runtime(self) -> None:
+        """Start the runtime that was held back for extensions. Raises SandboxError."""
+
+    async def make_socket(self) -> socket.socket:
+        """Return a TCP socket of the network inside, not connected, non-blocking; the caller's. Raises SandboxError."""
 
     async def apply_cpu_limit(self, vcpus: float) -> None:
         """Limit CPU from now on (written after INIT, decision 6)."""
@@ -156,8 +197,11 @@ class Sandbox(Protocol):
     def thaw(self) -> None:
         """Let them run again; returns when it is ordered (0.02 ms)."""
 
-    async def reset(self) -> None:
-        """Kill all but init and start the runtime again; /tmp, code, link, listener stay. Raises SandboxError."""
+    async def reset(self, variables: Mapping[str, str] | None = None) -> None:
+        """Kill all but init and start the runtime again; /tmp, code, link, listener stay. Raises SandboxError.
+
+        `variables`, if given, are its environment from now on.
+        """
 
     async def wait_exited(self) -> RuntimeExit:
         """Return when the current runtime process has ended, with its true status.

@@ -44,7 +44,8 @@ class RootPlan:
     """What a zygote's root shows beside /usr: host directory → place inside, all read-only."""
 
     directories: dict[str, str]
-    hosts: str = "127.0.0.1 localhost\n::1 localhost\n"
+    # Extensions listen for telemetry at sandbox.localdomain.
+    hosts: str = "127.0.0.1 localhost\n127.0.0.1 sandbox.localdomain sandbox\n::1 localhost\n"
 
 
 def owner_namespace(stored_id: int, shown_id: int) -> int:

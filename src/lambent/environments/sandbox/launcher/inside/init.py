@@ -34,6 +34,8 @@ class Init:
         self._runtime_pid = 0
         self._preparer_pid = 0
         self._data_mib: int | None = None
+        self._extensions: dict[int, str] = {}
+        self._extension_log = -1
 
     def run(self, commands_fd: int, messages_fd: int, cgroup_fds: list[int]) -> NoReturn:
         """Become pid 1; never returns."""
@@ -93,6 +95,10 @@ class Init:
     def _become_runtime(self, start: dict[str, Any]) -> NoReturn:
         if not start:
             start = preparation.wait_for_start(self._messages)
+        if start.get("directory"):
+            failure = self._messages.fileno()
+            preparation.give_up_rights(self._log_write, failure, self._program, start.get("data_mib"))
+            preparation.run_in_root(start["argv"], start["variables"], start["directory"])
         if self._family == "exec" or start.get("argv"):
             preparation.give_up_rights(self._log_write, None, self._program, start.get("data_mib"))
             preparation.run_program(start["argv"], start["variables"])
@@ -140,6 +146,8 @@ class Init:
             if pid == self._runtime_pid:
                 self._runtime_pid = 0
                 channel.send(self._commands, {"exit": status})
+            elif pid in self._extensions:
+                channel.send(self._commands, {"extension_exit": self._extensions.pop(pid), "status": status})
 
     def _obey(self) -> None:
         message, fds = channel.receive(self._commands)
@@ -153,10 +161,38 @@ class Init:
             _signal_all(message["signal_all"])
         elif "reset" in message:
             self._reset()
+        elif "extension" in message:
+            self._start_extension(message)
+        elif "socket" in message:
+            # Its network is the one it is made in: the daemon connects it.
+            with socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as made:
+                channel.send(self._commands, {"socket": True}, [made.fileno()])
+
+    def _start_extension(self, message: dict[str, Any]) -> None:
+        """Start one external extension and say whether it could be executed. Their output has a pipe of its own."""
+        if self._extension_log < 0:
+            log_read, self._extension_log = os.pipe()
+            channel.send(self._commands, {"extension_log": True}, [log_read])
+            os.close(log_read)
+        failure_read, failure_write = os.pipe()
+        pid = syscalls.fork()
+        if pid == 0:
+            try:
+                preparation.give_up_rights(self._extension_log, failure_write, self._program, message["data_mib"])
+                preparation.run_extension(f"/opt/extensions/{message['extension']}", message["variables"])
+            finally:
+                os._exit(70)
+        os.close(failure_write)
+        failure = os.read(failure_read, 16)
+        os.close(failure_read)
+        if not failure:
+            self._extensions[pid] = message["extension"]
+        channel.send(self._commands, {"started": message["extension"], "errno": int(failure or b"0")})
 
     def _reset(self) -> None:
         """Kill everybody else, reap them all, start the runtime again. Mounts, link, cgroups and sockets stay."""
         self._runtime_pid = 0
+        self._extensions.clear()
         while True:
             _signal_all(signal.SIGKILL)
             try:

@@ -15,6 +15,7 @@ import sys
 from typing import Any, NoReturn
 
 from .. import channel, netlink, seccomp, syscalls
+from .root import enter_root, run_in_root
 
 TASK_ROOT = "/var/task"
 STAND_IN_NAMES_MAX = 4_096
@@ -73,7 +74,11 @@ def wait_for_mounts(messages: socket.socket, stand_in: int = -1) -> dict[str, An
             start = message["start"]
             continue
         for index, fd in enumerate(fds):
-            syscalls.move_mount(fd, message["mounts"][index])
+            # A root comes first: what follows is attached in it.
+            if message["mounts"][index] == "/":
+                enter_root(fd)
+            else:
+                syscalls.move_mount(fd, message["mounts"][index])
             os.close(fd)
         if message.get("tmpfs_mib"):
             options = f"size={message['tmpfs_mib']}m,mode=1777"
@@ -162,6 +167,19 @@ def run_program(argv: list[str], variables: dict[str, str]) -> NoReturn:
         os.execve(argv[0], argv, variables)
     except OSError as error:
         os.write(2, f"Couldn't start {argv[0]}: {os.strerror(error.errno or 0)}\n".encode())
+    os._exit(127)
+
+
+def run_extension(path: str, variables: dict[str, str]) -> NoReturn:
+    """Become an external extension. Descriptor 3 gets the errno if that cannot be, and is closed if it can."""
+    os.set_inheritable(3, False)
+    for number in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT):
+        signal.signal(number, signal.SIG_DFL)
+    try:
+        os.chdir("/")
+        os.execve(path, [path], variables)
+    except OSError as error:
+        os.write(3, str(error.errno or 1).encode())
     os._exit(127)
 
 

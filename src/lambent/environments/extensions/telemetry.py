@@ -1,0 +1,188 @@
+"""The telemetry of one environment, as records for whoever subscribed.
+
+While Init runs records are kept, for an extension that subscribes later in Init gets those from the beginning.
+Source: developer guide, "Lambda Telemetry API Event schema reference" and "Lambda Logs API"; order and fields of AWS's
+runtime interface emulator.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from lambent.environments.extensions.subscriber import Subscriber
+from lambent.environments.extensions.subscriptions import Api, Category
+from lambent.environments.log_writer import unfolded
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from lambent.environments.extensions.subscriber import Network
+    from lambent.environments.extensions.subscriptions import Subscription
+    from lambent.model.platform_event import Span
+
+KEPT_BYTES_MAX = 262_144
+_RUNTIME_DONE_SCHEMA = "2021-03-18"
+_LOGS_ONLY = frozenset({"platform.end", "platform.fault", "platform.logsSubscription"})
+_LOGS_TOO = frozenset({"platform.start", "platform.report", "platform.extension", "platform.runtimeDone"})
+
+
+@dataclass(frozen=True, slots=True)
+class _Record:
+    at_ms: int
+    category: Category
+    kind: str
+    # JSON of the record; for output the line itself.
+    content: str
+    # What the Logs API says instead, where that differs.
+    logs_content: str | None = None
+
+
+class Telemetry:
+    """Records and subscribers. Scope: environment. `begin` forgets both: a reset ends every extension."""
+
+    def __init__(self, network: Network, *, has_json_logs: bool) -> None:
+        self._network = network
+        self._has_json_logs = has_json_logs
+        self._subscribers: list[Subscriber] = []
+        self._kept: list[_Record] | None = []
+        self._kept_bytes = 0
+
+    @property
+    def subscribers(self) -> tuple[Subscriber, ...]:
+        """Who subscribed."""
+        return tuple(self._subscribers)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether subscriptions are taken: until Init is over."""
+        return self._kept is not None
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether somebody reads, or may come to read, what is recorded."""
+        return bool(self._subscribers) or self._kept is not None
+
+    def begin(self) -> None:
+        """A new Init: nobody has subscribed."""
+        self.end()
+        self._kept = []
+        self._kept_bytes = 0
+
+    def close_subscriptions(self) -> None:
+        """Init is over."""
+        self._kept = None
+
+    def subscribe(self, subscription: Subscription) -> Subscriber:
+        """Add a subscriber; it gets what was recorded since Init began. Its `run` is the caller's to start."""
+        subscriber = Subscriber(subscription, self._network)
+        self._subscribers.append(subscriber)
+        for record in self._kept or ():
+            self._offer(subscriber, record)
+        return subscriber
+
+    def find(self, name: str) -> Subscriber | None:
+        """Return the subscriber of an extension's name."""
+        return next((each for each in self._subscribers if each.subscription.name == name), None)
+
+    def end(self) -> None:
+        """Stop delivering."""
+        for subscriber in self._subscribers:
+            subscriber.end()
+        self._subscribers = []
+        self._kept = None
+
+    def platform(self, at_ms: int, kind: str, content: str, logs_content: str | None = None) -> None:
+        """Record a platform event; `content` is the JSON of its record."""
+        self._record(_Record(at_ms, Category.PLATFORM, kind, content, logs_content))
+
+    def output(self, at_ms: int, category: Category, lines: bytes) -> None:
+        """Record what was written inside: finished lines. A line folded by a runtime client is one record."""
+        if not self.is_wanted:
+            return
+        for line in lines.removesuffix(b"\n").split(b"\n"):
+            text = unfolded(line).decode(errors="replace") + "\n"
+            self._record(_Record(at_ms, category, category.value, text))
+
+    def _record(self, record: _Record) -> None:
+        if self._kept is not None and self._kept_bytes < KEPT_BYTES_MAX:
+            self._kept.append(record)
+            self._kept_bytes += len(record.content)
+        for subscriber in self._subscribers:
+            self._offer(subscriber, record)
+
+    def _offer(self, subscriber: Subscriber, record: _Record) -> None:
+        if not subscriber.wants(record.category):
+            return
+        subscription = subscriber.subscription
+        content = record.content
+        if record.category is not Category.PLATFORM:
+            content = self._output_content(subscriber, content)
+        elif subscription.api is Api.LOGS:
+            if not _is_of_logs_api(record.kind, subscription.schema_version):
+                return
+            content = record.logs_content or content
+        elif record.kind in _LOGS_ONLY:
+            return
+        text = f'{{"time":"{time_text(record.at_ms)}","type":"{record.kind}","record":{content}}}'
+        subscriber.add(text.encode())
+
+    def _output_content(self, subscriber: Subscriber, line: str) -> str:
+        # From schema version 2022-12-13 on a line of a function that logs JSON is the object that it holds.
+        if self._has_json_logs and subscriber.wants_objects and line.startswith("{"):
+            try:
+                json.loads(line)
+            except (ValueError, RecursionError):
+                pass
+            else:
+                return line.strip()
+        return json.dumps(line)
+
+
+def _is_of_logs_api(kind: str, schema_version: str) -> bool:
+    if kind == "platform.runtimeDone":
+        return schema_version >= _RUNTIME_DONE_SCHEMA
+    return kind in _LOGS_ONLY or kind in _LOGS_TOO
+
+
+def subscription_record(subscription: Subscription, state: str) -> str:
+    """Return the record of platform.telemetrySubscription and platform.logsSubscription."""
+    record = {"name": subscription.name, "state": state, "types": list(subscription.categories)}
+    return json.dumps(record, separators=(",", ":"))
+
+
+def spans_json(spans: Iterable[Span]) -> str:
+    """Return spans as records hold them."""
+    return (
+        "["
+        + ",".join(
+            f'{{"name":"{span.name}","start":"{time_text(span.start_ms)}","durationMs":{span.duration_ms:.3f}}}'
+            for span in spans
+        )
+        + "]"
+    )
+
+
+def spans_of(spans: Iterable[Span]) -> list[dict[str, object]]:
+    """Return spans as part of a record that is not JSON yet."""
+    return [
+        {"name": span.name, "start": time_text(span.start_ms), "durationMs": round(span.duration_ms, 3)}
+        for span in spans
+    ]
+
+
+def compact_text(text: str) -> str:
+    """Return a text as JSON."""
+    return json.dumps(text)
+
+
+def compact(record: Mapping[str, object]) -> str:
+    """Return a record as JSON without blanks."""
+    return json.dumps(record, separators=(",", ":"))
+
+
+def time_text(at_ms: int) -> str:
+    """Return `at_ms` (Unix epoch) as `2026-01-31T23:59:59.123Z`."""
+    return datetime.fromtimestamp(at_ms // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{at_ms % 1000:03d}Z"
