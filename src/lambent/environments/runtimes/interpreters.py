@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lambent.environments.runtimes.jvm import ask_jvm
 from lambent.environments.runtimes.dotnet import find_dotnet
+from lambent.environments.runtimes.jvm import ask_jvm
 from lambent.environments.sandbox.sandbox import Interpreter, RuntimeFamily
 
 if TYPE_CHECKING:
