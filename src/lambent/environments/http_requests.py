@@ -215,8 +215,8 @@ class RequestParser:
         # Only a streamed response has trailers that mean something: the error it ended with.
         if self._streamed is not None:
             self._trailer_lines.append(line)
-            if len(self._trailer_lines) > _TRAILERS_MAX:
-                raise BadRequestError("too many trailers")
+            if len(self._trailer_lines) > _TRAILERS_MAX or sum(map(len, self._trailer_lines)) > HEAD_BYTES_MAX:
+                raise BadRequestError("too many or too large trailers")
 
     def _line(self) -> bytes | None:
         end = self._buffer.find(b"\r\n")
