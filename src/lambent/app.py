@@ -193,7 +193,10 @@ class Application:
         self.provisioned = ProvisionedEnvironments(
             self.pool, self.catalog.routes, self.concurrency.put_provisioned, clock, share
         )
-        self.invoker = Invoker(self.catalog, Admission(clock, os.urandom), self.concurrency, self.pool)
+        self.recursion = RecursionGuard()
+        self.invoker = Invoker(
+            self.catalog, Admission(clock, os.urandom, guard=self.recursion), self.concurrency, self.pool
+        )
 
     def _build_queue(self, key: InstallationKey) -> None:
         settings = self.settings.async_
@@ -348,8 +351,9 @@ class Application:
                 self.is_ready = False
             self.recorder.end_followers()
             drain_seconds = settings.drain_seconds if self._refusal is None else 0
-            await self.server.stop(drain_seconds)
-            await self.asynchronous.stop(drain_seconds)
+            async with asyncio.TaskGroup() as draining:
+                draining.create_task(self.server.stop(drain_seconds))
+                draining.create_task(self.asynchronous.stop(drain_seconds))
             # Environments first: an invocation that outlived the drain ends with its environment.
             self.provisioned.close()
             await self.pool.close()

@@ -1,9 +1,10 @@
 """PLANE. Events: what feeds functions without a caller who waits.
 
-Owns: event source mappings (their configuration; nothing is polled yet). Never: answers HTTP, knows the control plane
-or another plane.
+Owns: the queue of asynchronous invocations and who delivers it, event source mappings and what polls their sources.
+Never: answers HTTP, knows the control plane or another plane.
 """
 
-from lambent.events.sources.mappings import EventSourceMappings
+from lambent.events.assembly import AsyncParts, AsyncPlane, AsyncRules
+from lambent.events.sources.assembly import EventSourceParts, EventSources
 
-__all__ = ["EventSourceMappings"]
+__all__ = ["AsyncParts", "AsyncPlane", "AsyncRules", "EventSourceParts", "EventSources"]

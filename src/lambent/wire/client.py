@@ -23,7 +23,16 @@ PROOF_HEADER = "x-lambent-proof"
 _ANSWER_BYTES_MAX = 16_777_216
 _ERROR_BYTES_MAX = 65_536
 # Service → beginning of X-Amz-Target and version of the JSON protocol. Source: botocore's descriptions.
-_JSON_TARGETS = {"logs": ("Logs_20140328", "1.1"), "kms": ("TrentService", "1.1")}
+_JSON_TARGETS = {
+    "logs": ("Logs_20140328", "1.1"),
+    "kms": ("TrentService", "1.1"),
+    "sqs": ("AmazonSQS", "1.0"),
+    "events": ("AWSEvents", "1.1"),
+    "kinesis": ("Kinesis_20131202", "1.1"),
+    "dynamodbstreams": ("DynamoDBStreams_20120810", "1.0"),
+}
+# Services whose signatures name another one. Source: botocore's descriptions (signingName).
+_SIGNING_NAMES = {"dynamodbstreams": "dynamodb"}
 
 
 class CallError(Exception):
@@ -84,7 +93,7 @@ class OutwardClient:
         self._clock = clock
 
     async def call(self, asked: str, action: str, body: Mapping[str, object], principal: Principal) -> dict[str, Any]:
-        """Call an operation of a service with a JSON protocol (logs, kms) and return its answer.
+        """Call an operation of a service with a JSON protocol (logs, kms, sqs …) and return its answer.
 
         Raises:
             CallError: the service refused, or answered something else than JSON.
@@ -107,7 +116,7 @@ class OutwardClient:
         return decoded
 
     async def query(self, asked: str, action: str, parameters: Mapping[str, str], principal: Principal) -> str:
-        """Call an operation of a service with the query protocol (ec2) and return its answer, XML.
+        """Call an operation of a service with the query protocol (ec2, sns) and return its answer, XML.
 
         Raises:
             CallError: the service refused.
@@ -138,6 +147,23 @@ class OutwardClient:
             raise _xml_error(await self._read(place, response, _ERROR_BYTES_MAX), response.status)
         return response
 
+    async def put_object(
+        self, bucket: str, key: str, body: bytes, headers: Mapping[str, str], principal: Principal
+    ) -> None:
+        """Write an object of S3, path-style. Header names are lower case.
+
+        Raises:
+            CallError: S3 refused.
+            NeighbourError: S3 is not there or does not answer.
+        """
+        place = await self._places.place("s3")
+        path = quote(f"/{bucket}/{key}", safe="/-_.~")
+        signed = {"x-amz-content-sha256": hashlib.sha256(body).hexdigest(), **headers}
+        response = await self._send(place, "s3", principal, SignedRequest("PUT", path, "", signed), body)
+        text = await self._read(place, response, _ERROR_BYTES_MAX)
+        if response.status >= 300:
+            raise _xml_error(text, response.status)
+
     async def _send(
         self, place: Place, asked: str, principal: Principal, wanted: SignedRequest, body: bytes
     ) -> OutwardResponse:
@@ -145,7 +171,7 @@ class OutwardClient:
         request = wanted._replace(path=place.base_path + wanted.path, headers=headers)
         # An access key of twelve digits names its account at every service of a development installation.
         credentials = place.credentials or SigningCredentials(principal.account_id, "lambent")
-        scope = (place.region or principal.region, asked)
+        scope = (place.region or principal.region, _SIGNING_NAMES.get(asked, asked))
         added = sign(request, hashlib.sha256(body).hexdigest(), credentials, scope, self._clock.time_ms())
         target = request.path + (f"?{request.query}" if request.query else "")
         complete = (*{**headers, **added}.items(), *place.proof)

@@ -1,7 +1,7 @@
 """Event source mappings: their configuration, as AWS validates and answers it.
 
-Nothing is polled yet. A mapping that its owner enabled is therefore shown as Disabled, with the reason, and never as
-Enabled: nobody shall wait for records that nobody reads.
+A mapping of a source that nothing polls yet is shown as Disabled, with the reason, and never as Enabled: nobody shall
+wait for records that nobody reads.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from lambent.clock import Clock
+    from lambent.events.sources.pollers import Progress
     from lambent.model.caller import Caller
     from lambent.store import Resources
     from lambent.store.contracts import Write
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from lambent.wire.generated.list_event_source_mappings import ListEventSourceMappingsRequest
     from lambent.wire.generated.update_event_source_mapping import UpdateEventSourceMappingRequest
 
-NOT_POLLED = "Lambent does not poll event sources yet: the mapping is kept, and nothing is read."
+NOT_POLLED = "Lambent does not poll this kind of event source yet: the mapping is kept, and nothing is read."
 
 # Source: API reference, ListEventSourceMappings: at most 100 in a response, whatever is asked.
 _PAGE_MAX = 100
@@ -55,7 +56,16 @@ _MEMBERS = (
 class EventSourceMappings:
     """The five operations on mappings. Scope: cluster; keeps no state, the store does."""
 
-    def __init__(self, resources: Resources, clock: Clock, random_bytes: Callable[[int], bytes]) -> None:
+    def __init__(
+        self,
+        resources: Resources,
+        clock: Clock,
+        random_bytes: Callable[[int], bytes],
+        *,
+        progress: Callable[[EventSourceMapping], Progress | None] = lambda _: None,
+    ) -> None:
+        """`progress` tells how far the polling of a mapping is; None: it is not polled here."""
+        self._progress = progress
         self._resources = resources
         self._clock = clock
         self._random_bytes = random_bytes
@@ -93,7 +103,7 @@ class EventSourceMappings:
         mapping = _emptied(with_defaults(replace(mapping, on_failure=_on_failure(request.destination_config))))
         check_mapping(mapping)
         await self._commit_new(mapping, tags, target)
-        return _shown(mapping, "Creating" if mapping.is_enabled else "Disabled")
+        return self._shown(mapping, "Creating" if mapping.is_enabled else "Disabled")
 
     async def update_event_source_mapping(
         self, caller: Caller, request: UpdateEventSourceMappingRequest
@@ -116,14 +126,14 @@ class EventSourceMappings:
             except CommitRefusedError as error:
                 await self._raise_conflict(changed, error)
                 continue
-            return _shown(changed, _updating(current, changed))
+            return self._shown(changed, _updating(current, changed))
         raise _overtaken(request.uuid)
 
     async def get_event_source_mapping(
         self, caller: Caller, request: GetEventSourceMappingRequest
     ) -> shapes.EventSourceMappingConfiguration:
         """Return a mapping. Raises ResourceNotFoundError (404)."""
-        return _shown(await self._existing(caller, request.uuid))
+        return self._shown(await self._existing(caller, request.uuid))
 
     async def delete_event_source_mapping(
         self, caller: Caller, request: DeleteEventSourceMappingRequest
@@ -141,7 +151,7 @@ class EventSourceMappings:
                 await resources.commit(*writes)
             except CommitRefusedError:
                 continue
-            return _shown(mapping, "Deleting")
+            return self._shown(mapping, "Deleting")
         raise _overtaken(request.uuid)
 
     async def list_event_source_mappings(
@@ -165,7 +175,7 @@ class EventSourceMappings:
                 break
             after = page[-1].uuid
         return ListEventSourceMappingsResponse(
-            event_source_mappings=[_shown(mapping) for mapping in found[:limit]],
+            event_source_mappings=[self._shown(mapping) for mapping in found[:limit]],
             next_marker=found[limit - 1].uuid if len(found) > limit else None,
         )
 
@@ -221,6 +231,29 @@ class EventSourceMappings:
                 raise _duplicate(mapping, kept.uuid)
         if error.found is None and error.key.name != mapping.uuid:
             raise InvalidParameterValueError("Function does not exist")
+
+    def _shown(self, mapping: EventSourceMapping, state: str | None = None) -> shapes.EventSourceMappingConfiguration:
+        """Return the mapping as AWS answers it; `state` is what an operation has just begun."""
+        rules = RULES[mapping.kind]
+        progress = self._progress(mapping)
+        reason = NOT_POLLED if state is None and mapping.is_enabled and progress is None else rules.reason
+        last_result = rules.last_result
+        if progress is not None:
+            state = state or progress.state
+            last_result = last_result and (progress.last_result or last_result)
+        destination = None
+        if mapping.on_failure is not None or rules.shows_destination:
+            destination = shapes.DestinationConfig(on_failure=shapes.OnFailure(destination=mapping.on_failure))
+        return copied(
+            mapping,
+            shapes.EventSourceMappingConfiguration,
+            event_source_mapping_arn=mapping.arn,
+            last_modified=mapping.last_modified_ms / 1000,
+            last_processing_result=last_result,
+            state=state or "Disabled",
+            state_transition_reason=reason,
+            destination_config=destination,
+        )
 
     def _new_id(self) -> str:
         return str(uuid.UUID(bytes=self._random_bytes(16), version=4))
@@ -318,25 +351,6 @@ def _duplicate(mapping: EventSourceMapping, other: str) -> ResourceConflictError
     name = mapping.function_arn.split(":")[6]
     return ResourceConflictError(
         f'The event source arn (" {mapping.event_source_arn} ") and function (" {name} ") provided mapping {ending}'
-    )
-
-
-def _shown(mapping: EventSourceMapping, state: str | None = None) -> shapes.EventSourceMappingConfiguration:
-    """Return the mapping as AWS answers it; `state` is what an operation has just begun."""
-    rules = RULES[mapping.kind]
-    reason = NOT_POLLED if state is None and mapping.is_enabled else rules.reason
-    destination = None
-    if mapping.on_failure is not None or rules.shows_destination:
-        destination = shapes.DestinationConfig(on_failure=shapes.OnFailure(destination=mapping.on_failure))
-    return copied(
-        mapping,
-        shapes.EventSourceMappingConfiguration,
-        event_source_mapping_arn=mapping.arn,
-        last_modified=mapping.last_modified_ms / 1000,
-        last_processing_result=rules.last_result,
-        state=state or "Disabled",
-        state_transition_reason=reason,
-        destination_config=destination,
     )
 
 

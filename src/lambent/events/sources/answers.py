@@ -1,0 +1,40 @@
+"""What a function's answer says of the records of its batch (`ReportBatchItemFailures`)."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+
+def failed_items(payload: bytes, item_ids: Collection[str]) -> frozenset[str]:
+    """Return the ids of the records that failed; all of them when the answer cannot be understood.
+
+    Nothing, null, an object without `batchItemFailures`, null or an empty list in it: none failed. Anything that is no
+    list of objects with a known `itemIdentifier`: all.
+    Source: developer guide, "Reporting batch item failures", "Success and failure conditions"; recorded
+    (test_report_batch_item_failures_invalid_result_json_batch_fails).
+    """
+    everything = frozenset(item_ids)
+    try:
+        answer = json.loads(payload or b"null")
+    except (ValueError, RecursionError):
+        return everything
+    if answer in (None, ""):
+        return frozenset()
+    if not isinstance(answer, dict):
+        return everything
+    failures = answer.get("batchItemFailures")
+    if failures is None:
+        return frozenset()
+    if not isinstance(failures, list):
+        return everything
+    found: set[str] = set()
+    for one in failures:
+        item_id = one.get("itemIdentifier") if isinstance(one, dict) else None
+        if not isinstance(item_id, str) or item_id not in everything:
+            return everything
+        found.add(item_id)
+    return frozenset(found)

@@ -1,0 +1,56 @@
+"""What a kind of source gives to the loops that poll it, and what they hand on to a function."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+
+@dataclass(frozen=True, slots=True)
+class SourceRecord:
+    """One record. `document` is it as the function's event shows it, `view` as filters see it.
+
+    `item_id` is what a partial answer of the function names it by, `size_bytes` what it adds to the event.
+    `receipt` is the source's own: what it needs to settle the record. `trace_header` is what its sender passed on.
+    """
+
+    document: Mapping[str, Any]
+    view: Mapping[str, Any]
+    item_id: str
+    size_bytes: int
+    receipt: str = field(default="", repr=False)
+    trace_header: str | None = None
+
+
+class SourceError(Exception):
+    """A source refused, is not there, or does not answer. `is_lasting`: trying again soon will not help."""
+
+    def __init__(self, text: str, *, is_lasting: bool = False) -> None:
+        super().__init__(text)
+        self.is_lasting = is_lasting
+
+
+class QueueSource(Protocol):
+    """Where each record is taken, and then removed or left to come again. One for a mapping."""
+
+    async def receive(self, count_max: int, wait_seconds: int) -> Sequence[SourceRecord]:
+        """Return up to `count_max` records once there is one, or none after `wait_seconds`. Raises SourceError."""
+
+    async def remove(self, records: Sequence[SourceRecord]) -> None:
+        """These have been dealt with. Raises SourceError."""
+
+    async def keep(self, records: Sequence[SourceRecord]) -> None:
+        """These are still waiting to be dealt with: nobody else shall get them meanwhile. Raises SourceError."""
+
+    async def give_back(self, records: Sequence[SourceRecord]) -> None:
+        """Nobody has dealt with these: the next who asks may have them at once. Raises SourceError."""
+
+    def event(self, records: Sequence[SourceRecord]) -> dict[str, Any]:
+        """Return the function's event."""
+
+    @property
+    def keep_seconds(self) -> float:
+        """How often `keep` must be said."""
