@@ -16,12 +16,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from lambent.setting_bounds import Bounds
-from lambent.setting_bounds import check_database_url as _check_database_url
 from lambent.setting_bounds import check_egress as _check_egress
 from lambent.setting_bounds import check_url as _check_url
 from lambent.setting_bounds import matches as _matches
 from lambent.setting_bounds import setting as _setting
+from lambent.setting_events import AsyncSettings
 from lambent.setting_machine import MachineEnvironment, machine_environment
+from lambent.setting_storage import ClusterSettings, EncryptionSettings, ImagesSettings, StoreSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -225,20 +226,14 @@ class BillingSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class EncryptionSettings:
-    """What lies encrypted on disk beyond what always does (environment variables, secrets of access keys)."""
-
-    at_rest: bool = _setting(
-        False, "Keep the zips of functions and layers encrypted too. Their unpacked trees stay readable."
-    )
-
-
-@dataclass(frozen=True, slots=True)
 class QuotasSettings:
     """Quotas that AWS would raise on request."""
 
     concurrent_executions: int = _setting(
         1_000, "Invocations at one time, for each account and region.", "invocations", Bounds(1, 1_000_000)
+    )
+    async_payload_bytes_max: int = _setting(
+        1_048_576, "Payload of an asynchronous invocation.", "bytes", Bounds(1_024, 6_291_456)
     )
     code_storage_bytes: int = _setting(
         75 * 1024 * _MIB, "Code of all functions, for each account and region.", "bytes", Bounds(_MIB, 1024**5)
@@ -256,29 +251,6 @@ class FunctionUrlsSettings:
         False,
         "A URL needs a statement for lambda:InvokeFunction too, as AWS demands of URLs made since October 2025.",
     )
-
-
-@dataclass(frozen=True, slots=True)
-class StoreSettings:
-    """Where everything durable lives that is no file."""
-
-    url: str = _setting(
-        "", "PostgreSQL that several daemons share, postgresql://USER@HOST/DATABASE; empty: SQLite in data_dir.",
-        "URL", Bounds(check=_check_database_url, text="a postgresql URL", is_secret=True),
-    )  # fmt: skip
-    blobs: str = _setting(
-        "", "With store.url: where packages lie, seen by all daemons; empty: in the database.", "directory"
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class ClusterSettings:
-    """Several daemons on one database."""
-
-    slice: float = _setting(
-        1.0, "This daemon's share of an account's concurrency; those of all daemons add up to 1.", "share",
-        Bounds(0.001, 1.0, text="0.001 to 1"),
-    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -331,6 +303,7 @@ class Settings:
     network: NetworkSettings = field(default_factory=NetworkSettings)
     sandbox: SandboxSettings = field(default_factory=SandboxSettings)
     runtimes: RuntimesSettings = field(default_factory=RuntimesSettings)
+    images: ImagesSettings = field(default_factory=ImagesSettings)
     architectures: ArchitecturesSettings = field(default_factory=ArchitecturesSettings)
     environments: EnvironmentsSettings = field(default_factory=EnvironmentsSettings)
     pool: PoolSettings = field(default_factory=PoolSettings)
@@ -340,6 +313,7 @@ class Settings:
     quotas: QuotasSettings = field(default_factory=QuotasSettings)
     function_urls: FunctionUrlsSettings = field(default_factory=FunctionUrlsSettings)
     store: StoreSettings = field(default_factory=StoreSettings)
+    async_: AsyncSettings = field(default_factory=AsyncSettings)
     cluster: ClusterSettings = field(default_factory=ClusterSettings)
     neighbours: NeighboursSettings = field(default_factory=NeighboursSettings)
     machine: MachineEnvironment = field(default_factory=MachineEnvironment)
@@ -442,7 +416,7 @@ def _rows() -> Iterator[SettingRow]:
             assert outer.default_factory is not MISSING
             for inner in fields(outer.default_factory()):
                 if "doc" in inner.metadata:
-                    yield _row(f"{outer.name}.{inner.name}", inner)
+                    yield _row(f"{outer.name.rstrip('_')}.{inner.name}", inner)
 
 
 def _row(name: str, declared: Field[object]) -> SettingRow:
@@ -456,7 +430,8 @@ def _assemble(values: Mapping[str, Value], machine: MachineEnvironment) -> Setti
         if outer.name in values:
             arguments[outer.name] = values[outer.name]
         elif outer.name != "machine" and outer.default_factory is not MISSING:
-            prefix = f"{outer.name}."
+            # `async` is a word of Python's, so its field cannot have that name.
+            prefix = f"{outer.name.rstrip('_')}."
             chosen: dict[str, object] = {
                 name.removeprefix(prefix): value for name, value in values.items() if name.startswith(prefix)
             }

@@ -19,9 +19,11 @@ TABLE: Mapping[str, frozenset[str]] = {
     room: frozenset(granted.split())
     for room, granted in {
         "model": "",
-        "settings": "setting_bounds setting_machine",
+        "settings": "setting_bounds setting_events setting_machine setting_storage",
         "setting_bounds": "",
+        "setting_events": "setting_bounds",
         "setting_machine": "",
+        "setting_storage": "setting_bounds",
         "clock": "",
         "wire": "clock",
         "store": "clock model",
@@ -31,6 +33,8 @@ TABLE: Mapping[str, frozenset[str]] = {
         "events": "clock model wire store invocation",
         "durable": "clock model wire store invocation",
         "observability": "clock model store",
+        # It speaks to registries, which the store may not, and what it unpacks only the assembly hands on.
+        "images": "clock model wire",
         "api": "clock model wire functions events durable invocation",
         "gateways": "clock model wire store invocation",
         "neighbours": "clock model wire settings",
@@ -45,7 +49,7 @@ TABLE: Mapping[str, frozenset[str]] = {
         "cli.keys": "clock settings store",
         "app": (
             "clock settings model wire store environments invocation functions events durable observability api "
-            "gateways neighbours triggers cluster startup workers"
+            "gateways neighbours triggers cluster images startup workers"
         ),
         # What app.py must do before the event loop and before rights are dropped.
         "startup": "clock settings model store environments",
@@ -62,6 +66,7 @@ PACKAGES: Mapping[str, frozenset[str]] = {
         "api": "httptools msgspec",
         "store": "asyncpg cryptography ctypes msgspec sqlite3",
         "environments": "ctypes",
+        "images": "ctypes zstandard",
         "cli": "uvloop",
         "neighbours": "ctypes",
     }.items()
@@ -75,6 +80,7 @@ OPEN_ROOMS = frozenset({"model", "wire"})
 # Contracts are doors too: files of types and Protocols that both sides of a door speak in.
 CONTRACTS = frozenset(
     {"lambent.environments.sandbox.sandbox", "lambent.environments.runtimes.plan", "lambent.store.contracts"}
+    | {"lambent.store.queues.contracts"}
 )
 NAMES_MAX = 7
 

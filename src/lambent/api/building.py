@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from lambent.api.control import ControlPlane
     from lambent.api.door import FunctionUrls
     from lambent.api.elsewhere import Forwards
-    from lambent.api.invoke import Allows, Invokes
+    from lambent.api.invoke import Allows, Invokes, TakesEvents
     from lambent.api.local_routes import LocalRoute
     from lambent.api.quotas import Quotas
     from lambent.clock import Clock
@@ -56,7 +56,7 @@ class ApiParts:
     """The neighbours: see invoke.Invokes, operations.OPERATIONS, authentication.FindCredentials.
 
     `workers` decode large bodies (a process pool); `random_bytes` is os.urandom or a fake. `neighbours` take what is
-    for other services; without them it is refused. `planes`: room → object, beside the control plane.
+    for other services; without them it is refused. `events` take Invoke of type Event. `planes`: room → object, beside the control plane.
     `allows(principal_arn, account_id, action, arn)`: whether a resource policy lets another account's identity.
     """
 
@@ -73,6 +73,7 @@ class ApiParts:
     planes: Mapping[str, object] = field(default_factory=dict)
     allows: Allows = nobody
     function_urls: FunctionUrls | None = None
+    events: TakesEvents | None = None
 
 
 def build_server(options: ApiOptions, parts: ApiParts) -> ApiServer:
@@ -91,7 +92,7 @@ def build_server(options: ApiOptions, parts: ApiParts) -> ApiServer:
             description=description,
             entrance=Entrance(options.hosts, options.origins),
             authenticator=Authenticator(authentication, parts.find_credentials, parts.clock),
-            invoke=InvokeDoor(parts.invoker, description, parts.allows),
+            invoke=InvokeDoor(parts.invoker, description, parts.allows, events=parts.events),
             invoke_stream=InvokeStreamDoor(parts.invoker, description, parts.allows),
             control=ControlDoor(parts.control_plane, bodies, parts.planes),
             local=LocalRoutes([*parts.local_routes, *quota_routes]),

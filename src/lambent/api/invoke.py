@@ -56,6 +56,8 @@ STREAM_FORM = InvokeForm(
     wants_stream=True,
 )
 _TARGETS_MAX = 8_192
+# Source: recorded (test_invocation_type_event): no version, an empty body.
+_ACCEPTED = HttpResponse(202, (("x-amzn-Remapped-Content-Length", "0"),))
 # Larger payloads are checked in a thread, so that a check never holds the loop for more than some 0.3 ms.
 _THREAD_BYTES = 262_144
 _LOG_TYPES = frozenset({"None", "Tail"})
@@ -72,6 +74,13 @@ class Invokes(Protocol):
         """Do the checks of an invocation without running it."""
 
 
+class TakesEvents(Protocol):
+    """What the door needs of the queue of events."""
+
+    async def accept(self, request: InvokeRequest) -> None:
+        """Take an event; it is on disk when this returns."""
+
+
 def nobody(_principal_arn: str, _account_id: str, _action: str, _arn: FunctionArn) -> bool:
     """Allow nothing."""
     return False
@@ -81,9 +90,15 @@ class InvokeDoor:
     """Answers Invoke, reads requests of its kin. Scope: process; its memory of targets is bounded, to spare parsing."""
 
     def __init__(
-        self, invoker: Invokes, description: ApiDescription, allows: Allows = nobody, form: InvokeForm = INVOKE_FORM
+        self,
+        invoker: Invokes,
+        description: ApiDescription,
+        allows: Allows = nobody,
+        form: InvokeForm = INVOKE_FORM,
+        events: TakesEvents | None = None,
     ) -> None:
         self._invoker = invoker
+        self._events = events
         self._allows = allows
         self._form = form
         self._operation = description.operation(form.operation)
@@ -94,18 +109,20 @@ class InvokeDoor:
         """Run the function and return its result as an answer.
 
         Raises:
-            NotImplementedHereError: InvocationType Event. Others: as `read`.
+            TooManyRequestsError, ServiceError: an event could not be taken. Others: as `read`, and what the function's
+            state forbids.
         """
         kind, invocation = await self.read(request, identity, request_id)
         if kind == "RequestResponse":
             async with self._invoker.invoke(invocation) as result:
                 return _encode(result)
+        if kind == "Event" and self._events is not None:
+            await self._events.accept(invocation)
+            return _ACCEPTED
         self._invoker.check(invocation)
         if kind == "DryRun":
             return HttpResponse(204)
-        raise NotImplementedHereError(
-            "InvocationType Event is not available yet: nothing is accepted before it can be kept durably."
-        )
+        raise NotImplementedHereError("This door takes no events.")
 
     async def read(self, request: HttpRequest, identity: Identity, request_id: str) -> tuple[str, InvokeRequest]:
         """Return the invocation type, and what is to be invoked with what.

@@ -91,7 +91,7 @@ OPERATIONS: Mapping[str, Row] = MappingProxyType(
         "GetResourcePolicy": _row("get_resource_policy"),
         "GetRuntimeManagementConfig": _row("get_runtime_management_config"),
         "Invoke": INVOKE,
-        "InvokeAsync": _row("invoke_async", "checked, then refused (501): nothing keeps events yet"),
+        "InvokeAsync": Row("invoke_async", room="events.queue"),
         "InvokeWithResponseStream": INVOKE_STREAM,
         "ListAliases": _row("list_aliases"),
         "ListCapacityProviders": _row("list_capacity_providers"),

@@ -9,5 +9,6 @@ from lambent.invocation.catalog import Catalog
 from lambent.invocation.concurrency import ConcurrencyLimiter
 from lambent.invocation.invoker import Invoker
 from lambent.invocation.policies import ResourcePolicies
+from lambent.invocation.recursion import RecursionGuard
 
-__all__ = ["Admission", "Catalog", "ConcurrencyLimiter", "Invoker", "ResourcePolicies"]
+__all__ = ["Admission", "Catalog", "ConcurrencyLimiter", "Invoker", "RecursionGuard", "ResourcePolicies"]

@@ -100,6 +100,12 @@ class ConcurrencyLimiter:
         scope.function(arn.name).version(version).set_environments(environments)
         self._drop_unused(arn.account_id, arn.region)
 
+    def is_switched_off(self, arn: FunctionArn) -> bool:
+        """Whether the function's reservation is 0, so that none of its invocations runs."""
+        scope = self._scopes.get((arn.account_id, arn.region))
+        function = None if scope is None else scope.functions.get(arn.name)
+        return function is not None and function.reserved == 0
+
     def in_use(self, account_id: str, region: str, name: str | None = None) -> int:
         """Return how many invocations run in that account and region, of one function if given."""
         scope = self._scopes.get((account_id, region))

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from lambent.invocation.admission import Admission
     from lambent.invocation.catalog import Catalog
     from lambent.invocation.concurrency import ConcurrencyLimiter
+    from lambent.model.arn import FunctionArn
     from lambent.model.concurrency import ConcurrencyLease
     from lambent.model.function import FunctionVersion
     from lambent.model.invocation import Invocation, InvocationResult, InvokeRequest, ResponseBody
@@ -71,6 +72,13 @@ class Invoker:
         version = self._catalog.resolve(request.function)
         self._admission.admit(request, version)
         return version
+
+    def check_event(self, function: FunctionArn) -> None:
+        """Do the checks that an event passes when it is taken. Raises as `invoke`.
+
+        Who calls whom in a loop is looked at when it runs: its event ends at a destination.
+        """
+        self._admission.check(self._catalog.resolve(function))
 
     async def _run(
         self, invocation: Invocation, lease: ConcurrencyLease, on_stream: OnStream | None

@@ -6,11 +6,17 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from lambent.model.environment import InitializationType
+from lambent.model.event import TargetKind
 from lambent.model.platform_event import (
+    AsyncEventAged,
+    AsyncEventDropped,
+    AsyncEventReceived,
+    EventDeliveryFailed,
     InitReport,
     InvokeReport,
     InvokeStart,
     ProvisionedSpillover,
+    RecursionStopped,
     SignatureUnverified,
     Throttled,
 )
@@ -34,6 +40,13 @@ class FunctionCounts:
     provisioned_invocations: int = 0
     provisioned_spillovers: int = 0
     signature_validation_errors: int = 0
+    async_events_received: int = 0
+    async_event_age_ms_sum: int = 0
+    async_event_age_ms_max: int = 0
+    async_events_dropped: int = 0
+    destination_delivery_failures: int = 0
+    dead_letter_errors: int = 0
+    recursive_invocations_dropped: int = 0
     initialisations: int = 0
     duration_ms_sum: float = 0.0
     duration_ms_max: float = 0.0
@@ -72,11 +85,29 @@ class FunctionMetrics:
             counts = self._of_environment(event.environment)
             counts.initialisations += 1
             counts.init_duration_ms_sum += event.duration_ms
+        else:
+            self._record_asynchronous(event)
 
     def of_account(self, account_id: str, region: str) -> dict[str, dict[str, float]]:
         """Return function name → counts of one account and region, by name."""
         mine = [(key[2], counts) for key, counts in self._counts.items() if key[:2] == (account_id, region)]
         return {name: asdict(counts) for name, counts in sorted(mine, key=lambda item: item[0])}
+
+    def _record_asynchronous(self, event: PlatformEvent) -> None:
+        if isinstance(event, AsyncEventReceived):
+            self._of((event.account_id, event.region, event.name)).async_events_received += 1
+        elif isinstance(event, AsyncEventAged):
+            counts = self._of((event.account_id, event.region, event.name))
+            counts.async_event_age_ms_sum += event.age_ms
+            counts.async_event_age_ms_max = max(counts.async_event_age_ms_max, event.age_ms)
+        elif isinstance(event, AsyncEventDropped):
+            self._of((event.account_id, event.region, event.name)).async_events_dropped += 1
+        elif isinstance(event, EventDeliveryFailed):
+            counts = self._of((event.account_id, event.region, event.name))
+            counts.destination_delivery_failures += event.kind is TargetKind.DESTINATION
+            counts.dead_letter_errors += event.kind is TargetKind.DEAD_LETTER
+        elif isinstance(event, RecursionStopped):
+            self._of((event.account_id, event.region, event.name)).recursive_invocations_dropped += 1
 
     def _record_report(self, event: InvokeReport) -> None:
         counts = self._of_environment(event.environment)

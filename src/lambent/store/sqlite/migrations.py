@@ -8,6 +8,7 @@ from lambent.store.contracts import StoreUnusableError
 
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Sequence
 
 MIGRATIONS: tuple[str, ...] = (
     # 1: functions and their versions.
@@ -83,20 +84,20 @@ class SchemaTooNewError(StoreUnusableError):
     """The database was written by a newer Lambent; this one would damage it."""
 
 
-def migrate(connection: sqlite3.Connection, *, up_to: int = len(MIGRATIONS)) -> None:
-    """Bring the database to step `up_to`, one transaction for each step: a crash leaves a whole step or none.
+def migrate(connection: sqlite3.Connection, *, up_to: int | None = None, steps: Sequence[str] = MIGRATIONS) -> None:
+    """Bring the database to step `up_to` (the last), one transaction for each: a crash leaves a whole step or none.
 
     Raises:
         SchemaTooNewError: the database has steps that this program does not know.
     """
     (current,) = connection.execute("PRAGMA user_version").fetchone()
-    if current > len(MIGRATIONS):
+    if current > len(steps):
         raise SchemaTooNewError(
-            f"The database has form {current}, this Lambent knows up to {len(MIGRATIONS)}: use a newer Lambent."
+            f"The database has form {current}, this Lambent knows up to {len(steps)}: use a newer Lambent."
         )
-    for number in range(current + 1, up_to + 1):
+    for number in range(current + 1, (len(steps) if up_to is None else up_to) + 1):
         # executescript commits what is open before it begins, so the transaction is part of the script.
-        step = MIGRATIONS[number - 1]
+        step = steps[number - 1]
         try:
             connection.executescript(f"BEGIN IMMEDIATE; {step} PRAGMA user_version = {number}; COMMIT;")
         except BaseException:

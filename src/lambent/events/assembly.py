@@ -1,0 +1,90 @@
+"""Builds the queue of events from plain values; app.py calls this once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lambent.events.attempts import AttemptParts, Attempts
+from lambent.events.configs import EventConfigs
+from lambent.events.delivery import Delivery, DeliveryRules
+from lambent.events.destinations import Destinations
+from lambent.events.figures import EventFigures
+from lambent.events.legacy import LegacyInvocations
+from lambent.events.queue import AsyncInvocations, EventRules
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lambent.clock import Clock
+    from lambent.invocation import Invoker
+    from lambent.model.arn import FunctionArn
+    from lambent.model.function import FunctionVersion
+    from lambent.model.platform_event import TelemetrySink
+    from lambent.store.queues import EventStore
+    from lambent.wire.client import OutwardClient
+
+
+@dataclass(frozen=True, slots=True)
+class AsyncRules:
+    """Settings async.* and quotas.async_payload_bytes_max; see there."""
+
+    payload_bytes_max: int
+    retry_base_seconds: float
+    attempts_max: int
+
+
+@dataclass(frozen=True, slots=True)
+class AsyncParts:
+    """The neighbours: see AttemptParts. `resolve` is Catalog.resolve."""
+
+    store: EventStore
+    invoker: Invoker
+    resolve: Callable[[FunctionArn], FunctionVersion]
+    is_switched_off: Callable[[FunctionArn], bool]
+    client: OutwardClient
+    sink: TelemetrySink
+    clock: Clock
+    random_bytes: Callable[[int], bytes]
+
+
+class AsyncPlane:
+    """All that asynchronous invocation is made of. Scope: node; the queue is the cluster's.
+
+    `invocations` take events, `operations` answer InvokeAsync, `configs` are fed by app.py, `destinations` send for
+    everybody in this room.
+    """
+
+    def __init__(self, parts: AsyncParts, rules: AsyncRules) -> None:
+        self.configs = EventConfigs(parts.resolve, rules.retry_base_seconds)
+        self.destinations = Destinations(parts.client, self._enqueue)
+        attempts = Attempts(
+            AttemptParts(
+                parts.store,
+                parts.invoker,
+                self.configs,
+                self.destinations,
+                parts.is_switched_off,
+                parts.sink,
+                parts.clock,
+                parts.random_bytes,
+            )
+        )
+        self._delivery = Delivery(parts.store, attempts.attempt, DeliveryRules(rules.attempts_max))
+        self.invocations = AsyncInvocations(
+            self._delivery, parts.invoker, EventRules(rules.payload_bytes_max), parts.sink, parts.clock
+        )
+        self._entrance = self.invocations.entrance(parts.random_bytes)
+        self.operations = LegacyInvocations(self.invocations)
+        self.figures = EventFigures(parts.store, self._delivery)
+
+    async def run(self) -> None:
+        """Deliver events until cancelled; never raises."""
+        await self._delivery.run()
+
+    async def stop(self, seconds: float) -> None:
+        """Start no attempt any more; return when what runs is done, or after `seconds`."""
+        await self._delivery.stop(seconds)
+
+    async def _enqueue(self, function: FunctionArn, payload: bytes, trace_header: str | None) -> None:
+        await self._entrance(function, payload, trace_header)

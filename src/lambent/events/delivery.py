@@ -1,0 +1,279 @@
+"""The loop that brings events to their functions: claims what is due, runs it, and settles what came of it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lambent.events.lanes import NEVER, YOUNG_SECONDS, Attempt, Lane
+from lambent.model.errors import LambdaError
+from lambent.store.queues.contracts import QueueKey
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from lambent.model.event import AsyncEvent
+    from lambent.store.queues import EventStore
+
+_log = logging.getLogger(__name__)
+
+_LEASE_SECONDS = 15.0
+_EXTEND_SECONDS = 5.0
+# How often the store is asked what it has: what other daemons put, and what this one should know anyway.
+_LOOK_SECONDS_SHARED = 1.0
+_LOOK_SECONDS = 10.0
+_TICK_SECONDS = YOUNG_SECONDS / 2
+_AFTER_FAILURE_SECONDS = 1.0
+# Claimed payloads in memory; beyond it each lane fetches one at a time.
+_HELD_BYTES_MAX = 128 * 1024 * 1024
+_HUNGRY_TRIED = 16
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryRules:
+    """`attempts_max`: how many events this node tries at one time, of all functions together."""
+
+    attempts_max: int = 256
+
+
+class Delivery:
+    """Scope: node. After a crash: what was in flight is due again, at once (SQLite) or when its lease has run out.
+
+    Memory holds what is claimed, some hundreds of events, and a few numbers for each function that has events; the
+    store holds the rest, delays included. `attempt(claimed, finished)` does one attempt and settles it; it calls
+    `finished` when the function is done with it, so that the next may start while the disk still works.
+    """
+
+    def __init__(
+        self,
+        store: EventStore,
+        attempt: Callable[[Delivery, Lane, Attempt], Awaitable[None]],
+        rules: DeliveryRules,
+    ) -> None:
+        self._store = store
+        self._attempt = attempt
+        self._rules = rules
+        self._lanes: dict[QueueKey, Lane] = {}
+        self._hungry: deque[Lane] = deque()
+        self._crowded: dict[Lane, None] = {}
+        self._held: dict[int, Attempt] = {}
+        self._held_bytes = 0
+        self._running = 0
+        self._tasks: asyncio.TaskGroup | None = None
+        self._wake = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._is_stopping = False
+
+    async def put(self, event: AsyncEvent) -> None:
+        """Keep an event durably and see to its delivery. Raises as EventStore.put."""
+        key = QueueKey(event.function.account_id, event.function.region, event.function.name)
+        lane = self._lanes.get(key)
+        if lane is None:
+            lane = self._lanes[key] = Lane(key)
+        now = asyncio.get_running_loop().time()
+        if self._tasks is None or self._is_stopping or lane.has_backlog(now) or not self._may_start(lane, now):
+            await self._store.put(event)
+            lane = self._lanes.setdefault(key, lane)
+            lane.note_due(now)
+            self._pump(lane)
+            return
+        # Nobody is before it: it is claimed by the commit that keeps it, and starts when that is on disk.
+        attempt = Attempt(None, event)
+        self._count_start(lane, attempt, now)
+        try:
+            attempt.lease = await self._store.put(event, int(_LEASE_SECONDS * 1_000))
+        except BaseException:
+            self.finished(lane, attempt)
+            raise
+        self._hold(attempt)
+        self._begin(lane, attempt)
+
+    def finished(self, lane: Lane, attempt: Attempt) -> None:
+        """The function is done with an event: the next may start. Idempotent."""
+        if attempt.is_over:
+            return
+        lane.finish(attempt)
+        self._running -= 1
+        if not self._running:
+            self._idle.set()
+        if self._hungry:
+            self._feed_hungry()
+        self._pump(lane)
+
+    def note_due(self, lane: Lane, delay_ms: int) -> None:
+        """An event of this lane went back to the store and is due in `delay_ms`."""
+        lane = self._lanes.setdefault(lane.key, lane)
+        lane.note_due(asyncio.get_running_loop().time() + delay_ms / 1_000)
+        self._wake.set()
+
+    def settled(self, attempt: Attempt) -> None:
+        """The lease on an event has ended."""
+        lease = attempt.lease
+        if lease is not None and self._held.get(lease.number) is attempt:
+            del self._held[lease.number]
+            self._held_bytes -= lease.payload_bytes
+
+    def statistics(self) -> dict[str, int]:
+        """Return what this node does at the moment."""
+        return {"running": self._running, "held": len(self._held), "lanes": len(self._lanes)}
+
+    async def run(self) -> None:
+        """Deliver until cancelled; never raises."""
+        async with asyncio.TaskGroup() as tasks:
+            self._tasks = tasks
+            tasks.create_task(self._run_look())
+            tasks.create_task(self._run_extend())
+            try:
+                while True:
+                    await self._wait_for_work()
+                    self._pump_due()
+            finally:
+                # Attempts that end with this group must start nothing in it.
+                self._is_stopping = True
+
+    async def stop(self, seconds: float) -> None:
+        """Start nothing any more; return when what runs is done, or after `seconds`."""
+        self._is_stopping = True
+        while self._running:
+            self._idle.clear()
+            try:
+                async with asyncio.timeout(seconds):
+                    await self._idle.wait()
+            except TimeoutError:
+                return
+
+    def _pump_due(self) -> None:
+        now = asyncio.get_running_loop().time()
+        crowded, self._crowded = self._crowded, {}
+        for lane in crowded:
+            self._pump(lane)
+        for lane in [lane for lane in self._lanes.values() if lane.next_due <= now]:
+            self._pump(lane)
+
+    async def _wait_for_work(self) -> None:
+        now = asyncio.get_running_loop().time()
+        due = min((lane.next_due for lane in self._lanes.values() if not lane.is_claiming), default=NEVER)
+        seconds = max(0.001, min(due - now, _LOOK_SECONDS))
+        if self._crowded:
+            seconds = min(seconds, _TICK_SECONDS)
+        elif due <= now:
+            # Due, and its lane can take no more at the moment.
+            seconds = _TICK_SECONDS
+        try:
+            async with asyncio.timeout(seconds):
+                await self._wake.wait()
+        except TimeoutError:
+            pass
+        self._wake.clear()
+
+    def _pump(self, lane: Lane) -> None:
+        """Start what may start of a lane, and fetch more when it runs short."""
+        if self._tasks is None or self._is_stopping:
+            return
+        now = asyncio.get_running_loop().time()
+        while lane.ready:
+            if not self._may_start(lane, now):
+                self._crowded[lane] = None
+                if self._running >= self._rules.attempts_max and not lane.is_hungry:
+                    lane.is_hungry = True
+                    self._hungry.append(lane)
+                break
+            attempt = lane.ready.popleft()
+            self._count_start(lane, attempt, now)
+            self._begin(lane, attempt)
+        if lane.wants_claim(now):
+            lane.is_claiming = True
+            self._tasks.create_task(self._run_claim(lane))
+        elif lane.is_unused():
+            self._lanes.pop(lane.key, None)
+
+    def _feed_hungry(self) -> None:
+        for _ in range(min(len(self._hungry), _HUNGRY_TRIED)):
+            if self._running >= self._rules.attempts_max:
+                return
+            lane = self._hungry.popleft()
+            lane.is_hungry = False
+            self._pump(lane)
+
+    def _may_start(self, lane: Lane, now: float) -> bool:
+        return lane.may_start(now, self._rules.attempts_max - self._running)
+
+    def _count_start(self, lane: Lane, attempt: Attempt, now: float) -> None:
+        lane.start(attempt, now)
+        self._running += 1
+
+    def _begin(self, lane: Lane, attempt: Attempt) -> None:
+        assert self._tasks is not None
+        self._tasks.create_task(self._run_attempt(lane, attempt))
+
+    def _hold(self, attempt: Attempt) -> None:
+        assert attempt.lease is not None
+        self._held[attempt.lease.number] = attempt
+        self._held_bytes += attempt.lease.payload_bytes
+
+    async def _run_attempt(self, lane: Lane, attempt: Attempt) -> None:
+        try:
+            await self._attempt(self, lane, attempt)
+        except Exception:
+            # Its lease will run out, and it comes again.
+            _log.exception("an event of %s could not be settled", lane.key.name)
+        finally:
+            self.settled(attempt)
+            self.finished(lane, attempt)
+
+    async def _run_claim(self, lane: Lane) -> None:
+        loop = asyncio.get_running_loop()
+        limit = lane.next_batch(loop.time()) if self._held_bytes < _HELD_BYTES_MAX else 1
+        try:
+            claimed, next_ms = await self._store.claim(lane.key, limit, int(_LEASE_SECONDS * 1_000))
+        except LambdaError as error:
+            _log.warning("events of %s cannot be read: %s", lane.key.name, error.message)
+            lane.next_due = loop.time() + _AFTER_FAILURE_SECONDS
+        else:
+            lane.next_due = NEVER if next_ms is None else loop.time() + next_ms / 1_000
+            for lease, event in claimed:
+                attempt = Attempt(lease, event)
+                self._hold(attempt)
+                lane.ready.append(attempt)
+        finally:
+            lane.is_claiming = False
+        self._pump(lane)
+        self._wake.set()
+
+    async def _run_look(self) -> None:
+        while True:
+            try:
+                backlog = await self._store.backlog()
+            except LambdaError as error:
+                _log.warning("the store of events cannot be read: %s", error.message)
+                backlog = []
+            now = asyncio.get_running_loop().time()
+            for key, next_ms in backlog:
+                lane = self._lanes.get(key) or self._lanes.setdefault(key, Lane(key))
+                if not lane.is_claiming:
+                    lane.note_due(now + next_ms / 1_000)
+            self._wake.set()
+            await asyncio.sleep(_LOOK_SECONDS_SHARED if self._store.is_shared else _LOOK_SECONDS)
+
+    async def _run_extend(self) -> None:
+        """Keep the leases on what is claimed; forget what was lost before it began."""
+        while True:
+            await asyncio.sleep(_EXTEND_SECONDS)
+            held = list(self._held.values())
+            leases = [attempt.lease for attempt in held if attempt.lease is not None]
+            if not leases:
+                continue
+            try:
+                current = await self._store.extend(leases, int(_LEASE_SECONDS * 1_000))
+            except LambdaError as error:
+                _log.warning("leases on events cannot be extended: %s", error.message)
+                continue
+            for attempt, is_current in zip(held, current, strict=True):
+                lease = attempt.lease
+                lane = None if is_current or lease is None else self._lanes.get(lease.queue)
+                if lane is not None and attempt in lane.ready:
+                    lane.ready.remove(attempt)
+                    self.settled(attempt)

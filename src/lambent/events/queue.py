@@ -1,0 +1,81 @@
+"""Where events enter: Invoke with InvocationType Event, and what has become of all that entered."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from lambent.model.errors import RequestTooLargeError
+from lambent.model.event import AsyncEvent
+from lambent.model.invocation import InvokeRequest
+from lambent.model.platform_event import AsyncEventReceived
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from lambent.clock import Clock
+    from lambent.events.delivery import Delivery
+    from lambent.model.arn import FunctionArn
+    from lambent.model.platform_event import TelemetrySink
+
+    class Checks(Protocol):
+        """What is needed of the data plane; see Invoker."""
+
+        def check_event(self, function: FunctionArn) -> object:
+            """Do the checks that an event passes before it is taken."""
+
+
+@dataclass(frozen=True, slots=True)
+class EventRules:
+    """`payload_bytes_max`: what an event may have."""
+
+    payload_bytes_max: int
+
+
+class AsyncInvocations:
+    """Takes events. Scope: node; the queue behind it is the cluster's. After a crash: every event it took is there."""
+
+    def __init__(
+        self, delivery: Delivery, checks: Checks, rules: EventRules, sink: TelemetrySink, clock: Clock
+    ) -> None:
+        self._delivery = delivery
+        self._checks = checks
+        self._rules = rules
+        self._sink = sink
+        self._clock = clock
+
+    async def accept(self, request: InvokeRequest) -> None:
+        """Take an event; it is on disk when this returns.
+
+        Raises:
+            ResourceNotFoundError, ResourceConflictError: see Invoker.check_event.
+            RequestTooLargeError: the payload is over its quota (413).
+            TooManyRequestsError: the queue is full (429).
+            ServiceError: it could not be kept (5xx).
+        """
+        if len(request.payload) > self._rules.payload_bytes_max:
+            raise self.too_large()
+        function = request.function
+        self._checks.check_event(function)
+        now_ms = self._clock.time_ms()
+        event = AsyncEvent(function, request.request_id, request.payload, now_ms, request.trace_header)
+        await self._delivery.put(event)
+        self._sink.emit(AsyncEventReceived(function.account_id, function.region, function.name, now_ms))
+
+    def too_large(self) -> RequestTooLargeError:
+        """Return the error about a payload over its quota (413). Source: observed, with AWS's limit of today."""
+        return RequestTooLargeError(
+            f"Request must be smaller than {self._rules.payload_bytes_max} bytes for the InvokeFunction operation"
+        )
+
+    def entrance(
+        self, random_bytes: Callable[[int], bytes]
+    ) -> Callable[[FunctionArn, bytes, str | None], Awaitable[None]]:
+        """Return how a function that is somebody's destination gets an event of its own."""
+
+        async def enqueue(function: FunctionArn, payload: bytes, trace_header: str | None) -> None:
+            request_id = str(uuid.UUID(bytes=random_bytes(16), version=4))
+            await self.accept(InvokeRequest(function, request_id, payload, trace_header=trace_header))
+
+        return enqueue

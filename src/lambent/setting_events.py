@@ -1,0 +1,36 @@
+"""Settings of asynchronous invocation: a section of settings.py, apart for its length."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lambent.setting_bounds import Bounds, setting
+
+_GIB = 1024**3
+
+
+@dataclass(frozen=True, slots=True)
+class AsyncSettings:
+    """Events that wait for their function."""
+
+    retry_base_seconds: float = setting(
+        60.0,
+        "What stands for AWS's minute: a failed event is tried again after one, then two. Shorter for tests.",
+        "seconds",
+        Bounds(0.01, 600.0, text="0.01 to 600"),
+    )
+    attempts_max: int = setting(
+        256, "Events that this daemon tries at one time, of all functions together.", "events", Bounds(1, 10_000)
+    )
+    queue_events_max: int = setting(
+        2_000_000, "Events that may wait; more are refused with 429.", "events", Bounds(1, 1_000_000_000)
+    )
+    queue_bytes_max: int = setting(
+        8 * _GIB, "Payloads of all events that may wait, together.", "bytes", Bounds(1_048_576, 1024**5)
+    )
+    enqueue_seconds_max: float = setting(
+        5.0,
+        "An event that cannot be committed for so long is refused.",
+        "seconds",
+        Bounds(0.1, 600.0, text="0.1 to 600"),
+    )

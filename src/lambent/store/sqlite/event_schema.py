@@ -1,0 +1,98 @@
+"""The form of the events' database, as numbered steps, and its statements. A released step is never edited."""
+
+from __future__ import annotations
+
+STEPS: tuple[str, ...] = (
+    # 1. An event's index entry is rewritten by each claim and each return, and by nothing else; `is_leased` stands in
+    # it so that counting reads the index alone. A payload of some size lies on pages of its own that no scan touches.
+    """
+    CREATE TABLE queues (
+        number INTEGER PRIMARY KEY,
+        account_id TEXT NOT NULL,
+        region TEXT NOT NULL,
+        name TEXT NOT NULL,
+        received INTEGER NOT NULL DEFAULT 0,
+        succeeded INTEGER NOT NULL DEFAULT 0,
+        dropped INTEGER NOT NULL DEFAULT 0,
+        dead_lettered INTEGER NOT NULL DEFAULT 0,
+        events INTEGER NOT NULL DEFAULT 0,
+        bytes INTEGER NOT NULL DEFAULT 0,
+        UNIQUE (account_id, region, name)
+    );
+    CREATE TABLE events (
+        number INTEGER PRIMARY KEY,
+        queue INTEGER NOT NULL,
+        next_ms INTEGER NOT NULL,
+        is_leased INTEGER NOT NULL,
+        epoch INTEGER NOT NULL,
+        payload_bytes INTEGER NOT NULL,
+        head BLOB NOT NULL,
+        payload BLOB NOT NULL,
+        record BLOB
+    );
+    CREATE INDEX events_next ON events (queue, next_ms, is_leased);
+    CREATE TABLE leases (
+        name TEXT PRIMARY KEY,
+        owner TEXT NOT NULL,
+        epoch INTEGER NOT NULL,
+        until_ms INTEGER NOT NULL,
+        value BLOB NOT NULL
+    ) WITHOUT ROWID;
+    CREATE TABLE slices (
+        name TEXT NOT NULL,
+        owner TEXT NOT NULL,
+        amount INTEGER NOT NULL,
+        until_ms INTEGER NOT NULL,
+        PRIMARY KEY (name, owner)
+    ) WITHOUT ROWID;
+    """,
+)
+
+QUEUES = "SELECT * FROM queues"
+PUT_QUEUE = "INSERT INTO queues (number, account_id, region, name) VALUES (?, ?, ?, ?)"
+# What a commit adds to a queue's sums, in one statement for each queue that it touched.
+ADD_TO_QUEUE = """
+UPDATE queues SET received = received + ?, succeeded = succeeded + ?, dropped = dropped + ?,
+                  dead_lettered = dead_lettered + ?, events = events + ?, bytes = bytes + ?
+WHERE number = ?
+"""
+LAST_NUMBER = "SELECT COALESCE(MAX(number), 0) FROM events"
+
+# Several rows in one step: each step lets another thread run, and comes back only when that one pauses.
+INSERT = "INSERT INTO events (number, queue, next_ms, is_leased, epoch, payload_bytes, head, payload) VALUES "
+INSERT_ROW = "(?, ?, ?, ?, ?, ?, ?, ?)"
+DELETE = "DELETE FROM events WHERE number IN "
+EXTEND = "UPDATE events SET next_ms = ? WHERE number IN "
+
+# INDEXED BY: the planner has no say; without the index the statement would fail, which a test would see.
+CLAIM = """
+UPDATE events SET is_leased = 1, epoch = epoch + 1, next_ms = :until_ms
+WHERE number IN (
+    SELECT number FROM events INDEXED BY events_next WHERE queue = :queue AND next_ms <= :now_ms
+    ORDER BY next_ms, is_leased, number LIMIT :limit)
+RETURNING number, epoch, payload_bytes, head, payload, record
+"""
+NEXT = "SELECT MIN(next_ms) FROM events INDEXED BY events_next WHERE queue = ?"
+RETURN_EVENT = "UPDATE events SET is_leased = 0, next_ms = ?, head = ?, record = ? WHERE number = ?"
+# Of a process that is gone: nobody else may have this file, so what it had claimed is free at once.
+VOID_LEASES = """
+UPDATE events SET is_leased = 0, next_ms = :now_ms
+WHERE number IN (SELECT number FROM events INDEXED BY events_next WHERE is_leased = 1)
+"""
+LEASED = """
+SELECT number, epoch, payload_bytes FROM events
+WHERE number IN (SELECT number FROM events INDEXED BY events_next WHERE is_leased = 1)
+"""
+
+COUNTS = """
+SELECT queue, COUNT(*) AS events, COALESCE(SUM(is_leased), 0) AS in_flight, MIN(next_ms) AS next_ms
+FROM events INDEXED BY events_next GROUP BY queue
+"""
+PEEK = """
+SELECT number, epoch, head, payload, record FROM events INDEXED BY events_next WHERE queue = ?
+ORDER BY next_ms, is_leased, number LIMIT ?
+"""
+UNCLAIMED = """
+SELECT number, payload_bytes FROM events INDEXED BY events_next WHERE queue = ? AND is_leased = 0
+ORDER BY next_ms LIMIT ?
+"""
