@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
-from lambent.events import EventSourceMappings
+from lambent.events.sources.mappings import EventSourceMappings
 from lambent.model.caller import Caller
 from lambent.model.errors import LambdaError
 from lambent.model.function import CodeReference, FunctionVersion
