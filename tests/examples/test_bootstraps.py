@@ -1,15 +1,15 @@
-"""examples/bootstrap-bash and examples/bootstrap-go: custom runtimes."""
+"""examples/bootstrap-bash, examples/bootstrap-go and examples/bootstrap-rust: custom runtimes."""
 
 from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.examples.deployment import EXAMPLES, deploy, invoke
+from tests.runtimes.native_programs import build_go, build_rust
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,13 +34,9 @@ def test_bash(lambda_client: Any) -> None:
 def go_program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Build the Go example."""
     directory = tmp_path_factory.mktemp("go")
-    source = directory / "source"
-    shutil.copytree(EXAMPLES / "bootstrap-go", source)
     (directory / "package").mkdir()
-    environment = {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "-mod=mod"}
-    command = ["go", "build", "-tags", "lambda.norpc", "-o", str(directory / "package" / "bootstrap"), "."]
-    ran = subprocess.run(command, cwd=source, env=environment, capture_output=True, text=True, check=False)
-    assert ran.returncode == 0, ran.stderr
+    built = build_go(EXAMPLES / "bootstrap-go", directory / "bootstrap", "-tags", "lambda.norpc")
+    shutil.move(built, directory / "package" / "bootstrap")
     return directory / "package"
 
 
@@ -59,3 +55,23 @@ def test_go(lambda_client: Any, go_program: Path, runtime: str) -> None:
     failed = invoke(lambda_client, name, {})
     assert failed.error == "Unhandled"
     assert failed.payload == {"errorMessage": "nobody to greet", "errorType": "errorString"}
+
+
+@pytest.mark.long
+@pytest.mark.skipif(shutil.which("cargo") is None, reason="no cargo on this machine")
+@pytest.mark.parametrize("runtime", ["provided.al2", "provided.al2023"])
+def test_rust(lambda_client: Any, tmp_path: Path, runtime: str) -> None:
+    """AWS's own crate: an answer, an error in its form, a line in the log."""
+    (tmp_path / "package").mkdir()
+    build_rust(EXAMPLES / "bootstrap-rust", tmp_path / "package" / "bootstrap")
+    name = f"example-rust-{runtime.replace('.', '-')}"
+    deploy(lambda_client, name, tmp_path / "package", Runtime=runtime, Handler="any.thing")
+    answer = invoke(lambda_client, name, {"name": "Ada"})
+    assert answer.error is None, answer
+    assert (answer.payload["message"], answer.payload["function"]) == ("Hello, Ada!", name)
+    assert f"START RequestId: {answer.payload['request_id']} " in answer.log
+    assert "greeting Ada\n" in answer.log
+    failed = invoke(lambda_client, name, {})
+    assert failed.error == "Unhandled"
+    assert failed.payload["errorMessage"] == "nobody to greet"
+    assert invoke(lambda_client, name, {"name": "Grace"}).payload["message"] == "Hello, Grace!"

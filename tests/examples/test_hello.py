@@ -1,4 +1,4 @@
-"""examples/hello and examples/hello-node."""
+"""examples/hello, examples/hello-node and examples/hello-ruby."""
 
 from __future__ import annotations
 
@@ -34,3 +34,15 @@ def test_hello_in_node(lambda_client: Any) -> None:
     assert answer.payload["message"] == "Hello, Ada!"
     assert answer.payload["function"] == "example-hello-node"
     assert "\tINFO\tgreeting Ada\n" in answer.log
+
+
+@pytest.mark.skipif(shutil.which("ruby") is None, reason="no ruby on this machine")
+def test_hello_in_ruby(lambda_client: Any) -> None:
+    """The same in Ruby; a logger's line carries the request's id."""
+    deploy(lambda_client, "example-hello-ruby", EXAMPLES / "hello-ruby", Runtime="ruby3.4", Handler="hello.handler")
+    answer = invoke(lambda_client, "example-hello-ruby", {"name": "Ada"})
+    assert answer.error is None
+    assert answer.payload["message"] == "Hello, Ada!"
+    assert answer.payload["function"] == "example-hello-ruby"
+    assert 0 < answer.payload["remaining_ms"] <= 30_000
+    assert " -- : greeting Ada\n" in answer.log
