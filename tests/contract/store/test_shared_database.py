@@ -16,6 +16,7 @@ from lambent.store import InstallationKey, open_records
 from lambent.store.contracts import CommitRefusedError, Delete, Put, StoreUnusableError
 from lambent.store.postgresql import queries
 from lambent.store.postgresql.connection import connect
+from lambent.store.postgresql.feed import ChangeReader
 from lambent.store.postgresql.migrations import MIGRATIONS, SchemaTooNewError, migrate
 from tests.contract.store.conftest import ACCOUNT, REGION, Place, a_function, postgres_place
 from tests.contract.store.test_record_store import key, record
@@ -83,14 +84,37 @@ async def test_a_lost_notification_delays_and_loses_nothing(
     pair: tuple[Opened, Opened], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(queries, "NOTIFY_AND_COMMIT", "COMMIT")
+    waiting, told = asyncio.Event(), asyncio.Event()
+    wait_woken = ChangeReader._wait_woken
+    known: dict[RecordKey, Record | None] = {}
+
+    async def noted(reader: ChangeReader) -> None:
+        waiting.set()
+        await wait_woken(reader)
+
+    async def follow() -> None:
+        async for batch in other.changes():
+            known.update(changes(batch))
+            told.set()
+
+    monkeypatch.setattr(ChangeReader, "_wait_woken", noted)
     one, other = (opened.records for opened in pair)
-    feed = other.changes()
-    await anext(feed)
-    for number in range(3):
-        await one.commit([Put(record(str(number)), None)])
-        # The promise is 1.5 s; what is over is for a machine that is busy with other tests.
-        async with asyncio.timeout(3):
-            assert changes(await anext(feed)) == [(key(str(number)), record(str(number)))]
+    async with asyncio.TaskGroup() as tasks:
+        following = tasks.create_task(follow())
+        await told.wait()
+        for number in range(3):
+            # It has looked, found nothing, and nobody will wake it.
+            waiting.clear()
+            await waiting.wait()
+            told.clear()
+            await one.commit([Put(record(str(number)), None)])
+            # The promise is 1.5 s; what is over is for a machine that is busy with other tests.
+            async with asyncio.timeout(3):
+                while key(str(number)) not in known:
+                    await told.wait()
+                    told.clear()
+        following.cancel()
+    assert known == {key(str(number)): record(str(number)) for number in range(3)}
 
 
 async def test_who_listens_listens_again_when_the_connection_is_cut(
