@@ -88,6 +88,7 @@ class RuntimeConnection(asyncio.Protocol):
         self._session.connection_lost(self)
         upload, self._upload = self._upload, None
         if upload is not None:
+            upload.lose()
             asyncio.get_running_loop().call_later(_EXIT_SECONDS, upload.break_off)
 
     def data_received(self, data: bytes) -> None:

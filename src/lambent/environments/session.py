@@ -97,6 +97,7 @@ class RuntimeSession:
 
     __slots__ = (
         "_broken_by",
+        "_is_cut",
         "_is_responding",
         "_message",
         "_on_idle",
@@ -117,7 +118,7 @@ class RuntimeSession:
         self.streamed_bytes_max = streamed_bytes_max
         self.stream: ResponseStream | None = None
         self._on_stream: Callable[[ResponseStream], None] | None = None
-        self._is_responding = False
+        self._is_responding = self._is_cut = False
         self._on_idle = on_idle
         self._waiting: NextConnection | None = None
         self._message: bytes | None = None
@@ -138,7 +139,7 @@ class RuntimeSession:
         self.state = next_state(self.state, EnvironmentEvent.INVOKED)
         self._request_id = request_id
         self._on_stream = on_stream
-        self._is_responding = False
+        self._is_responding = self._is_cut = False
         self.stream = None
         self._outcome = asyncio.get_running_loop().create_future()
         if self._waiting is None:
@@ -198,6 +199,9 @@ class RuntimeSession:
 
     def next(self, connection: NextConnection) -> None:
         """The runtime asks for work. Raises IllegalTransitionError when an invocation has no answer yet."""
+        if self._is_cut and self.state is EnvironmentState.INVOKE:
+            # It lives, so what it broke off will not be explained by its end.
+            self._answered(Truncated())
         if self._message is not None and self._waiting is None and self.state is EnvironmentState.INVOKE:
             message, self._message = self._message, None
             connection.send_invocation(message)
@@ -242,6 +246,10 @@ class RuntimeSession:
         """The answer begun is over; nothing if the invocation has ended in another way."""
         if self._is_begun(request_id):
             self._answered(answered)
+
+    def response_lost(self, request_id: str) -> None:
+        """The connection of the answer begun is gone; why, the process's end or the next question will tell."""
+        self._is_cut = self._is_begun(request_id)
 
     def truncated(self, request_id: str) -> None:
         """The answer begun was broken off; nothing if the invocation has ended in another way."""

@@ -81,8 +81,12 @@ class ResponseUpload:
             answered = Answered(b"".join(self._kept))
         self._session.end_response(self._request_id, answered)
 
+    def lose(self) -> None:
+        """The connection ended before the request was whole: `break_off` follows, unless its process has ended."""
+        self._session.response_lost(self._request_id)
+
     def break_off(self) -> None:
-        """The connection ended before the request was whole."""
+        """The request will never be whole."""
         self._session.truncated(self._request_id)
 
     def _refuse_more(self) -> None:

@@ -217,6 +217,16 @@ async def test_a_connection_that_ends_in_the_middle() -> None:
     assert runtime.session.state is EnvironmentState.SETTLING
 
 
+async def test_a_runtime_that_breaks_off_and_asks_for_more() -> None:
+    runtime = Runtime()
+    runtime.send(HEAD + chunk(b"a"))
+    runtime.connection.connection_lost(None)
+    other, transport = runtime.connect()
+    other.data_received(NEXT)
+    assert await runtime.outcome == Truncated()
+    assert (transport.written, runtime.session.state) == (b"", EnvironmentState.IDLE)
+
+
 async def test_a_process_that_ends_in_the_middle() -> None:
     runtime = Runtime()
     runtime.send(HEAD + chunk(b"a"))
