@@ -40,6 +40,19 @@ if os.environ["AWS_LAMBDA_INITIALIZATION_TYPE"] == "provisioned-concurrency":
 def handler(event, context):
     return os.environ["AWS_LAMBDA_INITIALIZATION_TYPE"]
 """
+# Its Init says that it has begun by a tag of the function, and ends when another tag tells it to.
+HELD_INIT = """
+import boto3, os, time
+kind = os.environ["AWS_LAMBDA_INITIALIZATION_TYPE"]
+arn = "arn:aws:lambda:us-east-1:000000000000:function:" + os.environ["AWS_LAMBDA_FUNCTION_NAME"]
+if kind == "provisioned-concurrency":
+    client = boto3.client("lambda")
+    client.tag_resource(Resource=arn, Tags={"init": "begun"})
+    while client.list_tags(Resource=arn)["Tags"]["init"] != "end":
+        time.sleep(0.02)
+def handler(event, context):
+    return kind
+"""
 
 
 @pytest.fixture(scope="module")
@@ -114,6 +127,17 @@ def test_environments_that_have_run_init(client: Any) -> None:
         "Code": "ProvisionedConcurrencyConfigNotFoundException",
         "Message": "No Provisioned Concurrency Config found for this function",
     }
+
+
+def test_it_is_ready_when_init_is_over_and_not_before(client: Any) -> None:
+    arn = create_function(client, "held-init", {"index.py": HELD_INIT}, Publish=True, MemorySize=512)["FunctionArn"]
+    put(client, "held-init", "1", 1)
+    wait_until(lambda: client.list_tags(Resource=arn)["Tags"].get("init") == "begun")
+    assert state(client, "held-init", "1") == ("IN_PROGRESS", 0, 0)
+    assert who_kind(client, "held-init", "1") == ON_DEMAND
+    client.tag_resource(Resource=arn, Tags={"init": "end"})
+    wait_until(lambda: state(client, "held-init", "1") == ("READY", 1, 1))
+    assert who_kind(client, "held-init", "1") == PROVISIONED
 
 
 def test_spill_over_runs_on_demand_and_is_counted(
