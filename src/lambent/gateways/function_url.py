@@ -19,7 +19,7 @@ from lambent.gateways.event_formats.payload_v2 import (
     is_binary,
     read_answer,
 )
-from lambent.gateways.event_formats.stream_prelude import CONTENT_TYPE, read_prelude
+from lambent.gateways.event_formats.stream_prelude import PRELUDE_TYPE, read_prelude
 from lambent.model.arn import FunctionArn
 from lambent.model.configs.function_url import host_of
 from lambent.model.configs.policy import Principal
@@ -51,6 +51,7 @@ if TYPE_CHECKING:
 PATH = "/_lambent/v1/function-urls/"
 LABEL = ".lambda-url."
 _IAM = "AWS_IAM"
+_UNKNOWN_TYPE = "application/octet-stream"
 _STREAM = "RESPONSE_STREAM"
 _INVOKE_URL = "lambda:InvokeFunctionUrl"
 _INVOKE = "lambda:InvokeFunction"
@@ -200,24 +201,25 @@ class FunctionUrls:
 
     async def _streamed(self, block: AbstractAsyncContextManager[InvocationResult]) -> HttpAnswer:
         result = await block.__aenter__()
+        body: UrlStreamBody | None = None
         try:
             stream = result.stream
             if stream is None:
-                # Nothing in it is taken for status or headers. Source: recorded (test_lambda_url_echo_invoke).
                 if result.function_error is not None:
                     return _bad_gateway()
+                # Nothing in it is taken for status or headers. Source: recorded (test_lambda_url_echo_invoke).
                 return HttpAnswer(200, (("Content-Type", DEFAULT_TYPE),), result.payload)
-            if stream.content_type == CONTENT_TYPE:
+            if stream.content_type == PRELUDE_TYPE:
                 read = await read_prelude(stream)
-                headers = _typed(read.headers, "application/octet-stream")
+                headers = _typed(read.headers, _UNKNOWN_TYPE)
             else:
                 read = ReadAnswer(200, ())
-                headers = (("Content-Type", stream.content_type or "application/octet-stream"),)
+                headers = (("Content-Type", stream.content_type or _UNKNOWN_TYPE),)
             body = UrlStreamBody(block, stream, read.body)
-        except BaseException:
-            await block.__aexit__(None, None, None)
-            raise
-        return HttpAnswer(read.status, headers, body)
+            return HttpAnswer(read.status, headers, body)
+        finally:
+            if body is None:
+                await block.__aexit__(None, None, None)
 
     def _finished(self, config: FunctionUrlConfig, call: HttpCall, answer: HttpAnswer) -> HttpAnswer:
         return HttpAnswer(answer.status, with_cors(config.cors, call, answer.headers), answer.body)

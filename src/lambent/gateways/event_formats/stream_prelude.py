@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from lambent.model.invocation import ResponseBody
 
 # Source: developer guide, "Response streaming with function URLs"; the type is what AWS's Node.js runtime says of it.
-CONTENT_TYPE = "application/vnd.awslambda.http-integration-response"
+PRELUDE_TYPE = "application/vnd.awslambda.http-integration-response"
 _END = bytes(8)
 _BYTES_MAX = 65_536
 

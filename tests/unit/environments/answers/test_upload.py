@@ -29,7 +29,7 @@ class Transport(asyncio.Transport):
     def __init__(self) -> None:
         super().__init__()
         self.written = b""
-        self.is_reading = True
+        self.is_taking = True
         self.is_closed = False
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
@@ -42,10 +42,10 @@ class Transport(asyncio.Transport):
         return self.is_closed
 
     def pause_reading(self) -> None:
-        self.is_reading = False
+        self.is_taking = False
 
     def resume_reading(self) -> None:
-        self.is_reading = True
+        self.is_taking = True
 
 
 class Runtime:
@@ -63,6 +63,9 @@ class Runtime:
         connection, transport = RuntimeConnection(self.session), Transport()
         connection.connection_made(transport)
         return connection, transport
+
+    def state(self) -> EnvironmentState:
+        return self.session.state
 
     def send(self, data: bytes) -> None:
         self.connection.data_received(data)
@@ -88,15 +91,15 @@ async def test_parts_arrive_while_it_is_written() -> None:
     assert await anext(stream) == b"wo"
     assert runtime.transport.written.startswith(b"HTTP/1.1 202 Accepted")
     assert await runtime.outcome == Answered(b"")
-    assert runtime.session.state is EnvironmentState.SETTLING
+    assert runtime.state() is EnvironmentState.SETTLING
     runtime.send(NEXT)
-    assert runtime.session.state is EnvironmentState.IDLE
+    assert runtime.state() is EnvironmentState.IDLE
 
 
 async def test_a_whole_response_and_the_next_question_in_one_piece() -> None:
     runtime = Runtime()
     runtime.send(HEAD + chunk(b"all") + b"0\r\n\r\n" + NEXT)
-    assert runtime.session.state is EnvironmentState.IDLE
+    assert runtime.state() is EnvironmentState.IDLE
     assert await runtime.outcome == Answered(b"")
     assert await anext(runtime.streams[0]) == b"all"
 
@@ -152,15 +155,15 @@ async def test_over_the_bound() -> None:
 async def test_a_slow_reader_holds_the_runtime_up() -> None:
     runtime = Runtime()
     runtime.send(HEAD + chunk(bytes(PENDING_BYTES_MAX)))
-    assert not runtime.transport.is_reading
+    assert not runtime.transport.is_taking
     await anext(runtime.streams[0])
-    assert runtime.transport.is_reading
+    assert runtime.transport.is_taking
     runtime.send(chunk(bytes(PENDING_BYTES_MAX)))
-    assert not runtime.transport.is_reading
+    assert not runtime.transport.is_taking
     runtime.streams[0].abandon()
-    assert runtime.transport.is_reading
+    assert runtime.transport.is_taking
     runtime.send(chunk(bytes(PENDING_BYTES_MAX)) + b"0\r\n\r\n")
-    assert runtime.transport.is_reading
+    assert runtime.transport.is_taking
     assert await runtime.outcome == Answered(b"")
 
 
@@ -190,7 +193,7 @@ async def test_to_a_wrong_id() -> None:
     runtime.send(b"0\r\n\r\n")
     assert runtime.error() == (400, "InvalidRequestID")
     assert runtime.streams == []
-    assert runtime.session.state is EnvironmentState.INVOKE
+    assert runtime.state() is EnvironmentState.INVOKE
 
 
 async def test_an_unknown_mode() -> None:
@@ -214,7 +217,7 @@ async def test_a_connection_that_ends_in_the_middle() -> None:
     runtime.connection.connection_lost(None)
     assert not runtime.outcome.done()  # Its process may have died, which says more.
     assert await runtime.outcome == Truncated()
-    assert runtime.session.state is EnvironmentState.SETTLING
+    assert runtime.state() is EnvironmentState.SETTLING
 
 
 async def test_a_runtime_that_breaks_off_and_asks_for_more() -> None:
@@ -224,7 +227,7 @@ async def test_a_runtime_that_breaks_off_and_asks_for_more() -> None:
     other, transport = runtime.connect()
     other.data_received(NEXT)
     assert await runtime.outcome == Truncated()
-    assert (transport.written, runtime.session.state) == (b"", EnvironmentState.IDLE)
+    assert (transport.written, runtime.state()) == (b"", EnvironmentState.IDLE)
 
 
 async def test_a_process_that_ends_in_the_middle() -> None:
@@ -251,7 +254,7 @@ async def test_what_comes_after_the_deadline() -> None:
     runtime.session.deadline_passed()
     assert await runtime.outcome == DeadlinePassed()
     runtime.send(chunk(b"b") + b"0\r\n\r\n")
-    assert runtime.session.state is EnvironmentState.BROKEN
+    assert runtime.state() is EnvironmentState.BROKEN
 
 
 async def test_a_stream_behind_a_question_is_not_kept() -> None:
@@ -282,6 +285,6 @@ async def _in_pieces(parts: list[bytes], piece_bytes: int) -> None:
     for start in range(0, len(sent), piece_bytes):
         runtime.send(sent[start : start + piece_bytes])
     assert await runtime.outcome == Answered(b"")
-    assert runtime.session.state is EnvironmentState.IDLE
+    assert runtime.state() is EnvironmentState.IDLE
     read = await anext(runtime.streams[0]) if parts else b""
     assert read == b"".join(parts)
