@@ -22,7 +22,7 @@ class Row(NamedTuple):
 
 
 INVOKE = Row(method="invoke", room="api", note="RequestResponse and DryRun; Event is checked, then refused (501)")
-INVOKE_STREAM = Row(method="invoke_with_response_stream", room="api")
+INVOKE_STREAM = Row(method="invoke_with_response_stream", room="api", note="TenantId answers 501 yet")
 _LATER_MEMBERS = "CapacityProviderConfig, RuntimeConfig, AcceleratorConfig answer 501 yet"
 _KEPT = "stored and validated; nothing takes events yet"
 
