@@ -29,6 +29,7 @@ from lambent.environments.sandbox.sandbox import RuntimeFamily, SandboxError
 from lambent.events import AsyncParts, AsyncPlane, AsyncRules, EventSourceParts, EventSources
 from lambent.functions import ControlPlane, ControlPlaneParts, ControlPlaneRules, Ec2Networks, KmsKeys, S3Packages
 from lambent.gateways import FunctionUrls, FunctionUrlTable
+from lambent.images import ImageAnswer, ImagePlane, ImagePlaneOptions, ImageRequest
 from lambent.invocation import Admission, Catalog, ConcurrencyLimiter, Invoker, RecursionGuard, ResourcePolicies
 from lambent.model.arn import FunctionArn
 from lambent.model.concurrency import ProvisionedConcurrency, ReservedConcurrency
@@ -133,6 +134,7 @@ class Application:
         self._unlearned: asyncio.Queue[FunctionVersion] = asyncio.Queue()
         # Configurations that were prepared and whose last commit the feed has not brought yet.
         self._prepared: set[str] = set()
+        self._build_images()
         self.runtimes = RuntimeCatalogue(
             process.interpreters,
             CatalogueOptions(
@@ -143,6 +145,8 @@ class Application:
                 has_native_code=self.packages.has_native_code,
                 has_libraries=self.packages.has_libraries,
                 top_level_names=self.packages.sdk_names,
+                image_root=self.images.root_of,
+                runtime_root=self.images.runtime_root_of,
             ),
         )
         sizes = {
@@ -160,6 +164,27 @@ class Application:
         self._build_queue(key)
         self._build_control_plane(key)
         self._build_door()
+
+    def _build_images(self) -> None:
+        settings = self.settings
+        self.image_workers = Workers(_WORKERS)
+        self.images = ImagePlane(
+            ImagePlaneOptions(
+                directory=self.process.data_directory / "images",
+                registries=settings.images.registries,
+                credentials=settings.images.credentials,
+                bytes_max=settings.images.bytes_max,
+                inactive_seconds=settings.images.inactive_seconds,
+                architecture=architecture(),
+                runs_foreign=settings.architectures.foreign == "run",
+                is_rooted=lambda: self.driver.level is not IsolationLevel.L0,
+                is_merging=lambda: "overlay" in self.driver.missing_features,
+                in_use=lambda: self.pool.code_in_use(),
+            ),
+            self.outward,
+            self.image_workers,
+            self.clock,
+        )
 
     def _build_data_plane(self) -> None:
         settings, clock = self.settings, self.clock
@@ -195,7 +220,10 @@ class Application:
         )
         self.recursion = RecursionGuard()
         self.invoker = Invoker(
-            self.catalog, Admission(clock, os.urandom, guard=self.recursion), self.concurrency, self.pool
+            self.catalog,
+            Admission(clock, os.urandom, self.images.idle.wake, guard=self.recursion),
+            self.concurrency,
+            self.pool,
         )
 
     def _build_queue(self, key: InstallationKey) -> None:
@@ -230,6 +258,8 @@ class Application:
                 clock=self.clock,
                 random_bytes=os.urandom,
                 prepare=self._prepare,
+                resolve_image=self.images.resolve,
+                sweep_images=self.images.sweep,
                 rules=ControlPlaneRules(
                     refuse_deprecated=settings.runtimes.refuse_deprecated,
                     concurrent_executions=settings.quotas.concurrent_executions,
@@ -330,6 +360,7 @@ class Application:
                 self.control_plane.run,
                 self.invoker.run_streamed,
                 self.event_sources.run,
+                self._run_images,
                 self._feed_catalog,
                 self._learn_packages,
                 self._end_idle_workers,
@@ -423,10 +454,11 @@ class Application:
             arn = FunctionArn(key.account_id, key.region, key.name)
             if value is None:
                 self.catalog.remove(arn, key.qualifier)
+                self.images.idle.remove(str(arn), key.qualifier)
             else:
                 self.catalog.put(value)
-                if value.package_type is PackageType.ZIP:
-                    self._unlearned.put_nowait(value)
+                self.images.idle.put(value)
+                self._unlearned.put_nowait(value)
             self.pool.retire(arn, key.qualifier, value.configuration_id if value is not None else None)
             self.provisioned.changed(arn)
         elif change.resource is Alias:
@@ -486,21 +518,20 @@ class Application:
             with contextlib.suppress(LambdaError):
                 # Only a version whose merged tree was lost needs it: preparation has made all others. What another
                 # daemon took in comes with its first invocation here.
-                if self.code.has(version):
+                if version.package_type is PackageType.ZIP and self.code.has(version):
                     await self._make_ready(version)
             self.factory.unavailable_reason(version)
             # Ten thousand functions in a row must not keep the first request waiting.
             await asyncio.sleep(0)
 
     async def _end_idle_workers(self) -> None:
-        seen = -1
+        seen = seen_images = -1
         while True:
             await asyncio.sleep(_WORKERS_IDLE_SECONDS)
             seen = await asyncio.to_thread(self.workers.end_idle, seen)
+            seen_images = await asyncio.to_thread(self.image_workers.end_idle, seen_images)
 
     async def _prepare(self, version: FunctionVersion) -> str | None:
-        if version.package_type is PackageType.IMAGE:
-            return None
         await self._make_ready(version)
         reason = self.factory.unavailable_reason(version)
         if len(self._prepared) >= _PREPARED_MAX:
@@ -509,7 +540,13 @@ class Application:
         self._prepared.add(version.configuration_id)
         return reason
 
+    async def _run_images(self) -> None:
+        await self.images.run(self.control_plane.deactivate, self.control_plane.reactivate)
+
     async def _make_ready(self, version: FunctionVersion) -> None:
+        await self.images.make_ready(version)
+        if version.package_type is PackageType.IMAGE:
+            return
         await self.code.make_ready(version)
         if not self.packages.is_known(version):
             await asyncio.to_thread(self.packages.learn, version)
@@ -524,6 +561,7 @@ class Application:
             LocalRoute("GET", "/_lambent/v1/metrics", _route(self.observability.metrics)),
             LocalRoute("GET", "/_lambent/v1/events/conservation", _json_route(self.asynchronous.figures.conservation)),
             LocalRoute("GET", "/_lambent/v1/status", self._status),
+            *(LocalRoute(method, path, _image_route(work)) for method, path, work in self.images.routes.table()),
             LocalRoute("GET", "/_lambent/v1/code/{sha256}", self._download_code, is_public=True),
         ]
 
@@ -559,7 +597,8 @@ class Application:
         await self.events.close()
         await self.records.close()
         self.outward.close()
-        await asyncio.to_thread(self.workers.shutdown, cancel_futures=True)
+        for workers in (self.workers, self.image_workers):
+            await asyncio.to_thread(workers.shutdown, cancel_futures=True)
         self.process.lock.close()
 
 
@@ -582,6 +621,17 @@ def lambent_version() -> str:
     import importlib.metadata
 
     return importlib.metadata.version("lambent")
+
+
+def _image_route(
+    operation: Callable[[ImageRequest], Awaitable[ImageAnswer]],
+) -> Callable[[LocalRequest], Coroutine[None, None, HttpResponse]]:
+    async def respond(request: LocalRequest) -> HttpResponse:
+        query = {name: values[0] for name, values in request.query.items()}
+        answer = await operation(ImageRequest({**query, **request.parameters}, request.body))
+        return HttpResponse(200, tuple(answer.headers.items()), answer.body)
+
+    return respond
 
 
 def _route(

@@ -61,6 +61,14 @@ def check_url(text: str) -> None:
         raise ValueError
 
 
+def check_registry(text: str) -> None:
+    """Check one of images.registries: a registry's name, in which * may stand, alone or with the URL that answers."""
+    name, equals, url = text.partition("=")
+    if not re.fullmatch(r"[A-Za-z0-9.*:\[\]-]+", name) or (equals and not url):
+        raise ValueError
+    check_url(url)
+
+
 def check_database_url(text: str) -> None:
     """Check that a text is empty or the URL of a PostgreSQL database."""
     if text and not re.fullmatch(r"postgres(ql)?://\S+", text):

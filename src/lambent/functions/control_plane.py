@@ -45,8 +45,10 @@ class ControlPlane:
 
     def __init__(self, parts: ControlPlaneParts) -> None:
         ids = Ids(parts.random_bytes)
-        self._transitions = Transitions(parts.store, parts.prepare, ids.new)
-        self._sweeper = Sweeper(parts.store, parts.code, parts.code_in_environments)
+        self._transitions = Transitions(parts.store, parts.prepare, ids.new, parts.resolve_image)
+        self._sweeper = Sweeper(parts.store, parts.code, parts.code_in_environments, parts.sweep_images)
+        self.deactivate = self._transitions.deactivate
+        self.reactivate = self._transitions.reactivate
         self._links = CodeLinks(parts.code, parts.key, parts.clock)
         self.acting = ForeignFunctions(parts.allows).acting
         publisher = Publisher(parts.store, ids, parts.clock)

@@ -24,6 +24,7 @@ from lambent.model.errors import (
     LambdaError,
     PreconditionFailedError,
     ResourceConflictError,
+    StateReasonError,
 )
 from lambent.model.function import FunctionVersion, PackageType, VersionCounter
 from lambent.store.contracts import CommitRefusedError
@@ -80,6 +81,7 @@ class Functions:
         self._clock = parts.clock
         self._rules = parts.rules
         self._packages = Packages(parts.download)
+        self._resolve_image = parts.resolve_image
         self._networked = parts.networked
         self._layers = LayerLookup(parts.store.resources)
         self._variables = Variables(parts.keys)
@@ -106,6 +108,7 @@ class Functions:
         if await self._store.resources.is_taken(arn):
             # Source: observed. Said before the package is unpacked; the commit says it again to the second of two.
             raise ResourceConflictError(f"Function already exist: {arn.name}")
+        function = await self._resolved(function)
         signing = await self._signatures.check_new(caller, function, request.code_signing_config_arn)
         function = await self._variables.sealed(function, None, is_given=True)
         code = request.code
@@ -162,7 +165,7 @@ class Functions:
         changed = with_new_image(current, request)
         if request.architectures:
             changed = replace(changed, architecture=request.architectures[0])
-        changed = replace(changed, source_kms_key_arn=request.source_kms_key_arn)
+        changed = await self._resolved(replace(changed, source_kms_key_arn=request.source_kms_key_arn))
         source = PackageSource(
             "ZipFile", request.zip_file, request.s3_bucket, request.s3_key, request.s3_object_version
         )
@@ -264,6 +267,21 @@ class Functions:
     def _renewed(self, function: FunctionVersion, code: CodeReference) -> FunctionVersion:
         """Return the function as changed now: its environments of before retire."""
         return replace(function, code=code, configuration_id=self._ids.new(), last_modified_ms=self._clock.time_ms())
+
+    async def _resolved(self, function: FunctionVersion) -> FunctionVersion:
+        """Return a function with what its image's reference means now; one that cannot be told yet is told later.
+
+        Raises:
+            StateReasonError: there is no such image, it may not be read, or is none (400, 403).
+        """
+        if self._resolve_image is None or function.image_uri is None:
+            return function
+        try:
+            return replace(function, image_manifest=await self._resolve_image(function))
+        except StateReasonError as error:
+            if not error.is_told_later:
+                raise
+        return function
 
     @contextlib.asynccontextmanager
     async def _placed(

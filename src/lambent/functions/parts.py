@@ -50,6 +50,8 @@ class ControlPlaneParts:
     """Given by app.py.
 
     `prepare(version)` makes ready what the version needs and returns None, or why this machine cannot run it.
+    `resolve_image(version)` returns the digest (hex) of the image that a function of an image means; it raises
+    StateReasonError. `sweep_images(in_use)` removes images that are not in use.
     `networked(caller, version)` returns the version with its VPC known; it raises InvalidParameterValueError with AWS's
     text when EC2 refuses. `vpc_id(caller, vpc)` tells it of subnets alone, with the same errors.
     `download(caller, bucket, key, object_version)` fetches a package from S3 into the spool; it raises
@@ -67,6 +69,8 @@ class ControlPlaneParts:
     random_bytes: Callable[[int], bytes]
     prepare: Callable[[FunctionVersion], Awaitable[str | None]]
     rules: ControlPlaneRules
+    resolve_image: Callable[[FunctionVersion], Awaitable[str]] | None = None
+    sweep_images: Callable[[Collection[str]], Awaitable[int]] | None = None
     networked: Callable[[Caller, FunctionVersion], Awaitable[FunctionVersion]] = _as_given
     vpc_id: Callable[[Caller, VpcConfig], Awaitable[str]] = _unknown
     download: Callable[[Caller, str, str, str | None], Awaitable[UploadedBlob]] | None = None

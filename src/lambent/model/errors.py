@@ -107,6 +107,17 @@ class AccessDeniedError(LambdaError):
     code = "AccessDeniedException"
 
 
+class StateReasonError(LambdaError):
+    """Why a function cannot become active: refused at once (400), or told by its state when `is_told_later`.
+
+    `reason_code` is a StateReasonCode of the service description.
+    """
+
+    code = "InvalidParameterValueException"
+    reason_code = "InvalidConfiguration"
+    is_told_later = False
+
+
 class NotImplementedHereError(LambdaError):
     """An operation or form of AWS's that Lambent does not do yet (501); the message says so clearly."""
 

@@ -112,6 +112,8 @@ class FunctionVersion:
     `configuration_id` is new whenever code or configuration changes and untouched by state transitions: an
     environment made for another one retires. `environment` holds plain text and never reaches a log or repr;
     `environment_given` tells an Environment without variables from none at all, which AWS answers differently.
+    `image_manifest` is the digest (hex) of the image that `image_uri` meant when it was given; None until a registry was
+    asked. `runtime_build` is that of the installed root that runs its runtime, None for what the host has.
     `environment_cipher` is the variables under the KMS key (base64): then only it is stored, and `environment` is empty
     wherever nobody has decrypted it. `latest_configuration_id` is, of a published version, the `configuration_id` that
     $LATEST had then: its own differs.
@@ -156,14 +158,18 @@ class FunctionVersion:
     source_kms_key_arn: str | None = None
     latest_configuration_id: str | None = None
     image_uri: str | None = None
+    image_manifest: str | None = None
+    runtime_build: str | None = None
     image_config: ImageConfig | None = None
     durable: DurableConfig | None = None
     tenant_isolation_mode: str | None = None
 
     @property
     def image_digest(self) -> str | None:
-        """The image's SHA-256 in lower-case hex, if its reference names it; only a registry knows what a tag means."""
-        return None if self.image_uri is None else self.image_uri.partition("@sha256:")[2] or None
+        """The image's SHA-256 in lower-case hex, if it is known: only a registry knows what a tag means."""
+        if self.image_manifest is not None or self.image_uri is None:
+            return self.image_manifest
+        return self.image_uri.partition("@sha256:")[2] or None
 
     @property
     def is_unsettled(self) -> bool:
@@ -180,8 +186,7 @@ class FunctionVersion:
         """`RuntimeVersionConfig.RuntimeVersionArn`: AWS ends it with a hash of the runtime's build."""
         if self.runtime is None:
             return None
-        build = hashlib.sha256(self.runtime.encode()).hexdigest()
-        return f"arn:aws:lambda:{self.region}::runtime:{build}"
+        return runtime_version_arn(self.region, self.runtime, self.runtime_build)
 
     @property
     def opt_digest(self) -> str | None:
@@ -196,15 +201,27 @@ class FunctionVersion:
 
     @property
     def packages(self) -> tuple[str, ...]:
-        """The names of all that the code store must keep for it: its package, its layers, the tree of /opt."""
+        """The names of all that must be kept for it: its package, its layers, the tree of /opt, its image, its root."""
         own = (self.code.sha256,) if self.code.sha256 else ()
         opt = (self.opt_digest,) if self.opt_digest is not None else ()
-        return tuple(dict.fromkeys((*own, *(layer.code.sha256 for layer in self.layers), *opt)))
+        roots = tuple(each for each in (self.kept_image, self.runtime_build) if each is not None)
+        return tuple(dict.fromkeys((*own, *(layer.code.sha256 for layer in self.layers), *opt, *roots)))
+
+    @property
+    def kept_image(self) -> str | None:
+        """The image that must stay unpacked for it: that of an inactive function may go and come back."""
+        return None if self.state is FunctionState.INACTIVE else self.image_manifest
 
     @property
     def log_group(self) -> str:
         """The log group its environments write to."""
         return self.logging.log_group or f"/aws/lambda/{self.name}"
+
+
+def runtime_version_arn(region: str, runtime: str, build: str | None) -> str:
+    """Return the ARN of a runtime's build: an installed root by its image's digest, None for what the host has."""
+    text = runtime if build is None else f"{runtime}@{build}"
+    return f"arn:aws:lambda:{region}::runtime:{hashlib.sha256(text.encode()).hexdigest()}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from lambent.environments.runtimes.dotnet import choose_dotnet, plan_dotnet
 from lambent.environments.runtimes.identifiers import IDENTIFIERS, Language, RuntimeIdentifier, layer_directories
 from lambent.environments.runtimes.plan import RuntimePlan, Unavailable
 from lambent.environments.runtimes.programs import plan_custom, plan_go, wrapped
+from lambent.environments.runtimes.rooted import image_plan, runtime_plan
 from lambent.environments.sandbox.java_flags import java_command
 from lambent.environments.sandbox.node_flags import node_flags
 from lambent.environments.sandbox.sandbox import Interpreter, RuntimeFamily, SandboxKind
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from lambent.environments.runtimes.sdk import SdkDirectories
     from lambent.model.function import FunctionVersion
+    from lambent.model.image import ImageRoot, RuntimeRoot
 
 CLIENT_ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "clients")
 RUNTIME_DIRECTORY = "/var/runtime"
@@ -64,14 +66,18 @@ _INSTALL = {
 }
 
 
+_NO_IMAGE = "The function's image is not on this machine, or functions from images cannot be isolated here (level L0)."
+
+
 @dataclass(frozen=True, slots=True)
 class CatalogueOptions:
     """What the settings say. `architecture` is this machine's: x86_64 or arm64.
 
     `has_native_code` tells whether a version's package holds native code; asked for the other architecture only.
     `has_libraries` tells whether LD_LIBRARY_PATH leads to libraries of a version: a process looks there only if it
-    started with that path. `top_level_names` are the top-level names of a version's package and layers, None when not
-    known.
+    started with that path. `image_root` and `runtime_root` return the unpacked image of a version, and the installed
+    root that its runtime runs in, if there are any. `top_level_names` are the top-level names of a version's package and
+    layers, None when not known.
     """
 
     nearest: bool = True
@@ -82,6 +88,8 @@ class CatalogueOptions:
     has_native_code: Callable[[FunctionVersion], bool] | None = None
     has_libraries: Callable[[FunctionVersion], bool] = field(default=lambda _: False)
     top_level_names: Callable[[FunctionVersion], frozenset[str] | None] = field(default=lambda _: None)
+    image_root: Callable[[FunctionVersion], ImageRoot | None] = field(default=lambda _: None)
+    runtime_root: Callable[[FunctionVersion], RuntimeRoot | None] = field(default=lambda _: None)
 
 
 class RuntimeCatalogue:
@@ -98,11 +106,15 @@ class RuntimeCatalogue:
         identifier = IDENTIFIERS.get(version.runtime or "")
         if identifier is None:
             if version.runtime is None:
-                return Unavailable("Functions from container images cannot be run here yet; deploy a .zip package.")
+                image = self._options.image_root(version)
+                return image_plan(version, image) if image is not None else Unavailable(_NO_IMAGE)
             return Unavailable(f"{version.runtime} is not a runtime identifier that this release knows.")
         foreign = self._foreign_reason(version)
         if foreign is not None:
             return Unavailable(foreign)
+        installed = self._options.runtime_root(version)
+        if installed is not None:
+            return runtime_plan(version, installed, family_variables(identifier, ""))
         match identifier.language:
             case Language.CUSTOM | Language.EXECUTABLE:
                 return self._plan_program(identifier, version)

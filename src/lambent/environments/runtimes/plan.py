@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from lambent.environments.sandbox.sandbox import SandboxKind
+    from lambent.environments.sandbox.sandbox import SandboxKind, SandboxRoot
 
 # Exit statuses of the program that looks for a bootstrap: none is there, or it may not be executed.
 ENTRY_POINT_MISSING = 214
@@ -21,7 +21,7 @@ class RuntimePlan:
 
     `argv` is empty for the pooled families. `runtime_version` is INIT_START's Runtime Version ("python:3.11.v7").
     `notice` is said once in the function's log (the nearest interpreter was taken). `variables` are the runtime
-    family's own (AWS_EXECUTION_ENV, NODE_PATH …).
+    family's own (AWS_EXECUTION_ENV, NODE_PATH …), or an image's. `root`: it runs in a root of its own.
     """
 
     kind: SandboxKind
@@ -29,6 +29,7 @@ class RuntimePlan:
     argv: tuple[str, ...] = ()
     notice: str | None = None
     variables: Mapping[str, str] = field(default_factory=dict)
+    root: SandboxRoot | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,7 +73,7 @@ def with_new_image(function: FunctionVersion, request: UpdateFunctionCodeRequest
     if request.image_uri is None:
         raise InvalidParameterValueError("Please provide ImageUri when updating a function with packageType Image.")
     _check_reference(request.image_uri)
-    return replace(function, image_uri=request.image_uri)
+    return replace(function, image_uri=request.image_uri, image_manifest=None)
 
 
 def image_config_of(given: shapes.ImageConfig | None, current: ImageConfig | None) -> ImageConfig | None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from lambent.model.errors import ServiceError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Awaitable, Callable, Collection
 
     from lambent.store import CodeStore, FunctionStore
 
@@ -24,8 +24,13 @@ class Sweeper:
     """Sweeps the code store at start, when asked to, and every hour. Scope: node. After a crash: the start sweeps."""
 
     def __init__(
-        self, store: FunctionStore, code: CodeStore, code_in_environments: Callable[[], Collection[str]]
+        self,
+        store: FunctionStore,
+        code: CodeStore,
+        code_in_environments: Callable[[], Collection[str]],
+        sweep_images: Callable[[Collection[str]], Awaitable[int]] | None = None,
     ) -> None:
+        self._sweep_images = sweep_images
         self._store = store
         self._code = code
         self._code_in_environments = code_in_environments
@@ -60,6 +65,8 @@ class Sweeper:
     async def sweep(self) -> None:
         """Remove what neither a function version nor a live environment uses."""
         await self._code.sweep(self._in_use)
+        if self._sweep_images is not None:
+            await self._sweep_images(await self._in_use())
 
     async def _in_use(self) -> frozenset[str]:
         # Environments first: one that ends meanwhile has its version in the store, or nothing needs the package.

@@ -18,6 +18,8 @@ _TEXT = ("text", 0, TEXT_BYTES_MAX)
 _OPTIONAL_TEXT = ("optional_text", 0, TEXT_BYTES_MAX)
 _TEXTS = ("texts", 0, LIST_MAX)
 _BOOL = ("bool", 0, 1)
+# Names of unpacked layers: an image has 127 at most.
+_HASHES = ("hashes", 0, 127)
 
 SCHEMA: dict[str, dict[str, tuple[str, int, int]]] = {
     "zygote": {
@@ -34,8 +36,10 @@ SCHEMA: dict[str, dict[str, tuple[str, int, int]]] = {
     "create": {"id": _IDENTIFIER, "zygote": _IDENTIFIER, "argv": _TEXTS},
     "specialise": {
         "id": _IDENTIFIER,
-        "code": _TEXT,
+        "code": _OPTIONAL_TEXT,
         "layers": _OPTIONAL_TEXT,
+        "root": _HASHES,
+        "is_merged": _BOOL,
         "memory_mib": ("int", 1, 65536),
         "tmp_mib": ("int", 1, 65536),
     },
@@ -83,6 +87,12 @@ def _fits(value: object, form: str, low: int, high: int) -> bool:
         return type(value) is bool
     if form == "texts":
         return isinstance(value, list) and len(value) <= high and all(_fits(each, *_TEXT) for each in value)
+    if form == "hashes":
+        return isinstance(value, list) and len(value) <= high and all(map(_is_hash, value))
     if value is None:
         return form == "optional_text"
     return isinstance(value, str) and "\0" not in value and value.isprintable() and len(value) <= high
+
+
+def _is_hash(value: object) -> bool:
+    return isinstance(value, str) and len(value) == 64 and all(digit in "0123456789abcdef" for digit in value)

@@ -24,6 +24,7 @@ from .messages import RefusedError, parse
 from .mounts import GROUP_ID, USER_ID, code_mount, owner_namespace
 from .outside.firewall import parse_egress
 from .outside.network import HostNetwork, NetworkPlan, NetworkUnavailableError
+from .root_mounts import RootMounts
 from .rootless import TmpDirectories
 from .zygotes import ReadableDirectories, Zygote, ZygoteStarter
 
@@ -93,6 +94,7 @@ class Supervisor:
         self._cgroups = Cgroups(options.installation_id)
         self._images = ImagePool(options.images_directory_fd, (USER_ID, GROUP_ID), f"lambent-{options.installation_id}")
         self._tmp_directories = TmpDirectories(options.images_directory_fd)
+        self._roots = RootMounts(options.data_directory_fd)
         readable = ReadableDirectories(options.readable)
         self._starter = ZygoteStarter(readable, is_rootless=options.is_rootless, root_id=options.uid_base)
         self._code_owner_fd: int | None = None
@@ -170,6 +172,11 @@ class Supervisor:
                 self._missing["disk /tmp"] = str(error)
                 self._is_refill_wanted = False
             self._code_owner_fd = owner_namespace(os.fstat(options.data_directory_fd).st_uid, options.uid_base)
+        self._roots.owner_fd = self._code_owner_fd
+        try:
+            self._roots.probe(options.images_directory_fd)
+        except OSError as error:
+            self._missing["overlay"] = f"{error}: the layers of an image are merged into one tree of hard links"
         self._set_up_network()
 
     def _set_up_network(self) -> None:
@@ -331,7 +338,12 @@ class Supervisor:
         trees: list[int] = []
         places: list[str] = []
         tmpfs_mib = 0
+        if not message["root"] and message["code"] is None:
+            raise RefusedError("neither a root nor code")
         try:
+            if message["root"]:
+                trees.append(self._roots.take(message["root"], is_merged=message["is_merged"]))
+                places.append("/")
             for path, place in ((message["code"], "/var/task"), (message["layers"], "/opt")):
                 if path is not None:
                     if not path.startswith(("code/", "layers/")) or os.path.normpath(path) != path:

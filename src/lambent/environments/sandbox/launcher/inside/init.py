@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 
 from .. import channel, syscalls
 from . import preparation, shared_objects
+from .root import run_in_root
 
 USER_ID = 993
 GROUP_ID = 990
@@ -98,7 +99,7 @@ class Init:
         if start.get("directory"):
             failure = self._messages.fileno()
             preparation.give_up_rights(self._log_write, failure, self._program, start.get("data_mib"))
-            preparation.run_in_root(start["argv"], start["variables"], start["directory"])
+            run_in_root(start["argv"], start["variables"], start["directory"])
         if self._family == "exec" or start.get("argv"):
             preparation.give_up_rights(self._log_write, None, self._program, start.get("data_mib"))
             preparation.run_program(start["argv"], start["variables"])

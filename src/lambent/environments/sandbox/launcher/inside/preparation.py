@@ -15,7 +15,7 @@ import sys
 from typing import Any, NoReturn
 
 from .. import channel, netlink, seccomp, syscalls
-from .root import enter_root, run_in_root
+from .root import enter_root
 
 TASK_ROOT = "/var/task"
 STAND_IN_NAMES_MAX = 4_096

@@ -1,0 +1,90 @@
+"""Functions of images that nobody used for long become Inactive, and wake when somebody invokes them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+from lambent.model.errors import LambdaError
+from lambent.model.function import FunctionState
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Collection
+
+    from lambent.clock import Clock
+    from lambent.images.trees import ImageTrees
+    from lambent.model.function import FunctionVersion
+
+_log = logging.getLogger(__name__)
+
+_LOOK_SECONDS_MAX = 3600.0
+_LOOKS_PER_SPAN = 10
+_WAKING_MAX = 10_000
+
+
+class IdleImages:
+    """Knows every version made from an image. Scope: node. After a crash: filled again; an image's last use is on disk.
+
+    `in_use()` returns the images of living environments. The functions of one image become idle together.
+    """
+
+    def __init__(
+        self, trees: ImageTrees, clock: Clock, inactive_seconds: int, in_use: Callable[[], Collection[str]]
+    ) -> None:
+        self._trees = trees
+        self._clock = clock
+        self._inactive_seconds = inactive_seconds
+        self._in_use = in_use
+        self._versions: dict[str, FunctionVersion] = {}
+        self._waking: asyncio.Queue[FunctionVersion] = asyncio.Queue(_WAKING_MAX)
+
+    def put(self, version: FunctionVersion) -> None:
+        """A version was committed."""
+        if version.image_manifest is not None:
+            self._versions[_key(version)] = version
+
+    def remove(self, arn: str, qualifier: str) -> None:
+        """A version is gone."""
+        self._versions.pop(f"{arn}:{qualifier}", None)
+
+    def wake(self, version: FunctionVersion) -> None:
+        """Somebody invoked a version that is Inactive."""
+        if not self._waking.full():
+            self._waking.put_nowait(version)
+
+    async def run(
+        self,
+        deactivate: Callable[[FunctionVersion], Awaitable[None]],
+        reactivate: Callable[[FunctionVersion], Awaitable[None]],
+    ) -> None:
+        """Put to sleep and wake, until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._run_sleep(deactivate))
+            while True:
+                version = await self._waking.get()
+                await self._run_quietly(reactivate(version), version)
+
+    async def _run_sleep(self, deactivate: Callable[[FunctionVersion], Awaitable[None]]) -> None:
+        while self._inactive_seconds:
+            await asyncio.sleep(min(_LOOK_SECONDS_MAX, self._inactive_seconds / _LOOKS_PER_SPAN))
+            for digest in self._in_use():
+                if self._trees.record(digest) is not None:
+                    await self._trees.used(digest)
+            oldest_ns = (self._clock.time_ms() - self._inactive_seconds * 1000) * 1_000_000
+            for version in list(self._versions.values()):
+                if version.state is not FunctionState.ACTIVE or version.image_manifest is None:
+                    continue
+                used_ns = self._trees.last_used_ns(version.image_manifest)
+                if used_ns is not None and max(used_ns, version.last_modified_ms * 1_000_000) < oldest_ns:
+                    await self._run_quietly(deactivate(version), version)
+
+    async def _run_quietly(self, work: Awaitable[None], version: FunctionVersion) -> None:
+        try:
+            await work
+        except LambdaError as error:
+            _log.warning("the state of %s could not be changed: %s", version.arn, error)
+
+
+def _key(version: FunctionVersion) -> str:
+    return f"{version.arn}:{version.version}"
