@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lambent.model.invocation import FunctionErrorKind, InvocationResult
+from lambent.wire.json_text import find_json_error
 from tests.contract.door import lambda_error
 
 if TYPE_CHECKING:
@@ -150,6 +152,23 @@ def test_payloads_at_the_bound(door: Door) -> None:
         "RequestTooLargeException",
         "Request must be smaller than 6291456 bytes for the InvokeFunction operation",
     )
+
+
+@pytest.mark.parametrize(("size_bytes", "is_elsewhere"), [(262_144, False), (262_145, True)])
+def test_large_payloads_are_checked_beside_the_loop(
+    door: Door, monkeypatch: pytest.MonkeyPatch, size_bytes: int, is_elsewhere: bool
+) -> None:
+    threads: list[int] = []
+
+    def check(payload: bytes) -> str | None:
+        threads.append(threading.get_ident())
+        return find_json_error(payload)
+
+    monkeypatch.setattr("lambent.api.invoke.find_json_error", check)
+    door.client().invoke(FunctionName="f", Payload=b'"' + b"x" * (size_bytes - 2) + b'"')
+    loop_thread: list[int] = []
+    door.call(lambda: loop_thread.append(threading.get_ident()))
+    assert (threads != loop_thread) is is_elsewhere
 
 
 JSON = st.recursive(

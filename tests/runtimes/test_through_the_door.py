@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 import uuid
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import awslambdaric
 import pytest
 
 from lambent.environments.runtimes.sdk import SdkDirectories
@@ -115,6 +118,48 @@ def test_node_options_act(lambda_client: Any) -> None:
         Environment={"Variables": {"NODE_OPTIONS": "--require /var/task/pre.js"}},
     )
     assert said == ["yes", True, 1]
+
+
+_OFFICIAL = (
+    "import decimal\n"
+    "def handler(event, context):\n"
+    "    if event == 'raise':\n        raise ValueError('told')\n"
+    "    return [event, context.function_name, context.get_remaining_time_in_millis() > 0, decimal.Decimal('1.5')]\n"
+)
+
+
+def test_the_official_python_client_runs_unchanged(lambda_client: Any) -> None:
+    """AWS's own awslambdaric in the package, started by its own bootstrap."""
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    if not Path(f"/usr/bin/python{version}").exists():
+        pytest.skip(f"no Python {version} in /usr/bin")
+    site = Path(awslambdaric.__file__).parents[1]
+    files: dict[str, str | bytes | tuple[str | bytes, int]] = {
+        str(path.relative_to(site)): path.read_bytes()
+        for pattern in ("awslambdaric/**/*.py", "simplejson/**/*", "snapshot_restore_py.py", "runtime_client*.so")
+        for path in site.glob(pattern)
+        if path.is_file()
+    }
+    files["index.py"] = _OFFICIAL
+    files["bootstrap"] = (f'#!/bin/sh\nexec /usr/bin/python{version} -m awslambdaric "$_HANDLER"\n', 0o755)
+    name = f"runtimes-{uuid.uuid4().hex[:12]}"
+    lambda_client.create_function(
+        FunctionName=name,
+        Role="arn:aws:iam::000000000000:role/test",
+        Code={"ZipFile": make_zip_bytes(files)},
+        Runtime="provided.al2023",
+        Handler="index.handler",
+        Timeout=30,
+        MemorySize=256,
+    )
+    lambda_client.get_waiter("function_active_v2").wait(FunctionName=name, WaiterConfig=_WAIT)
+    for event in ({"a": "ü"}, 2):
+        answer = lambda_client.invoke(FunctionName=name, Payload=json.dumps(event))
+        assert json.loads(answer["Payload"].read()) == [event, name, True, 1.5]
+    failed = lambda_client.invoke(FunctionName=name, Payload='"raise"')
+    assert failed["FunctionError"] == "Unhandled"
+    payload = json.loads(failed["Payload"].read())
+    assert (payload["errorType"], payload["errorMessage"]) == ("ValueError", "told")
 
 
 def test_a_package_without_bootstrap(lambda_client: Any) -> None:

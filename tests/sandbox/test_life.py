@@ -5,17 +5,19 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from lambent.environments.sandbox.sandbox import RuntimeExit, RuntimeFamily, SandboxError
 from lambent.model.environment import IsolationLevel
+from tests.sandbox.conftest import UID_BASE, UIDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.sandbox.conftest import Farm
+    from tests.sandbox.conftest import Farm, Running
 
 pytestmark = pytest.mark.slow
 
@@ -252,6 +254,29 @@ def test_log_is_stdout_and_stderr(in_farm: Callable[..., None]) -> None:
         await running.ask()
         assert running.log() == b"out\nerr\nopened\nchild\n"
         await running.close()
+
+    in_farm(scenario)
+
+
+def process_file(running: Running, name: str) -> str:
+    """Return what /proc tells of a sandbox's init."""
+    return Path(f"/proc/{running.sandbox.pid}/{name}").read_text()
+
+
+@pytest.mark.usefixtures("needs_root")
+def test_every_sandbox_has_a_host_account_and_every_account_a_zygote(in_farm: Callable[..., None]) -> None:
+    async def scenario(farm: Farm) -> None:
+        kinds = [farm.kind(account="111111111111"), farm.kind(account="222222222222")]
+        running = [await farm.run_files({"app.py": ECHO}, kind) for kind in (*kinds, *kinds)]
+        owners = [int(process_file(each, "status").partition("\nUid:\t")[2].split()[0]) for each in running]
+        assert len(set(owners)) == 4
+        assert all(UID_BASE < owner < UID_BASE + UIDS for owner in owners)
+        maps = [process_file(each, "uid_map").split() for each in running]
+        assert maps == [["0", str(UID_BASE), "1", "993", str(owner), "1"] for owner in owners]
+        assert len(set(farm.driver.zygote_ids().values())) == 2
+        assert set(farm.driver.zygote_ids()) == set(kinds)
+        for each in running:
+            await each.close()
 
     in_farm(scenario)
 

@@ -308,6 +308,10 @@ class EnvironmentPool:
                     else:
                         self._take_out(oldest)
                         await oldest.shut_down()
+                        # Its memory is free when it is gone, which its own task may yet be about to see to.
+                        while oldest in self._all:
+                            self._freed.clear()
+                            await self._freed.wait()
         except TimeoutError:
             raise TooManyRequestsError(
                 "Rate Exceeded.", members={"Reason": "ConcurrentInvocationLimitExceeded"}

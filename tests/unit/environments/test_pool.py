@@ -37,6 +37,7 @@ from lambent.model.errors import ServiceError, TooManyRequestsError
 from lambent.model.function import CodeReference, FunctionVersion, LogFormat, LoggingConfig
 from lambent.model.invocation import FunctionErrorKind, InvocationResult, InvokeRequest
 from lambent.model.platform_event import InitReport, InvokeReport, LogLines, PlatformEvent
+from lambent.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -327,6 +328,35 @@ async def test_the_host_bound_evicts_idle_environments_then_throttles(tmp_path: 
             with pytest.raises(TooManyRequestsError):
                 await node.call("c")
         assert all(call.result()["calls"] for call in calls)
+
+
+async def test_the_least_recently_used_goes_first(tmp_path: Path) -> None:
+    node = Node(tmp_path / "measured")
+    async with running(node):
+        node.put()
+        await node.call()
+        used_mib = node.pool.statistics()["memory_mib"]
+    # Room for two, and for a third while one is there.
+    node = Node(tmp_path / "bounded", memory_mib_max=int(used_mib * 1.5) + 24)
+    async with running(node):
+        for name in ("a", "b", "a", "c"):
+            node.put(name)
+            await node.call(name)
+            await node.wait_free()
+        assert (await node.call("a"))["calls"] == 3, "b had to go for c"
+        assert (await node.call("b"))["calls"] == 1
+
+
+async def test_idle_environments_are_reaped(tmp_path: Path) -> None:
+    assert Settings().environments.idle_seconds_max == 600
+    node = Node(tmp_path, idle_seconds_max=0.05)
+    async with running(node):
+        node.put()
+        first = await node.call()
+        async with asyncio.timeout(10):
+            while any(number for name, number in node.pool.statistics().items() if name.startswith("environments_")):
+                await asyncio.sleep(0.02)
+        assert (await node.call())["pid"] != first["pid"]
 
 
 async def test_no_interpreter(node: Node) -> None:

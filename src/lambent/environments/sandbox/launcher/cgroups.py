@@ -11,6 +11,7 @@ import os
 import signal
 import time
 from dataclasses import dataclass, field
+from typing import NoReturn
 
 CPU_PERIOD_US = 20_000
 # RLIMIT_NPROC stops a function at 1,024; this stops whatever found a way around it.
@@ -74,6 +75,7 @@ class Cgroups:
             if hierarchy.directory not in used:
                 _remove(hierarchy.directory)
         self._hierarchies = [each for each in self._hierarchies if each.directory in used]
+        self._prove()
 
     def create(self, name: str) -> SandboxCgroup:
         """Make the directories of one sandbox; `fds` are its cgroup.procs files, opened for writing."""
@@ -199,6 +201,30 @@ class Cgroups:
         for hierarchy in self._hierarchies:
             _remove(hierarchy.directory)
 
+    def _prove(self) -> None:
+        """Let a process join as every sandbox's will; where that fails there are no cgroups."""
+        try:
+            cgroup = self.create("probe")
+        except OSError as error:
+            self._give_up(error.errno or errno.EIO)
+            return
+        pid = os.fork()
+        if pid == 0:
+            _join(cgroup.fds)
+        failure = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        self.close_fds(cgroup)
+        self.remove(cgroup)
+        if failure:
+            self._give_up(failure)
+
+    def _give_up(self, number: int) -> None:
+        for controller, hierarchy in self.by_controller.items():
+            self.missing[controller] = f"{hierarchy.directory}: no process can join: {os.strerror(abs(number))}"
+        for hierarchy in self._hierarchies:
+            _remove(hierarchy.directory)
+        self.by_controller.clear()
+        self._hierarchies.clear()
+
     def _adopt(self, mount_point: str, *, is_v2: bool, options: frozenset[str]) -> None:
         wanted = {"freezer"} | set(_WANTED)
         if is_v2:
@@ -231,10 +257,15 @@ class Cgroups:
 
     def _enable(self, mount_point: str, directory: str, controllers: set[str]) -> set[str]:
         enabled = set()
+        # A cgroup that is divided may hold no process of its own, but for the root of all.
+        is_root = not os.path.exists(f"{mount_point}/cgroup.type")
+        if not is_root and controllers - set(_read(f"{mount_point}/cgroup.subtree_control").split()):
+            _move_members(mount_point)
         for controller in sorted(controllers):
             try:
                 for place in (mount_point, directory):
-                    _enable_below(place, controller)
+                    if controller not in _read(f"{place}/cgroup.subtree_control").split():
+                        _write(f"{place}/cgroup.subtree_control", f"+{controller}")
                 enabled.add(controller)
             except OSError as error:
                 self.missing[controller] = f"{mount_point}: cannot enable {controller}: {error.strerror}"
@@ -266,18 +297,13 @@ def _delegated_cgroup(mount_point: str) -> str | None:
     return None
 
 
-def _enable_below(place: str, controller: str) -> None:
-    """Let the children of a v2 cgroup have a controller. Raises OSError."""
-    file = f"{place}/cgroup.subtree_control"
-    if controller in _read(file).split():
-        return
+def _join(fds: list[int]) -> NoReturn:
     try:
-        _write(file, f"+{controller}")
+        for fd in fds:
+            os.write(fd, b"0")
     except OSError as error:
-        if error.errno != errno.EBUSY:
-            raise
-        _move_members(place)
-        _write(file, f"+{controller}")
+        os._exit(error.errno or errno.EIO)
+    os._exit(0)
 
 
 def _move_members(place: str) -> None:
