@@ -15,7 +15,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 VARIANTS = 64
 _INVOKE = "/2015-03-31/functions/{}/invocations"
@@ -38,10 +38,10 @@ class Caller:
     secret_access_key: str
     region: str = "us-east-1"
 
-    def request(self, method: str, path: str, body: bytes = b"") -> bytes:
+    def request(self, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None) -> bytes:
         """Return one signed request. `path` may have a query, already encoded."""
         url = f"http://127.0.0.1:{self.port}{path}"
-        request = AWSRequest(method=method, url=url, data=body, headers={"Content-Type": "application/json"})
+        request = AWSRequest(method=method, url=url, data=body, headers={"Content-Type": "application/json", **(headers or {})})
         credentials = Credentials(self.access_key_id, self.secret_access_key)
         SigV4Auth(credentials, "lambda", self.region).add_auth(request)
         lines = [f"{method} {path} HTTP/1.1", f"Host: 127.0.0.1:{self.port}", f"Content-Length: {len(body)}"]
@@ -62,6 +62,11 @@ class Caller:
         """Return invocations of one function with different small payloads."""
         path = _INVOKE.format(quote(name))
         return [self.request("POST", path, b'{"n": %d}' % number) for number in range(variants)]
+
+    def events(self, name: str, variants: int = VARIANTS) -> list[bytes]:
+        """Return asynchronous invocations of one function with different small payloads."""
+        path, kind = _INVOKE.format(quote(name)), {"X-Amz-Invocation-Type": "Event"}
+        return [self.request("POST", path, b'{"n": %d}' % number, kind) for number in range(variants)]
 
     def first_invokes(self, names: Iterable[str]) -> list[bytes]:
         """Return one invocation of each function."""

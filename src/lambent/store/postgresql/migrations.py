@@ -74,6 +74,54 @@ MIGRATIONS: tuple[str, ...] = (
     """
     CREATE INDEX records_qualifier ON records (account_id, region, kind, qualifier, name);
     """,
+    # 4: what moves. An event is dead soon after it came: its tables are swept early and often.
+    """
+    CREATE TABLE event_queues (
+        number integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+        account_id text NOT NULL,
+        region text NOT NULL,
+        name text NOT NULL,
+        UNIQUE (account_id, region, name)
+    );
+    CREATE TABLE event_sums (
+        queue integer NOT NULL,
+        node text NOT NULL,
+        received bigint NOT NULL DEFAULT 0,
+        succeeded bigint NOT NULL DEFAULT 0,
+        dropped bigint NOT NULL DEFAULT 0,
+        dead_lettered bigint NOT NULL DEFAULT 0,
+        events bigint NOT NULL DEFAULT 0,
+        bytes bigint NOT NULL DEFAULT 0,
+        PRIMARY KEY (queue, node)
+    ) WITH (fillfactor = 50);
+    CREATE TABLE events (
+        number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+        queue integer NOT NULL,
+        next_at timestamptz NOT NULL,
+        is_leased boolean NOT NULL,
+        epoch integer NOT NULL,
+        payload_bytes integer NOT NULL,
+        head bytea NOT NULL,
+        payload bytea NOT NULL,
+        record bytea
+    ) WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 2000,
+            autovacuum_vacuum_cost_delay = 0);
+    CREATE INDEX events_next ON events (queue, next_at, number) INCLUDE (is_leased);
+    CREATE TABLE leases (
+        name text PRIMARY KEY,
+        owner text NOT NULL,
+        epoch bigint NOT NULL,
+        expires_at timestamptz NOT NULL,
+        value bytea NOT NULL
+    );
+    CREATE TABLE slices (
+        name text NOT NULL,
+        owner text NOT NULL,
+        amount bigint NOT NULL,
+        expires_at timestamptz NOT NULL,
+        PRIMARY KEY (name, owner)
+    );
+    """,
 )
 
 _STEP_SECONDS = 3600.0

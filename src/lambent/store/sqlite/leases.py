@@ -86,7 +86,7 @@ class SqliteLimiter:
         def lend(connection: sqlite3.Connection) -> int:
             parameters = {"name": limit, "owner": owner, "now_ms": now_ms, "until_ms": now_ms + ttl_ms}
             connection.execute(_END_SLICES, parameters)
-            (lent,) = connection.execute(_LENT, parameters).fetchone()
+            lent: int = connection.execute(_LENT, parameters).fetchone()[0]
             amount = max(0, min(wanted, total - lent))
             connection.execute(_LEND, {**parameters, "amount": amount})
             return amount
