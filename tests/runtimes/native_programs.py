@@ -42,3 +42,23 @@ def _run(command: list[str], directory: Path, environment: dict[str, str]) -> No
         timeout=_SECONDS, check=False,
     )  # fmt: skip
     assert ran.returncode == 0, ran.stderr[-3_000:]
+
+
+def dotnet_root() -> Path | None:
+    """Return the root of the .NET that the tests' set-up installed, or None."""
+    root = Path(__file__).parents[2] / ".venv" / "share" / "dotnet" / "dotnetcore2" / "bin"
+    return root if (root / "dotnet").is_file() and shutil.which("mcs") is not None else None
+
+
+def build_dotnet(root: Path, sources: list[Path], target: Path) -> Path:
+    """Compile C# against the assemblies of a .NET root to the assembly `target`, a program unless it is Function.cs."""
+    (assemblies,) = (root / "shared" / "Microsoft.NETCore.App").iterdir()
+    kind = "library" if sources[0].name == "Function.cs" else "exe"
+    needed = (
+        "System.Private.CoreLib", "System.Runtime", "System.Console", "System.Net.Sockets", "System.Net.Primitives",
+        "System.Runtime.InteropServices.RuntimeInformation", "System.Runtime.Extensions",
+    )  # fmt: skip
+    references = [f"-r:{assemblies / name}.dll" for name in needed]
+    command = ["mcs", "-nostdlib", "-noconfig", f"-target:{kind}", f"-out:{target}", *references, *map(str, sources)]
+    _run(command, target.parent, dict(os.environ))
+    return target
