@@ -38,25 +38,43 @@ final class Bean {
         collectMethods(this.type, found, seen, isRecord);
         constructor = isRecord ? recordConstructor(found) : plainConstructor();
         components = isRecord ? constructor.getParameterCount() : -1;
-        Map<String, Property> named = new LinkedHashMap<>();
-        for (Map.Entry<String, Property> each : found.entrySet()) {
-            String name = names.nameOf(this.type, each.getKey());
-            Property property = new Property(name);
-            property.component = each.getValue().component;
-            property.merge(each.getValue());
-            Property earlier = named.putIfAbsent(name, property);
-            if (earlier != null) earlier.merge(property);
-        }
-        for (Property each : named.values()) {
+        for (Property each : named(found, names)) {
             if (each.isReadable()) readable.add(each);
             if (each.isSettable()) settable.put(each.name, each);
         }
     }
 
-    /** Return a new object without values. Throws MappingException. */
-    Object create() {
-        if (constructor == null) throw new MappingException(missingConstructor());
-        return instantiate(new Object[0]);
+    // Those with a name of their own come last, as AWS's runtime writes them.
+    private Iterable<Property> named(Map<String, Property> found, EventNames names) {
+        Map<String, Property> plain = new LinkedHashMap<>();
+        Map<String, Property> own = new LinkedHashMap<>();
+        for (Map.Entry<String, Property> each : found.entrySet()) {
+            String name = names.ownNameOf(type, each.getKey());
+            if (name == null) add(plain, names.nameOf(each.getKey()), each.getValue());
+            else add(own, name, each.getValue());
+        }
+        own.forEach((name, property) -> add(plain, name, property));
+        return plain.values();
+    }
+
+    private static void add(Map<String, Property> all, String name, Property found) {
+        Property property = new Property(name);
+        property.component = found.component;
+        property.merge(found);
+        Property earlier = all.putIfAbsent(name, property);
+        if (earlier != null) earlier.merge(property);
+    }
+
+    /** Return a new object without values; `outer` is the object of an inner class. Throws MappingException. */
+    Object create(Object outer) {
+        boolean isFitting = constructor != null && constructor.getParameterCount() == (outer == null ? 0 : 1);
+        if (!isFitting) throw new MappingException(missingConstructor());
+        return instantiate(outer == null ? new Object[0] : new Object[] {outer});
+    }
+
+    /** Whether objects of a class belong to one of another. */
+    static boolean isInner(Class<?> type, Class<?> outer) {
+        return type.getEnclosingClass() == outer && !Modifier.isStatic(type.getModifiers()) && type.isMemberClass();
     }
 
     boolean isRecord() {
@@ -100,7 +118,9 @@ final class Bean {
     private Constructor<?> plainConstructor() {
         if (type.isInterface() || Modifier.isAbstract(type.getModifiers())) return null;
         try {
-            Constructor<?> found = type.getDeclaredConstructor();
+            Class<?> outer = type.getEnclosingClass();
+            boolean isInner = outer != null && isInner(type, outer);
+            Constructor<?> found = isInner ? type.getDeclaredConstructor(outer) : type.getDeclaredConstructor();
             if (!Modifier.isPublic(found.getModifiers()) || !Modifier.isPublic(type.getModifiers())) {
                 found.setAccessible(true);
             }

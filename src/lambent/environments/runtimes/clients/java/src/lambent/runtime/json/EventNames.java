@@ -51,8 +51,14 @@ final class EventNames {
         return NONE;
     }
 
-    String nameOf(Class<?> type, String property) {
-        if (!isEvent) return property;
+    /** Return a property's name where it has none of its own. */
+    String nameOf(String property) {
+        return isCapital ? capital(property) : property;
+    }
+
+    /** Return the name that a property of a class has of its own, or null. */
+    String ownNameOf(Class<?> type, String property) {
+        if (!isEvent) return null;
         for (Class<?> each = type; each != null; each = each.getSuperclass()) {
             String[] pairs = renamed.get(each.getName());
             if (pairs == null) continue;
@@ -60,7 +66,7 @@ final class EventNames {
                 if (pairs[index].equals(property)) return pairs[index + 1];
             }
         }
-        return isCapital ? capital(property) : property;
+        return null;
     }
 
     private static String capital(String property) {
@@ -75,7 +81,9 @@ final class EventNames {
         }
         table.put(EVENTS + "DynamodbTimeWindowEvent", SOURCE);
         table.put(EVENTS + "KinesisTimeWindowEvent", SOURCE);
-        table.put(EVENTS + "DynamodbEvent$DynamodbStreamRecord", SOURCE);
+        table.put(EVENTS + "DynamodbEvent$DynamodbStreamRecord", new String[] {"eventName", "eventName",
+            "eventSourceArn", "eventSourceARN"});
+        table.put(EVENTS + "KinesisEvent$Record", new String[] {"encryptionType", "encryptionType"});
         table.put(EVENTS + "SQSEvent$SQSMessage", SOURCE);
         table.put(EVENTS + "SNSEvent$SNSRecord", new String[] {"SNS", "Sns", "sns", "Sns"});
         table.put(EVENTS + "CodeCommitEvent$Record", new String[] {"codeCommit", "codecommit", "eventSourceArn",
@@ -96,7 +104,7 @@ final class EventNames {
         table.put(EVENTS + "ConnectEvent$ContactData", contact);
         table.put(EVENTS + "ConnectEvent$CustomerEndpoint", capitals("address", "type"));
         table.put(EVENTS + "ConnectEvent$SystemEndpoint", capitals("address", "type"));
-        table.put(EVENTS + "ConnectEvent$Queue", capitals("name", "ARN"));
+        table.put(EVENTS + "ConnectEvent$Queue", capitals("name"));
         for (String models : new String[] {EVENTS + "models.dynamodb.", "com.amazonaws.services.dynamodbv2.model."}) {
             table.put(models + "AttributeValue", ATTRIBUTE);
             table.put(models + "StreamRecord", STREAM_RECORD);

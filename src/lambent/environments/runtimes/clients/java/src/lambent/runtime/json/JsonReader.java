@@ -61,20 +61,24 @@ public final class JsonReader {
         if (raw == AtomicReference.class) return new AtomicReference<>(read(tree, Types.arguments(type, raw)[0]));
         if (raw.getName().startsWith("java.util.Optional")) return optional(tree, raw);
         if (raw.getName().equals(JODA_TIME)) return Joda.read(raw, tree);
-        return bean(tree, type, raw);
+        return bean(tree, type, raw, null);
     }
 
     private static Object absent(Class<?> raw) {
         if (raw == Optional.class) return Optional.empty();
         if (raw == OptionalInt.class) return OptionalInt.empty();
         if (raw == OptionalLong.class) return OptionalLong.empty();
+        if (raw == AtomicReference.class) return new AtomicReference<>();
         return raw == OptionalDouble.class ? OptionalDouble.empty() : null;
     }
 
     private Object optional(Object tree, Class<?> raw) {
-        if (raw == OptionalInt.class) return OptionalInt.of((Integer) read(tree, int.class));
-        if (raw == OptionalLong.class) return OptionalLong.of((Long) read(tree, long.class));
-        return OptionalDouble.of((Double) read(tree, double.class));
+        if (Scalars.isBlank(tree)) return absent(raw);
+        Class<?> held = raw == OptionalInt.class ? Integer.class : raw == OptionalLong.class ? Long.class : Double.class;
+        Object read = read(tree, held);
+        if (read == null) throw Scalars.unfit(tree, raw.getName(), "no number");
+        if (raw == OptionalInt.class) return OptionalInt.of((Integer) read);
+        return raw == OptionalLong.class ? OptionalLong.of((Long) read) : OptionalDouble.of((Double) read);
     }
 
     private Object scalar(Object tree, Class<?> raw, Scalars.Conversion conversion) {
@@ -84,7 +88,8 @@ public final class JsonReader {
         }
         if (names.isEvent && raw == java.util.Date.class) return Times.fromSeconds(tree);
         try {
-            Object read = raw != String.class && raw != CharSequence.class && "".equals(tree) ? null : conversion.convert(tree);
+            boolean isNothing = Scalars.isBlank(tree) && !isText(raw);
+            Object read = isNothing ? null : conversion.convert(tree);
             return read == null ? Scalars.nothing(raw) : read;
         } catch (MappingException error) {
             throw error;
@@ -93,12 +98,27 @@ public final class JsonReader {
         }
     }
 
+    private static boolean isText(Class<?> raw) {
+        return raw == String.class || raw == CharSequence.class || raw == StringBuilder.class || raw == byte[].class
+                || raw == char[].class || raw == char.class || raw == Character.class
+                || raw == java.nio.ByteBuffer.class;
+    }
+
     // An empty array stands for null, an array of one for its element.
     private Object fromList(List<?> list, Type type, Class<?> raw) {
         Object time = Times.fromArray(list, raw);
         if (time != null) return time;
-        if (list.isEmpty()) return raw.isPrimitive() ? Scalars.nothing(raw) : absent(raw);
-        if (list.size() == 1) return read(list.get(0), type);
+        boolean isOwn = raw == java.nio.ByteBuffer.class || isAbstract(raw);
+        if (list.isEmpty() && !raw.isPrimitive() && !isOwn) return absent(raw);
+        boolean isAtomic = raw.getName().startsWith("java.util.concurrent.atomic.") && raw != AtomicReference.class;
+        if (list.size() == 1 && !Times.isArray(raw) && !isAtomic) {
+            Object only = list.get(0);
+            if (only != null || Scalars.isNullInArray(raw) || raw == OptionalInt.class || raw == OptionalLong.class
+                    || raw == OptionalDouble.class) {
+                return read(only, type);
+            }
+        }
+        if (isAtomic && list.size() == 1 && list.get(0) == null) return null;
         throw new MappingException("Cannot deserialize value of type `" + raw.getName()
                 + "` from Array value (token `JsonToken.START_ARRAY`)");
     }
@@ -107,7 +127,10 @@ public final class JsonReader {
         Type component = type instanceof GenericArrayType
                 ? ((GenericArrayType) type).getGenericComponentType()
                 : raw.getComponentType();
-        if ("".equals(tree) && component != String.class) return null;
+        if (Scalars.isBlank(tree)) return null;
+        if (tree instanceof String && Types.raw(component).isPrimitive()) {
+            throw new MappingException("Cannot deserialize value of type `" + raw.getSimpleName() + "` from " + kind(tree));
+        }
         List<?> elements = tree instanceof List ? (List<?>) tree : java.util.Collections.singletonList(tree);
         Object array = Array.newInstance(Types.raw(component), elements.size());
         for (int index = 0; index < elements.size(); index++) Array.set(array, index, read(elements.get(index), component));
@@ -119,7 +142,7 @@ public final class JsonReader {
         Type element = raw == Iterable.class || !Collection.class.isAssignableFrom(raw)
                 ? Types.arguments(type, Iterable.class)[0]
                 : Types.arguments(type, Collection.class)[0];
-        if ("".equals(tree) && Types.raw(element) != String.class) return null;
+        if (Scalars.isBlank(tree)) return null;
         Collection<Object> read = newCollection(raw, element);
         if (tree instanceof List) {
             for (Object each : (List<?>) tree) read.add(read(each, element));
@@ -142,14 +165,15 @@ public final class JsonReader {
 
     @SuppressWarnings({"unchecked", "rawtypes"})
     private Object map(Object tree, Type type, Class<?> raw) {
-        if ("".equals(tree)) return null;
+        if (Scalars.isBlank(tree)) return null;
         if (!(tree instanceof Map)) {
             throw new MappingException("Cannot deserialize value of type `" + raw.getName() + "` from " + kind(tree));
         }
         Type[] arguments = Types.arguments(type, Map.class);
         Class<?> key = Types.raw(arguments[0]);
         boolean isPlainKey = key == String.class || key == Object.class || key == CharSequence.class;
-        if (isPlainKey && arguments[1] == Object.class && raw.isAssignableFrom(LinkedHashMap.class)) return natural(tree);
+        boolean isNatural = isPlainKey && arguments[1] == Object.class && raw != HashMap.class;
+        if (isNatural && raw.isAssignableFrom(LinkedHashMap.class)) return natural(tree);
         Map<Object, Object> read = newMap(raw, key);
         for (Map.Entry<String, ?> each : ((Map<String, ?>) tree).entrySet()) {
             Object name = isPlainKey ? each.getKey() : read(each.getKey(), arguments[0]);
@@ -160,8 +184,8 @@ public final class JsonReader {
 
     @SuppressWarnings({"unchecked", "rawtypes"})
     private static Map<Object, Object> newMap(Class<?> raw, Class<?> key) {
-        if (raw.isAssignableFrom(LinkedHashMap.class)) return new LinkedHashMap<>();
         if (raw == HashMap.class) return new HashMap<>();
+        if (raw.isAssignableFrom(LinkedHashMap.class)) return new LinkedHashMap<>();
         if (raw == EnumMap.class) return (Map) new EnumMap(key);
         if (raw.isAssignableFrom(TreeMap.class)) return new TreeMap<>();
         if (raw.isAssignableFrom(ConcurrentHashMap.class)) return new ConcurrentHashMap<>();
@@ -171,7 +195,7 @@ public final class JsonReader {
 
     private static Object create(Class<?> raw) {
         try {
-            if (raw.isInterface() || Modifier.isAbstract(raw.getModifiers())) throw new NoSuchMethodException(raw.getName());
+            if (isAbstract(raw)) throw new NoSuchMethodException(raw.getName());
             java.lang.reflect.Constructor<?> constructor = raw.getDeclaredConstructor();
             if (!Modifier.isPublic(constructor.getModifiers()) || !Modifier.isPublic(raw.getModifiers())) {
                 constructor.setAccessible(true);
@@ -180,6 +204,11 @@ public final class JsonReader {
         } catch (ReflectiveOperationException | RuntimeException error) {
             throw new MappingException("Cannot construct instance of `" + raw.getName() + "`", error);
         }
+    }
+
+    private static boolean isAbstract(Class<?> raw) {
+        boolean isMade = raw.isPrimitive() || raw.isArray() || Scalars.find(raw) != null || Map.class.isAssignableFrom(raw);
+        return !isMade && (raw.isInterface() || Modifier.isAbstract(raw.getModifiers()));
     }
 
     private Object constant(Object tree, Class<?> raw) {
@@ -202,8 +231,8 @@ public final class JsonReader {
         return null;
     }
 
-    private Object bean(Object tree, Type type, Class<?> raw) {
-        if ("".equals(tree)) return null;
+    private Object bean(Object tree, Type type, Class<?> raw, Object outer) {
+        if (Scalars.isBlank(tree) && !isAbstract(raw)) return null;
         if (!(tree instanceof Map)) {
             throw new MappingException("Cannot construct instance of `" + raw.getName()
                     + "` (although at least one Creator exists): no " + creator(tree));
@@ -215,11 +244,11 @@ public final class JsonReader {
         }
         Map<?, ?> members = (Map<?, ?>) tree;
         if (bean.isRecord()) return record(bean, members);
-        Object owner = bean.create();
+        Object owner = bean.create(outer);
         for (Map.Entry<?, ?> each : members.entrySet()) {
             Property property = bean.settable.get(each.getKey());
             if (property == null) continue;
-            property.set(owner, readMember(bean, property, each.getValue()));
+            property.set(owner, readMember(bean, property, each.getValue(), owner));
         }
         return owner;
     }
@@ -228,15 +257,17 @@ public final class JsonReader {
         Object[] values = bean.componentValues();
         for (Property property : bean.settable.values()) {
             if (property.component < 0) continue;
-            Object read = readMember(bean, property, members.get(property.name));
-            values[property.component] = read;
+            values[property.component] = readMember(bean, property, members.get(property.name), null);
         }
         return bean.instantiate(values);
     }
 
-    private Object readMember(Bean bean, Property property, Object tree) {
+    private Object readMember(Bean bean, Property property, Object tree, Object owner) {
         try {
-            return read(tree, property.inputType(bean.bindings));
+            Type type = property.inputType(bean.bindings);
+            Class<?> raw = Types.raw(type);
+            boolean isInner = owner != null && tree instanceof Map && Bean.isInner(raw, owner.getClass());
+            return isInner ? bean(tree, type, raw, owner) : read(tree, type);
         } catch (MappingException error) {
             throw new MappingException(error.getMessage() + " (through reference chain: " + bean.type.getName() + "[\""
                     + property.name + "\"])", error.getCause());

@@ -60,11 +60,9 @@ public final class JsonText {
             } else if (each < 0x800) {
                 bytes[length++] = (byte) (0xC0 | each >> 6);
                 bytes[length++] = (byte) (0x80 | each & 0x3F);
-            } else if (Character.isHighSurrogate(each) && index + 1 < count
-                    && Character.isLowSurrogate(text.charAt(index + 1))) {
-                supplementary(Character.toCodePoint(each, text.charAt(++index)));
             } else if (Character.isSurrogate(each)) {
-                throw new MappingException("Incomplete surrogate pair in text");
+                // AWS's runtime escapes them, pairs and halves alike.
+                escape(each);
             } else {
                 bytes[length++] = (byte) (0xE0 | each >> 12);
                 bytes[length++] = (byte) (0x80 | each >> 6 & 0x3F);
@@ -101,19 +99,15 @@ public final class JsonText {
                 bytes[length++] = 'f';
                 return;
             default:
-                bytes[length++] = 'u';
-                bytes[length++] = '0';
-                bytes[length++] = '0';
-                bytes[length++] = HEXADECIMAL[each >> 4];
-                bytes[length++] = HEXADECIMAL[each & 15];
+                length--;
+                escape(each);
         }
     }
 
-    private void supplementary(int point) {
-        bytes[length++] = (byte) (0xF0 | point >> 18);
-        bytes[length++] = (byte) (0x80 | point >> 12 & 0x3F);
-        bytes[length++] = (byte) (0x80 | point >> 6 & 0x3F);
-        bytes[length++] = (byte) (0x80 | point & 0x3F);
+    private void escape(char each) {
+        bytes[length++] = '\\';
+        bytes[length++] = 'u';
+        for (int shift = 12; shift >= 0; shift -= 4) bytes[length++] = HEXADECIMAL[each >> shift & 15];
     }
 
     private void room(int count) {

@@ -35,13 +35,29 @@ public final class JsonWriter {
             text.raw("null");
             return;
         }
-        Class<?> declared = Types.raw(root);
-        // A handler that declares a class shows that class's properties, whichever subclass it returns.
-        if (declared != Object.class && declared != value.getClass() && !declared.isPrimitive()) {
-            if (!writeSimple(value, text, 1)) writeBean(beanOf(root), value, text, 1);
-            return;
+        writeAs(value, root, text, 1);
+    }
+
+    /**
+     * Write a value as the class that a handler declares, whichever subclass it returns, and what the declared maps and
+     * lists hold likewise; properties of beans are written as what they are.
+     */
+    private void writeAs(Object value, Type type, JsonText text, int depth) {
+        Class<?> declared = Types.raw(type);
+        if (value == null || declared == Object.class || declared.isPrimitive()) {
+            write(value, text, depth);
+        } else if (value instanceof Map) {
+            boolean isMap = Map.class.isAssignableFrom(declared);
+            writeMap((Map<?, ?>) value, isMap ? Types.arguments(type, Map.class)[1] : Object.class, text, depth);
+        } else if (value instanceof Collection) {
+            boolean isAll = Iterable.class.isAssignableFrom(declared);
+            Type element = isAll ? Types.arguments(type, Iterable.class)[0] : Object.class;
+            writeAll(((Collection<?>) value).iterator(), element, text, depth);
+        } else if (value instanceof Object[] && declared.isArray()) {
+            writeAll(java.util.Arrays.asList((Object[]) value).iterator(), declared.getComponentType(), text, depth);
+        } else if (!writeSimple(value, text, depth)) {
+            writeBean(beanOf(type), value, text, depth);
         }
-        write(value, text, 1);
     }
 
     private void write(Object value, JsonText text, int depth) {
@@ -60,8 +76,8 @@ public final class JsonWriter {
         if (value instanceof String) text.string((String) value);
         else if (value instanceof Integer || value instanceof Long) text.raw(value.toString());
         else if (value instanceof Boolean) text.raw(value.toString());
-        else if (value instanceof Map) writeMap((Map<?, ?>) value, text, depth);
-        else if (value instanceof Collection) writeAll(((Collection<?>) value).iterator(), text, depth);
+        else if (value instanceof Map) writeMap((Map<?, ?>) value, Object.class, text, depth);
+        else if (value instanceof Collection) writeAll(((Collection<?>) value).iterator(), Object.class, text, depth);
         else if (value instanceof Number) return writeNumber((Number) value, text);
         else if (value instanceof Enum) text.string(((Enum<?>) value).name());
         else if (value.getClass().isArray()) writeArray(value, text, depth);
@@ -75,11 +91,6 @@ public final class JsonWriter {
             double number = value.doubleValue();
             if (Double.isNaN(number) || Double.isInfinite(number)) text.string(value.toString());
             else text.raw(value.toString());
-            return true;
-        }
-        if (!value.getClass().getName().startsWith("java.")) {
-            // A number of the function's own: its text, as for those of the JDK.
-            text.raw(value.toString());
             return true;
         }
         text.raw(value.toString());
@@ -97,11 +108,11 @@ public final class JsonWriter {
         else if (value instanceof AtomicReference) write(((AtomicReference<?>) value).get(), text, depth);
         else if (value instanceof ByteBuffer) writeBuffer((ByteBuffer) value, text);
         else if (value instanceof Map.Entry) writeEntry((Map.Entry<?, ?>) value, text, depth);
-        else if (value instanceof Iterator) writeAll((Iterator<?>) value, text, depth);
+        else if (value instanceof Iterator) writeAll((Iterator<?>) value, Object.class, text, depth);
         else if (value instanceof java.nio.file.Path) text.string(((java.nio.file.Path) value).toUri().toString());
-        else if (value instanceof Iterable) writeAll(((Iterable<?>) value).iterator(), text, depth);
+        else if (value instanceof Iterable) writeAll(((Iterable<?>) value).iterator(), Object.class, text, depth);
         else if (value instanceof java.util.stream.BaseStream) {
-            writeAll(((java.util.stream.BaseStream<?, ?>) value).iterator(), text, depth);
+            writeAll(((java.util.stream.BaseStream<?, ?>) value).iterator(), Object.class, text, depth);
         } else if (Joda.isTime(value)) text.string(value.toString());
         else return writeNamed(value, text);
         return true;
@@ -111,16 +122,12 @@ public final class JsonWriter {
         if (value instanceof Class) text.string(((Class<?>) value).getName());
         else if (value instanceof java.util.TimeZone) text.string(((java.util.TimeZone) value).getID());
         else if (value instanceof java.io.File) text.string(((java.io.File) value).getAbsolutePath());
-        else if (value instanceof java.util.Locale) {
-            java.util.Locale locale = (java.util.Locale) value;
-            text.string(locale == java.util.Locale.ROOT ? "" : locale.toLanguageTag());
-        }
         else if (value instanceof java.net.InetAddress) {
             String shown = value.toString();
             int slash = shown.indexOf('/');
             text.string(slash == 0 ? shown.substring(1) : slash > 0 ? shown.substring(0, slash) : shown);
         } else if (value instanceof java.net.URI || value instanceof java.net.URL || value instanceof java.util.Currency
-                || value instanceof java.util.regex.Pattern || value instanceof java.nio.charset.Charset) {
+                || value instanceof java.util.Locale || value instanceof java.util.regex.Pattern || value instanceof java.nio.charset.Charset) {
             text.string(value.toString());
         } else {
             return false;
@@ -148,7 +155,7 @@ public final class JsonWriter {
         text.symbol('}');
     }
 
-    private void writeMap(Map<?, ?> map, JsonText text, int depth) {
+    private void writeMap(Map<?, ?> map, Type type, JsonText text, int depth) {
         text.symbol('{');
         boolean isFirst = true;
         for (Map.Entry<?, ?> each : map.entrySet()) {
@@ -162,7 +169,7 @@ public final class JsonWriter {
             text.string(key(each.getKey()));
             text.symbol(':');
             if (each.getValue() == map) throw new MappingException("Direct self-reference leading to cycle");
-            write(each.getValue(), text, depth + 1);
+            writeAs(each.getValue(), type, text, depth + 1);
         }
         text.symbol('}');
     }
@@ -178,13 +185,13 @@ public final class JsonWriter {
         return key.toString();
     }
 
-    private void writeAll(Iterator<?> elements, JsonText text, int depth) {
+    private void writeAll(Iterator<?> elements, Type type, JsonText text, int depth) {
         text.symbol('[');
         boolean isFirst = true;
         while (elements.hasNext()) {
             if (!isFirst) text.symbol(',');
             isFirst = false;
-            write(elements.next(), text, depth + 1);
+            writeAs(elements.next(), type, text, depth + 1);
         }
         text.symbol(']');
     }

@@ -35,7 +35,7 @@ final class Property {
         open(found);
     }
 
-    /** Among overloads the one that takes what the getter returns is right, then text. */
+    /** Among overloads one that takes a primitive goes first, then one that takes text. */
     void offerSetter(Method found) {
         if (setter != null && rank(found) <= rank(setter)) return;
         setter = found;
@@ -91,11 +91,9 @@ final class Property {
                 error);
     }
 
-    private int rank(Method candidate) {
+    private static int rank(Method candidate) {
         Class<?> taken = candidate.getParameterTypes()[0];
-        if (getter != null && getter.getReturnType() == taken) return 3;
-        if (taken == String.class) return 2;
-        return taken.isPrimitive() || Number.class.isAssignableFrom(taken) ? 1 : 0;
+        return taken.isPrimitive() ? 2 : taken == String.class ? 1 : 0;
     }
 
     private static void open(AccessibleObject member) {

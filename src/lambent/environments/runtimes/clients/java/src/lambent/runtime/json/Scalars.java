@@ -59,9 +59,9 @@ final class Scalars {
             Object flag = flag(tree);
             return flag == null ? null : new AtomicBoolean((Boolean) flag);
         });
-        all.put(byte[].class, tree -> Base64.getMimeDecoder().decode(text(tree)));
-        all.put(char[].class, tree -> text(tree).toCharArray());
-        all.put(ByteBuffer.class, tree -> ByteBuffer.wrap(Base64.getMimeDecoder().decode(text(tree))));
+        all.put(byte[].class, tree -> bytes(tree));
+        all.put(char[].class, tree -> tree.toString().toCharArray());
+        all.put(ByteBuffer.class, tree -> ByteBuffer.wrap(bytes(onlyText(tree, "java.nio.ByteBuffer"))));
         texts(all);
         Times.register(all);
         return all;
@@ -108,7 +108,9 @@ final class Scalars {
             if (tree instanceof Decimal) return ((Decimal) tree).doubleValue();
             if (tree instanceof Number) return tree;
             String digits = digits(tree, "java.lang.Number");
-            return digits == null ? null : JsonReader.natural(JsonParser.parse(digits.getBytes()));
+            if (digits == null) return null;
+            if (!digits.matches("-?\\d+")) return Double.valueOf(digits);
+            return JsonParser.parse(digits.getBytes(java.nio.charset.StandardCharsets.US_ASCII));
         });
     }
 
@@ -122,7 +124,10 @@ final class Scalars {
         all.put(java.net.InetAddress.class, tree -> java.net.InetAddress.getByName(text(tree)));
         all.put(Currency.class, tree -> Currency.getInstance(text(tree)));
         all.put(TimeZone.class, tree -> TimeZone.getTimeZone(text(tree)));
-        all.put(Locale.class, tree -> Locale.forLanguageTag(text(tree).replace('_', '-')));
+        all.put(Locale.class, tree -> {
+            String[] parts = text(tree).split("[-_]", 3);
+            return new Locale(parts[0], parts.length > 1 ? parts[1] : "", parts.length > 2 ? parts[2] : "");
+        });
         all.put(Class.class, tree -> Class.forName(text(tree), true, Thread.currentThread().getContextClassLoader()));
     }
 
@@ -133,6 +138,32 @@ final class Scalars {
 
     static String text(Object tree) {
         return tree.toString().trim();
+    }
+
+    /** Text where nothing but text will do. */
+    static String onlyText(Object tree, String type) {
+        if (!(tree instanceof String)) throw unfit(tree, type, "not a String");
+        return text(tree);
+    }
+
+    /** Whether a value is text without anything in it: it stands for null but where text is wanted. */
+    static boolean isBlank(Object tree) {
+        return tree instanceof String && ((String) tree).trim().isEmpty();
+    }
+
+    /** Whether an array of one null may stand for the type, as it may for its null. */
+    static boolean isNullInArray(Class<?> type) {
+        return type.isPrimitive() || type == java.util.Date.class || java.util.Calendar.class.isAssignableFrom(type)
+                || (type.getName().startsWith("java.lang.") && type != Number.class && !type.isInterface()
+                        && type != String.class && type != Class.class);
+    }
+
+    // One number stands for an array of one byte; text must be whole base64.
+    private static byte[] bytes(Object tree) {
+        if (tree instanceof Integer) return new byte[] {whole(tree, "byte", Byte.MIN_VALUE, 255).byteValue()};
+        String text = onlyText(tree, "byte[]").replaceAll("\\s+", "");
+        if (text.length() % 4 != 0) throw unfit(tree, "byte[]", "Unexpected end of base64-encoded String");
+        return Base64.getDecoder().decode(text);
     }
 
     /** Whether text stands for null where a number or boolean is wanted. */
@@ -195,6 +226,7 @@ final class Scalars {
     private static Object flag(Object tree) {
         if (tree instanceof Boolean) return tree;
         if (tree instanceof Integer || tree instanceof Long) return ((Number) tree).longValue() != 0;
+        if (tree instanceof BigInteger) return true;
         String text = text(tree);
         switch (text) {
             case "true":

@@ -1,6 +1,7 @@
 package lambent.runtime.json;
 
 import java.math.BigDecimal;
+import java.math.BigInteger;
 import java.time.Duration;
 import java.time.Instant;
 import java.time.LocalDate;
@@ -36,22 +37,24 @@ final class Times {
         all.put(GregorianCalendar.class, tree -> calendar(tree));
         all.put(Instant.class, tree -> instant(tree));
         all.put(OffsetDateTime.class, tree -> {
-            if (tree instanceof Number) return instant(tree).atOffset(ZoneOffset.UTC);
+            if (isSeconds(tree)) return instant(tree).atOffset(ZoneOffset.UTC);
             OffsetDateTime read = OffsetDateTime.parse(Scalars.text(tree));
             return read.withOffsetSameInstant(ZoneOffset.UTC);
         });
         all.put(ZonedDateTime.class, tree -> {
-            if (tree instanceof Number) return instant(tree).atZone(ZoneId.of("UTC"));
-            return ZonedDateTime.parse(Scalars.text(tree)).withZoneSameInstant(ZoneId.of("UTC"));
+            if (isSeconds(tree)) return instant(tree).atZone(ZoneOffset.UTC);
+            return ZonedDateTime.parse(Scalars.text(tree)).withZoneSameInstant(ZoneOffset.UTC);
         });
         all.put(LocalDate.class, tree -> {
-            if (tree instanceof Integer) return LocalDate.ofEpochDay((Integer) tree);
+            if (tree instanceof Integer || tree instanceof Long) return LocalDate.ofEpochDay(((Number) tree).longValue());
             String text = Scalars.text(tree);
-            if (text.isEmpty()) return null;
             return text.indexOf('T') < 0 ? LocalDate.parse(text) : localDateTime(text).toLocalDate();
         });
         all.put(LocalDateTime.class, tree -> localDateTime(Scalars.text(tree)));
-        all.put(LocalTime.class, tree -> LocalTime.parse(Scalars.text(tree)));
+        all.put(LocalTime.class, tree -> {
+            String text = Scalars.text(tree);
+            return text.indexOf('T') < 0 ? LocalTime.parse(text) : LocalDateTime.parse(text).toLocalTime();
+        });
         all.put(OffsetTime.class, tree -> OffsetTime.parse(Scalars.text(tree)));
         all.put(Duration.class, tree -> {
             if (!(tree instanceof Number)) return Duration.parse(Scalars.text(tree));
@@ -62,8 +65,8 @@ final class Times {
         all.put(Year.class, tree -> tree instanceof Integer ? Year.of((Integer) tree) : Year.parse(Scalars.text(tree)));
         all.put(YearMonth.class, tree -> YearMonth.parse(Scalars.text(tree)));
         all.put(MonthDay.class, tree -> MonthDay.parse(Scalars.text(tree)));
-        all.put(ZoneId.class, tree -> ZoneId.of(Scalars.text(tree)));
-        all.put(ZoneOffset.class, tree -> ZoneOffset.of(Scalars.text(tree)));
+        all.put(ZoneId.class, tree -> ZoneId.of(Scalars.onlyText(tree, "java.time.ZoneId")));
+        all.put(ZoneOffset.class, tree -> ZoneOffset.of(Scalars.onlyText(tree, "java.time.ZoneOffset")));
     }
 
     /** Read what is written as an array, e.g. [2024, 1, 31]; null when the type is not written so. */
@@ -73,13 +76,19 @@ final class Times {
             if (!(parts.get(index) instanceof Integer)) return null;
             numbers[index] = (Integer) parts.get(index);
         }
-        if (type == LocalDate.class) return LocalDate.of(numbers[0], numbers[1], numbers[2]);
-        if (type == LocalDateTime.class) {
+        int count = parts.size();
+        if (type == LocalDate.class && count == 3) return LocalDate.of(numbers[0], numbers[1], numbers[2]);
+        if (type == LocalDateTime.class && count >= 5) {
             return LocalDateTime.of(numbers[0], numbers[1], numbers[2], numbers[3], numbers[4], numbers[5], numbers[6]);
         }
-        if (type == LocalTime.class) return LocalTime.of(numbers[0], numbers[1], numbers[2], numbers[3]);
-        if (type == YearMonth.class) return YearMonth.of(numbers[0], numbers[1]);
-        return type == MonthDay.class ? MonthDay.of(numbers[0], numbers[1]) : null;
+        if (type == LocalTime.class && count >= 2) return LocalTime.of(numbers[0], numbers[1], numbers[2], numbers[3]);
+        if (type == MonthDay.class && count == 2) return MonthDay.of(numbers[0], numbers[1]);
+        return type == YearMonth.class && count == 2 ? YearMonth.of(numbers[0], numbers[1]) : null;
+    }
+
+    /** Whether a type is written as an array, so that an array of one element does not stand for the element. */
+    static boolean isArray(Class<?> type) {
+        return type == LocalDate.class || type == LocalDateTime.class || type == LocalTime.class;
     }
 
     /** Seconds since 1970 with a fraction, as AWS's own events have dates; zero is no date. */
@@ -134,17 +143,24 @@ final class Times {
     }
 
     private static Instant instant(Object tree) {
-        if (tree instanceof Decimal) {
-            BigDecimal read = new BigDecimal(tree.toString());
-            long seconds = read.setScale(0, java.math.RoundingMode.FLOOR).longValueExact();
-            return Instant.ofEpochSecond(seconds, read.subtract(BigDecimal.valueOf(seconds)).movePointRight(9).longValue());
+        if (tree instanceof Integer || tree instanceof Long) return Instant.ofEpochSecond(((Number) tree).longValue());
+        if (tree instanceof BigInteger) throw Scalars.unfit(tree, "java.time.Instant", "out of range");
+        if (isSeconds(tree)) {
+            BigDecimal read = new BigDecimal(Scalars.text(tree));
+            if (read.precision() - read.scale() > 20) return Instant.EPOCH;
+            long seconds = read.longValue();
+            // The fraction counts upwards before 1970 too.
+            long fraction = read.subtract(BigDecimal.valueOf(seconds)).movePointRight(9).longValue();
+            return Instant.ofEpochSecond(seconds, Math.abs(fraction));
         }
-        if (tree instanceof Number) return Instant.ofEpochSecond(((Number) tree).longValue());
-        return lenientInstant(Scalars.text(tree));
+        return OffsetDateTime.parse(Scalars.text(tree)).toInstant();
+    }
+
+    private static boolean isSeconds(Object tree) {
+        return tree instanceof Number || Scalars.text(tree).matches("-?\\d+(\\.\\d+)?");
     }
 
     private static LocalDateTime localDateTime(String text) {
-        if (text.isEmpty()) return null;
         return text.endsWith("Z")
                 ? LocalDateTime.parse(text.substring(0, text.length() - 1))
                 : LocalDateTime.parse(text);
@@ -196,10 +212,7 @@ final class Times {
         } else if (value instanceof YearMonth) {
             YearMonth month = (YearMonth) value;
             text.raw("[" + month.getYear() + "," + month.getMonthValue() + "]");
-        } else if (value instanceof MonthDay) {
-            MonthDay day = (MonthDay) value;
-            text.raw("[" + day.getMonthValue() + "," + day.getDayOfMonth() + "]");
-        } else if (value instanceof Period || value instanceof ZoneId) {
+        } else if (value instanceof Period || value instanceof ZoneId || value instanceof MonthDay) {
             text.string(value.toString());
         } else {
             return false;
