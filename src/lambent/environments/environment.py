@@ -182,7 +182,9 @@ class ExecutionEnvironment:
                 self._running.clear()
                 self._runtime_exited(Exited(ended))
             await self._running.wait()
-        await self._close()
+        if self.state is not EnvironmentState.SHUTDOWN:
+            # Else extensions may still be about their end, and `shut_down` closes.
+            await self._close()
 
     async def invoke(
         self, invocation: Invocation, lease: ConcurrencyLease, on_stream: OnStream | None = None
@@ -519,12 +521,14 @@ class ExecutionEnvironment:
             return
         has_runtime = self.state is not EnvironmentState.BROKEN
         self._session.begin_shutdown()
-        if has_runtime:
-            if self.is_frozen:
-                self.thaw()
-            await self._end_processes("spindown")
-        self._running.set()
-        await self._close()
+        try:
+            if has_runtime:
+                if self.is_frozen:
+                    self.thaw()
+                await self._end_processes("spindown")
+        finally:
+            self._running.set()
+            await self._close()
 
     async def _end_processes(self, reason: str) -> None:
         grace_seconds = self._around.rules.shutdown_grace_ms / 1000
