@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 import pytest
 from botocore.exceptions import ClientError
@@ -100,21 +98,6 @@ def test_it_survives_a_crash_and_goes_with_its_function(lambent_server_factory: 
     client.delete_event_source_mapping(UUID=before["mapping"]["UUID"])
     client.delete_capacity_provider(CapacityProviderName=NAME)
     assert client.list_event_source_mappings()["EventSourceMappings"] == []
-
-
-def test_a_function_url_says_that_nobody_serves_it(lambda_client: Any) -> None:
-    create_function(lambda_client, "with-url", {"index.py": "def handler(event, context): pass\n"})
-    made = lambda_client.create_function_url_config(FunctionName="with-url", AuthType="NONE")
-    url = urlsplit(made["FunctionUrl"])
-    assert url.hostname is not None
-    assert url.hostname.endswith(".lambda-url.us-east-1.localhost")
-    for path in ("/", "/2015-03-31/functions", "/_lambent/health"):
-        connection = http.client.HTTPConnection("127.0.0.1", url.port, timeout=30)
-        connection.request("GET", path, headers={"Host": url.netloc})
-        answer = connection.getresponse()
-        assert answer.status == 501
-        assert "Function URLs are not served yet" in json.loads(answer.read())["Message"]
-        connection.close()
 
 
 @pytest.mark.parametrize("operation", ["invoke_async", "invoke"])
