@@ -1,4 +1,4 @@
-"""A skip that nobody has allowed fails where skips are watched, and every skip is told with what proves it elsewhere."""
+"""A skip that nobody has allowed fails where skips are watched; every skip is told with what proves it elsewhere."""
 
 from __future__ import annotations
 
