@@ -2,6 +2,7 @@
 
 # Runs the client against a peer of its own, so that a waiting process's first invocation finds everything loaded.
 
+require 'net/http'
 require 'socket'
 require_relative 'runtime'
 

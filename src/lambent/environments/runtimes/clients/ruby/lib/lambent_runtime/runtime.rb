@@ -2,18 +2,20 @@
 
 # Loads the handler and answers invocations for ever, with the conventions of AWS's Ruby runtime.
 
-# What a function finds loaded on AWS and may use without asking for it.
+# What a function finds loaded on AWS and may use without asking for it; the largest part when it does so.
 require 'json'
 require 'logger'
-require 'net/http'
 require 'stringio'
 require 'time'
+require 'uri'
 require_relative 'api'
 require_relative 'context'
 require_relative 'failure'
 require_relative 'handler'
 require_relative 'log'
 require_relative 'marshaller'
+
+autoload :Net, 'net/http'
 
 module LambentRuntime
   # Exit statuses of AWS's client: of a failed Init, and after an exception that the process cannot survive.

@@ -4,7 +4,6 @@
 
 require 'json'
 require 'socket'
-require_relative 'exercise'
 
 module LambentRuntime
   # From an exercised process to one that no function can tell from a fresh one.
@@ -18,6 +17,7 @@ module LambentRuntime
       control = open_control
       return nil if control.nil?
 
+      require_relative 'exercise'
       Exercise.run
       control.write("ready\n")
       line = control.gets
