@@ -29,9 +29,9 @@ from lambent.environments.sandbox.sandbox import RuntimeFamily, SandboxError
 from lambent.events import AsyncParts, AsyncPlane, AsyncRules, EventSourceParts, EventSources
 from lambent.functions import ControlPlane, ControlPlaneParts, ControlPlaneRules, Ec2Networks, KmsKeys, S3Packages
 from lambent.gateways import FunctionUrls, FunctionUrlTable
-from lambent.images import ImageAnswer, ImagePlane, ImagePlaneOptions, ImageRequest
+from lambent.images import FunctionView, ImageAnswer, ImagePlane, ImagePlaneOptions, ImageRequest
 from lambent.invocation import Admission, Catalog, ConcurrencyLimiter, Invoker, RecursionGuard, ResourcePolicies
-from lambent.model.arn import FunctionArn
+from lambent.model.arn import FunctionArn, parse_function_name
 from lambent.model.concurrency import ProvisionedConcurrency, ReservedConcurrency
 from lambent.model.configs.event import EventInvokeConfig
 from lambent.model.configs.event_source import EventSourceMapping
@@ -179,7 +179,7 @@ class Application:
                 runs_foreign=settings.architectures.foreign == "run",
                 is_rooted=lambda: self.driver.level is not IsolationLevel.L0,
                 is_merging=lambda: "overlay" in self.driver.missing_features,
-                in_use=lambda: self.pool.code_in_use(),
+                functions=FunctionView(lambda: self.catalog.versions(), self._code_in_use),
             ),
             self.outward,
             self.image_workers,
@@ -260,6 +260,7 @@ class Application:
                 prepare=self._prepare,
                 resolve_image=self.images.resolve,
                 sweep_images=self.images.sweep,
+                runtime_builds=self.images.roots.builds_of,
                 rules=ControlPlaneRules(
                     refuse_deprecated=settings.runtimes.refuse_deprecated,
                     concurrent_executions=settings.quotas.concurrent_executions,
@@ -304,7 +305,16 @@ class Application:
     def _build_door(self) -> None:
         settings = self.settings
         self.event_sources = EventSources(
-            EventSourceParts(self.resources, self.invoker.invoke, self.neighbours, self.clock, os.urandom)
+            EventSourceParts(
+                resources=self.resources,
+                invoke=self.invoker.invoke,
+                client=self.neighbours,
+                leases=self.events.leases,
+                destinations=self.asynchronous.destinations,
+                role_of=self._role_of,
+                clock=self.clock,
+                random_bytes=os.urandom,
+            )
         )
         self.server = build_server(
             ApiOptions(
@@ -454,10 +464,8 @@ class Application:
             arn = FunctionArn(key.account_id, key.region, key.name)
             if value is None:
                 self.catalog.remove(arn, key.qualifier)
-                self.images.idle.remove(str(arn), key.qualifier)
             else:
                 self.catalog.put(value)
-                self.images.idle.put(value)
                 self._unlearned.put_nowait(value)
             self.pool.retire(arn, key.qualifier, value.configuration_id if value is not None else None)
             self.provisioned.changed(arn)
@@ -540,8 +548,11 @@ class Application:
         self._prepared.add(version.configuration_id)
         return reason
 
+    def _code_in_use(self) -> frozenset[str]:
+        return self.pool.code_in_use()
+
     async def _run_images(self) -> None:
-        await self.images.run(self.control_plane.deactivate, self.control_plane.reactivate)
+        await self.images.run(self.control_plane)
 
     async def _make_ready(self, version: FunctionVersion) -> None:
         await self.images.make_ready(version)
@@ -550,6 +561,11 @@ class Application:
         await self.code.make_ready(version)
         if not self.packages.is_known(version):
             await asyncio.to_thread(self.packages.learn, version)
+
+    def _role_of(self, function_arn: str) -> str:
+        with contextlib.suppress(LambdaError):
+            return self.catalog.resolve(parse_function_name(function_arn, account_id="", region="")).role
+        return ""
 
     def _credentials_for(self, version: FunctionVersion) -> Credentials:
         return self.keys.issue_for_role(version.account_id, version.role)

@@ -7,27 +7,37 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lambent.events.sources.deliverer import Deliverer
+from lambent.events.sources.failures import FailureRecords
 from lambent.events.sources.kinds import PollerMaker
 from lambent.events.sources.mappings import EventSourceMappings
 from lambent.events.sources.pollers import Pollers
+from lambent.events.sources.stream_poller import StreamParts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from lambent.clock import Clock
+    from lambent.events.destinations import Destinations
     from lambent.events.sources.deliverer import Invoke
     from lambent.model.configs.event_source import EventSourceMapping
     from lambent.store import Resources
+    from lambent.store.queues.contracts import Leases
     from lambent.wire.client import OutwardClient
 
 
 @dataclass(frozen=True, slots=True)
 class EventSourceParts:
-    """Given by app.py. `invoke` runs a function synchronously; `client` calls the services that are polled."""
+    """Given by app.py. `invoke` runs a function synchronously; `client` calls the services that are polled.
+
+    `role_of(function_arn)` returns a function's execution role, or "" when it is not there.
+    """
 
     resources: Resources
     invoke: Invoke
     client: OutwardClient
+    leases: Leases
+    destinations: Destinations
+    role_of: Callable[[str], str]
     clock: Clock
     random_bytes: Callable[[int], bytes]
 
@@ -39,7 +49,10 @@ class EventSources:
         def new_id() -> str:
             return str(uuid.UUID(bytes=parts.random_bytes(16), version=4))
 
-        maker = PollerMaker(Deliverer(parts.invoke, new_id), parts.client, parts.clock)
+        deliverer = Deliverer(parts.invoke, new_id)
+        failures = FailureRecords(parts.destinations, parts.clock, parts.random_bytes)
+        stream_parts = StreamParts(deliverer, failures, parts.leases, new_id(), parts.clock)
+        maker = PollerMaker(stream_parts, parts.client, parts.role_of)
         self._pollers = Pollers(maker.make)
         self.operations = EventSourceMappings(
             parts.resources, parts.clock, parts.random_bytes, progress=self._pollers.progress

@@ -15,6 +15,7 @@ class SourceRecord:
 
     `item_id` is what a partial answer of the function names it by, `size_bytes` what it adds to the event.
     `receipt` is the source's own: what it needs to settle the record. `trace_header` is what its sender passed on.
+    Of a stream, records of one `group` (partition key) stay in order, and `arrived_ms` (Unix epoch) tells their age.
     """
 
     document: Mapping[str, Any]
@@ -23,6 +24,8 @@ class SourceRecord:
     size_bytes: int
     receipt: str = field(default="", repr=False)
     trace_header: str | None = None
+    group: str = ""
+    arrived_ms: int = 0
 
 
 class SourceError(Exception):

@@ -1,0 +1,131 @@
+"""What an on-failure destination is told of a batch that a stream's mapping gave up."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import uuid
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from lambent.events.destinations import DestinationError, Message
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from lambent.clock import Clock
+    from lambent.events.destinations import Destinations
+    from lambent.events.sources.deliverer import Delivered
+    from lambent.events.sources.source import SourceRecord
+    from lambent.model.configs.event_source import EventSourceMapping
+
+_RETRY_SECONDS = (0.5, 1.0, 2.0, 5.0, 15.0, 30.0)
+
+
+class GivenUp(StrEnum):
+    """Why. Source: recorded (test_kinesis_event_source_mapping_with_on_failure_destination_config, …age_exceeded)."""
+
+    RETRIES_EXHAUSTED = "RetryAttemptsExhausted"
+    AGE_EXCEEDED = "RecordAgeExceeded"
+
+
+@dataclass(frozen=True, slots=True)
+class LostBatch:
+    """Records of one shard that are given up, and how their last invocation went. `batch_info` names the member."""
+
+    shard_id: str
+    records: Sequence[SourceRecord]
+    reason: GivenUp
+    invoke_count: int
+    delivered: Delivered | None
+    batch_info: str
+    event: Mapping[str, Any]
+
+
+class FailureRecords:
+    """Sends them. Scope: process; keeps nothing."""
+
+    def __init__(self, destinations: Destinations, clock: Clock, random_bytes: Callable[[int], bytes]) -> None:
+        self._destinations = destinations
+        self._clock = clock
+        self._random_bytes = random_bytes
+        self._log = logging.getLogger(__name__)
+
+    async def send(self, mapping: EventSourceMapping, lost: LostBatch, stopped: asyncio.Event) -> bool:
+        """Send the record of a batch, trying again while that may help; True when the batch is over.
+
+        False: stopped before it was taken. A batch whose record nobody will ever take is over, and the log says so.
+        """
+        if mapping.on_failure is None:
+            self._log.warning(
+                "event source mapping %s gave up %d records of %s (%s)",
+                mapping.uuid, len(lost.records), lost.shard_id, lost.reason,
+            )  # fmt: skip
+            return True
+        message = self._message(mapping, lost)
+        for tries in range(1_000_000):
+            try:
+                await self._destinations.send(mapping.on_failure, message, mapping.account_id, mapping.region)
+            except DestinationError as error:
+                self._log.warning("event source mapping %s: on-failure destination: %s", mapping.uuid, error)
+                if error.is_final:
+                    return True
+                try:
+                    async with asyncio.timeout(_RETRY_SECONDS[min(tries, len(_RETRY_SECONDS) - 1)]):
+                        await stopped.wait()
+                    return False
+                except TimeoutError:
+                    continue
+            return True
+        return True
+
+    def _message(self, mapping: EventSourceMapping, lost: LostBatch) -> Message:
+        now_ms = self._clock.time_ms()
+        delivered = lost.delivered
+        record: dict[str, Any] = {
+            "requestContext": {
+                "requestId": delivered.request_id if delivered is not None else self._uuid(),
+                "functionArn": mapping.function_arn,
+                "condition": lost.reason.value,
+                "approximateInvokeCount": max(lost.invoke_count, 1),
+            }
+        }
+        # Source: recorded: of a batch that grew too old nothing is said of its last answer.
+        if lost.reason is GivenUp.RETRIES_EXHAUSTED and delivered is not None and delivered.result is not None:
+            error = delivered.result.function_error
+            record["responseContext"] = {
+                "statusCode": 200,
+                "executedVersion": delivered.result.executed_version,
+                "functionError": None if error is None else error.value,
+            }
+        first, last = lost.records[0], lost.records[-1]
+        record |= {
+            "version": "1.0",
+            "timestamp": _time_text(now_ms),
+            lost.batch_info: {
+                "shardId": lost.shard_id,
+                "startSequenceNumber": first.item_id,
+                "endSequenceNumber": last.item_id,
+                "approximateArrivalOfFirstRecord": _time_text(first.arrived_ms),
+                "approximateArrivalOfLastRecord": _time_text(last.arrived_ms),
+                "batchSize": len(lost.records),
+                "streamArn": mapping.event_source_arn,
+            },
+        }
+        if (mapping.on_failure or "").startswith("arn:aws:s3:"):
+            # Source: recorded (test_kinesis_event_source_mapping_with_s3_on_failure_destination).
+            record["payload"] = lost.event
+        moment = datetime.fromtimestamp(now_ms / 1_000, UTC)
+        # Source: developer guide, "Capturing discarded batches": the name of the object.
+        key = f"aws/lambda/{mapping.uuid}/{lost.shard_id}/{moment:%Y/%m/%d/%Y-%m-%dT%H.%M.%S}-{self._uuid()}"
+        return Message(json.dumps(record, separators=(",", ":")).encode(), now_ms, object_key=key)
+
+    def _uuid(self) -> str:
+        return str(uuid.UUID(bytes=self._random_bytes(16), version=4))
+
+
+def _time_text(time_ms: int) -> str:
+    return f"{datetime.fromtimestamp(time_ms / 1_000, UTC):%Y-%m-%dT%H:%M:%S}.{time_ms % 1_000:03d}Z"
