@@ -321,7 +321,7 @@ def test_an_upgrade_is_not_taken(door: Door) -> None:
 @pytest.mark.parametrize(
     ("data", "status"),
     [
-        (b"GET /" + b"a" * 9_000 + b" HTTP/1.1\r\n" + HOST + b"\r\n", 414),
+        (b"GET /" + b"a" * 16_384 + b" HTTP/1.1\r\n" + HOST + b"\r\n", 414),
         (b"GET /" + b"a" * 400_000, 414),
         (INVOKE + b"".join(b"X-%d: 1\r\n" % number for number in range(101)) + b"\r\n", 431),
         (INVOKE + b"X: 1\r\n" * 101 + b"\r\n", 431),

@@ -151,3 +151,13 @@ def test_what_changes_between_pages_repeats_and_skips_nothing(client: Any) -> No
     for name in ("aa", "b-before"):
         client.delete_function(FunctionName=name)
     create_function(client, "b", CODE)
+
+
+def test_the_longest_name_that_a_url_carries(client: Any) -> None:
+    # Source: service description, Arn of an event source: at most 10,000.
+    longest = f"{QUEUE}-" + "q" * (10_000 - len(QUEUE) - 1)
+    assert client.list_event_source_mappings(EventSourceArn=longest)["EventSourceMappings"] == []
+    with pytest.raises(ClientError) as refused:
+        client.list_event_source_mappings(EventSourceArn=longest + "q")
+    assert refused.value.response["Error"]["Code"] == "ValidationException"
+    assert "Member must have length less than or equal to 10000" in refused.value.response["Error"]["Message"]
