@@ -1,0 +1,255 @@
+"""Telemetry API 2022-07-01 and Logs API 2020-08-15: records, order, destinations, buffering, and who does not read."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.running import invoke
+from tests.scenario.extending import READER, call, extended_function, said, wait_for
+
+if TYPE_CHECKING:
+    from tests.running import LambentServer
+
+pytestmark = pytest.mark.slow
+
+ALL = "'platform', 'function', 'extension'"
+SUBSCRIBED = f"register('SHUTDOWN')\nlisten()\nnote('answers', json.dumps(subscribe({ALL})))\nrun()\n"
+
+
+def records(client: Any, name: str, last: str = "platform.report", count: int = 1) -> list[dict[str, Any]]:
+    """Return what the extension has received once it holds `count` records of type `last`."""
+
+    def read() -> list[dict[str, Any]] | None:
+        found = [json.loads(line) for line in invoke(client, name, {"read": "telemetry"})]
+        return found if sum(record["type"] == last for record in found) >= count else None
+
+    return list(wait_for(read, last))
+
+
+def test_the_records_of_a_cold_start_and_an_invocation_in_order(lambda_client: Any) -> None:
+    code = "print('loaded')\n" + READER.replace(
+        "def handler(event, context):", "def handler(event, context):\n    print('in')"
+    )
+    extended_function(lambda_client, "order", SUBSCRIBED, code)
+    assert invoke(lambda_client, "order", {"read": "answers"}) == ['[200, "OK"]']
+    found = records(lambda_client, "order")
+    kinds = [record["type"] for record in found]
+    report = kinds.index("platform.report")
+    assert kinds[0] == "platform.initStart"
+    platform = [kind for kind in kinds[: report + 1] if kind.startswith("platform.")]
+    assert platform == [
+        "platform.initStart",
+        "platform.telemetrySubscription",
+        "platform.initRuntimeDone",
+        "platform.extension",
+        "platform.initReport",
+        "platform.start",
+        "platform.runtimeDone",
+        "platform.report",
+    ]
+    output = [record["record"] for record in found[:report] if record["type"] == "function"]
+    assert output == ["loaded\n", "in\n"]
+    by_kind = {record["type"]: record["record"] for record in reversed(found[: report + 1])}
+    assert by_kind["platform.initStart"]["initializationType"] == "on-demand"
+    assert by_kind["platform.initStart"]["phase"] == "init"
+    assert by_kind["platform.initStart"]["functionName"] == "order"
+    assert by_kind["platform.initRuntimeDone"] == {
+        "initializationType": "on-demand",
+        "phase": "init",
+        "status": "success",
+    }
+    assert by_kind["platform.telemetrySubscription"] == {
+        "name": "watcher",
+        "state": "Subscribed",
+        "types": ["platform", "function", "extension"],
+    }
+    assert by_kind["platform.extension"] == {"name": "watcher", "state": "Ready", "events": ["SHUTDOWN"]}
+    start, done, last = (by_kind[f"platform.{kind}"] for kind in ("start", "runtimeDone", "report"))
+    assert start["version"] == "$LATEST"
+    assert start["tracing"]["type"] == "X-Amzn-Trace-Id"
+    assert start["requestId"] == done["requestId"] == last["requestId"]
+    assert done["status"] == "success"
+    assert set(done["metrics"]) == {"durationMs", "producedBytes"}
+    assert [span["name"] for span in done["spans"]] == ["responseLatency", "responseDuration", "runtimeOverhead"]
+    metrics = last["metrics"]
+    assert set(metrics) == {"durationMs", "billedDurationMs", "memorySizeMB", "maxMemoryUsedMB", "initDurationMs"}
+    assert last["status"] == "success"
+    assert [span["name"] for span in last["spans"]] == ["extensionOverhead"]
+
+
+def test_the_parts_of_a_cold_start_are_kept_apart(lambda_client: Any) -> None:
+    extended_function(lambda_client, "parts", SUBSCRIBED)
+    found = records(lambda_client, "parts", "platform.initReport")
+    report = next(record["record"] for record in found if record["type"] == "platform.initReport")
+    assert [span["name"] for span in report["spans"]] == ["sandbox", "code", "extensions", "runtime", "init"]
+    assert all(span["durationMs"] >= 0 and span["start"].endswith("Z") for span in report["spans"])
+    assert report["metrics"]["durationMs"] > 0
+
+
+def test_an_extension_s_own_output(lambda_client: Any) -> None:
+    body = f"register('INVOKE')\nlisten()\nsubscribe({ALL})\nsay('before')\nnext_event()\nsay('after')\nrun()\n"
+    extended_function(lambda_client, "speaks", body)
+    found = records(lambda_client, "speaks", "extension", 2)
+    assert [record["record"] for record in found if record["type"] == "extension"][:2] == ["before\n", "after\n"]
+
+
+def test_json_logs_are_objects_from_the_second_schema_on(lambda_client: Any) -> None:
+    body = (
+        "register()\nlisten()\nsubscribe('function')\nIDENTITY.clear()\nregister(name='second')\nlisten(8081)\nrun()\n"
+    )
+    code = "import json\nprint(json.dumps({'message': 'one'}))\nprint('two')\n" + READER
+    extended_function(
+        lambda_client,
+        "objects",
+        body.replace("IDENTITY.clear()\nregister(name='second')\nlisten(8081)\n", ""),
+        code,
+        LoggingConfig={"LogFormat": "JSON"},
+    )
+    found = records(lambda_client, "objects", "function", 2)
+    assert found[0]["record"]["message"] == "one"
+    older = (
+        body.split("IDENTITY")[0].replace("subscribe('function')", "subscribe('function', schema='2022-07-01')")
+        + "run()\n"
+    )
+    extended_function(lambda_client, "strings", older, code, LoggingConfig={"LogFormat": "JSON"})
+    found = records(lambda_client, "strings", "function", 2)
+    assert json.loads(found[0]["record"])["message"] == "one"
+
+
+def test_over_tcp(lambda_client: Any) -> None:
+    body = (
+        "register()\n"
+        "server = socket.create_server(('127.0.0.1', 9999))\n"
+        "def read():\n"
+        "    for line in server.accept()[0].makefile():\n"
+        "        note('telemetry', line.rstrip())\n"
+        "threading.Thread(target=read, daemon=True).start()\n"
+        "subscribe('platform', protocol='TCP', port=9999)\n"
+        "run()\n"
+    )
+    extended_function(lambda_client, "tcp", body)
+    found = records(lambda_client, "tcp", count=2)
+    assert [record["type"] for record in found][0] == "platform.initStart"
+
+
+def test_a_failure_is_told(lambda_client: Any, lambent_server: LambentServer) -> None:
+    body = (
+        "register('SHUTDOWN')\nlisten()\nsubscribe('platform')\n"
+        "if next_event()['eventType'] == 'SHUTDOWN':\n    time.sleep(0.5)\n"
+    )
+    extended_function(lambda_client, "told-of-exit", body)
+    assert call(lambda_client, "told-of-exit", {"exit": 5})[1] == "Unhandled"
+    said(lambent_server, "told-of-exit", "\nREPORT")
+    # The extension was ended, and what it wrote to /tmp is there when everything has started again.
+    found = records(lambda_client, "told-of-exit")
+    done = next(record["record"] for record in found if record["type"] == "platform.runtimeDone")
+    report = next(record["record"] for record in found if record["type"] == "platform.report")
+    assert (done["status"], done["errorType"]) == ("error", "Runtime.ExitError")
+    assert (report["status"], report["errorType"]) == ("error", "Runtime.ExitError")
+    assert [r["record"]["phase"] for r in found if r["type"] == "platform.initStart"] == ["init", "invoke"]
+
+
+def test_a_subscriber_that_answers_500_is_tried_again_and_told_what_it_missed(lambda_client: Any) -> None:
+    body = (
+        "register('INVOKE')\nlisten()\nReceiver.status = 500\nsubscribe('platform')\n"
+        "def mend():\n"
+        "    time.sleep(2)\n"
+        "    Receiver.status = 200\n"
+        "threading.Thread(target=mend, daemon=True).start()\n"
+        "run()\n"
+    )
+    extended_function(lambda_client, "five-hundred", body)
+    found = records(lambda_client, "five-hundred", "platform.logsDropped")
+    dropped = next(record["record"] for record in found if record["type"] == "platform.logsDropped")
+    assert dropped["droppedRecords"] > 0
+    assert dropped["droppedBytes"] > 0
+    assert dropped["reason"] == "Consumer seems to have fallen behind as it has not acknowledged receipt of logs."
+
+
+def test_a_subscriber_that_never_reads_holds_nothing_up(lambda_client: Any, lambent_server: LambentServer) -> None:
+    body = f"register('INVOKE')\nserver = socket.create_server(('0.0.0.0', 8080))\nsubscribe({ALL})\nrun()\n"
+    code = "def handler(event, context):\n    print('x' * 1000000)\n    return len('x')\n"
+    extended_function(lambda_client, "deaf", body, code)
+    for _ in range(8):
+        assert call(lambda_client, "deaf") == (1, None)
+
+
+def test_nobody_listens(lambda_client: Any) -> None:
+    extended_function(lambda_client, "nobody", f"register()\nsubscribe({ALL})\nrun()\n")
+    for _ in range(3):
+        assert call(lambda_client, "nobody") == ([], None)
+
+
+@pytest.mark.parametrize(
+    ("name", "schema", "kinds"),
+    [
+        ("logs-first", "2020-08-15", ["start", "end", "report"]),
+        ("logs-second", "2021-03-18", ["start", "runtimeDone", "end", "report"]),
+    ],
+)
+def test_the_logs_api(
+    lambda_client: Any, lambent_server: LambentServer, name: str, schema: str, kinds: list[str]
+) -> None:
+    body = (
+        "register()\nlisten()\n"
+        f"note('answers', json.dumps(subscribe({ALL}, path='/2020-08-15/logs', schema='{schema}')))\n"
+        f"note('answers', json.dumps(subscribe({ALL})))\n"
+        "run()\n"
+    )
+    extended_function(lambda_client, name, body)
+    first, second = (json.loads(line) for line in invoke(lambda_client, name, {"read": "answers"}))
+    assert first == [200, "OK"]
+    assert second[0] == 400
+    found = records(lambda_client, name)
+    platform = [record["type"].removeprefix("platform.") for record in found if record["type"].startswith("platform.")]
+    assert platform[: 2 + len(kinds)] == ["logsSubscription", "extension", *kinds]
+    report = next(record["record"] for record in found if record["type"] == "platform.report")
+    assert set(report) == {"requestId", "metrics"}
+    said(lambent_server, name, "LOGS\tName: watcher\tState: Subscribed\tTypes: [Platform, Function, Extension]")
+
+
+def test_refused_subscriptions(lambda_client: Any) -> None:
+    body = (
+        "def put(body, path='/2022-07-01/telemetry', headers=None): return ask('PUT', path, body, headers)[::2]\n"
+        "good = {'schemaVersion': '2022-07-01', 'types': ['platform']}\n"
+        "good['destination'] = {'protocol': 'HTTP', 'URI': 'http://sandbox.localdomain:8080'}\n"
+        "answers = [put(good)]\n"
+        "register()\n"
+        "answers += [put(b'{'), put({**good, 'types': [], 'destination': {'protocol': 'HTTP', 'URI': 'http://sandbox'}})]\n"
+        "answers += [put({**good, 'types': ['all']}), put({**good, 'schemaVersion': '1999-01-01'})]\n"
+        "answers += [put({**good, 'destination': {'protocol': 'HTTP', 'URI': 'http://example.com:80/'}})]\n"
+        "answers += [put({**good, 'destination': {'protocol': 'TCP', 'port': 70000}})]\n"
+        "answers += [put({**good, 'destination': {'protocol': 'UDP', 'port': 7}})]\n"
+        "answers += [put({**good, 'buffering': {'timeoutMs': 10}}), put({**good, 'buffering': {'maxBytes': 5}})]\n"
+        "answers += [put({**good, 'buffering': {'maxItems': 20000}})]\n"
+        "note('answers', json.dumps(answers))\n"
+        "next_event()\n"
+    )
+    late = "register('INVOKE')\nnext_event()\nnote('answers', json.dumps(subscribe('platform')))\nrun()\n"
+    extended_function(lambda_client, "refusals", body)
+    answers = json.loads(invoke(lambda_client, "refusals", {"read": "answers"})[0])
+    assert [status for status, _ in answers] == [403] + [400] * 10
+    assert answers[0][1]["errorType"] == "Extension.MissingExtensionIdentifier"
+    assert {body["errorType"] for _, body in answers[1:]} == {"ValidationError"}
+    assert answers[2][1]["errorMessage"] == "types should not be empty; URI port is not provided"
+    extended_function(lambda_client, "too-late", late)
+    invoke(lambda_client, "too-late", {})
+    status, body_late = json.loads(
+        wait_for(lambda: invoke(lambda_client, "too-late", {"read": "answers"}), "answer")[0]
+    )
+    assert (status, body_late["errorType"]) == (403, "Telemetry.SubscriptionClosed")
+
+
+def test_parts_and_durations_of_init_are_in_json_logs_at_debug(
+    lambda_client: Any, lambent_server: LambentServer
+) -> None:
+    members = {"LoggingConfig": {"LogFormat": "JSON", "SystemLogLevel": "DEBUG"}}
+    extended_function(lambda_client, "debugged", "register()\nrun()\n", **members)
+    invoke(lambda_client, "debugged", {})
+    log = said(lambent_server, "debugged", "platform.report")
+    found = {record["type"]: record["record"] for line in log.splitlines() if "type" in (record := json.loads(line))}
+    assert found["platform.initRuntimeDone"]["status"] == "success"
+    assert [span["name"] for span in found["platform.initReport"]["spans"]][:2] == ["sandbox", "code"]
