@@ -76,4 +76,4 @@ def test_daemon_killed(tmp_path: Path) -> None:
         assert not is_alive(report["guard"])
         assert not is_alive(report["pid"])
         identity = tmp_path.joinpath("launcher/installation-id").read_text()
-        assert list(Path("/sys/fs/cgroup").glob(f"*/lambent-{identity}/e*")) == []
+        assert list(Path("/sys/fs/cgroup").glob(f"**/lambent-{identity}/e*")) == []
