@@ -44,7 +44,7 @@ from lambent.model.function import Alias, FunctionVersion, PackageType
 from lambent.model.quotas import CONCURRENT_EXECUTIONS, AccountQuota
 from lambent.neighbours import ChildPlan, EmbeddedChild, Endpoints, Forwarder, LogsEndpoint, unknown_names
 from lambent.observability import FunctionMetrics, LogDelivery, LogStore, ObservabilityRoutes, Recorder
-from lambent.startup import StartError, architecture, embedded_packages
+from lambent.startup import StartError, architecture, embedded_packages, runtime_findings
 from lambent.store import AccessKeys, CodeStore, FunctionStore, InstallationKey, Resources, open_records
 from lambent.store.contracts import StoreUnusableError
 from lambent.store.queues import EventStore, open_events
@@ -180,6 +180,7 @@ class Application:
                 is_rooted=lambda: self.driver.level is not IsolationLevel.L0,
                 is_merging=lambda: "overlay" in self.driver.missing_features,
                 functions=FunctionView(lambda: self.catalog.versions(), self._code_in_use),
+                host_runtimes=lambda: runtime_findings(self.runtimes),
             ),
             self.outward,
             self.image_workers,

@@ -147,7 +147,7 @@ def diagnose(settings: Settings) -> Diagnosis:
     return Diagnosis(
         isolation_level=level,
         missing=missing,
-        runtimes=tuple(_finding(name, catalogue) for name in catalogue.identifiers()),
+        runtimes=runtime_findings(catalogue),
         limits={
             "host_memory_mib_max": settings.host.memory_mib_max or int(_available_mib() * _MEMORY_SHARE),
             "concurrent_executions": settings.quotas.concurrent_executions,
@@ -186,6 +186,11 @@ async def _probe_isolation(settings: Settings, directory: Path) -> tuple[Isolati
 async def _quietly(driver: NamespaceDriver) -> None:
     with contextlib.suppress(SandboxError):
         await driver.run()
+
+
+def runtime_findings(catalogue: RuntimeCatalogue) -> tuple[RuntimeFinding, ...]:
+    """Return what runs each runtime identifier, installed roots apart."""
+    return tuple(_finding(name, catalogue) for name in catalogue.identifiers())
 
 
 def _finding(name: str, catalogue: RuntimeCatalogue) -> RuntimeFinding:

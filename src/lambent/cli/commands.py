@@ -52,6 +52,8 @@ def parser() -> argparse.ArgumentParser:
     logs.add_argument("--follow", action="store_true", help="go on printing lines as they are written")
     logs.add_argument("--since", metavar="TIME", help="30s, 10m, 2h, 7d, Unix milliseconds or an ISO time")
     _add_client_options(logs)
+    _add_images(commands.add_parser("images", help="container images on the server"))
+    _add_runtimes(commands.add_parser("runtimes", help="what runs which runtime; roots from images"))
     _add_quotas(commands.add_parser("quotas", help="quotas of the caller's account and region"))
     return top
 
@@ -99,6 +101,14 @@ def _run(parsed: argparse.Namespace) -> int:
         from lambent.cli.quotas import run_quotas
 
         return run_quotas(parsed)
+    if parsed.command == "images":
+        from lambent.cli.images import run_images
+
+        return run_images(parsed)
+    if parsed.command == "runtimes":
+        from lambent.cli.runtimes import run_runtimes
+
+        return run_runtimes(parsed)
     if parsed.command == "keys":
         from lambent.cli.keys import run_keys
 
@@ -132,6 +142,40 @@ def _add_keys(keys: argparse.ArgumentParser) -> None:
     revoke = actions.add_parser("revoke", help="remove an access key")
     revoke.add_argument("access_key_id", metavar="ACCESS_KEY_ID")
     _add_setting_options(revoke)
+
+
+def _add_images(images: argparse.ArgumentParser) -> None:
+    actions = images.add_subparsers(dest="action", required=True, metavar="ACTION")
+    listing = actions.add_parser("list", help="print every image that is unpacked there")
+    listing.add_argument("--json", action="store_true", help="print a JSON list")
+    _add_client_options(listing)
+    importing = actions.add_parser("import", help="bring an image there without any registry")
+    importing.add_argument("file", metavar="FILE", help="an OCI layout or archive, or what `docker save` wrote")
+    importing.add_argument("--name", metavar="REFERENCE", help="what functions call it (else what the file says)")
+    _add_client_options(importing)
+    removing = actions.add_parser("remove", help="take the name of an imported image away")
+    removing.add_argument("reference", metavar="REFERENCE")
+    _add_client_options(removing)
+
+
+def _add_runtimes(runtimes: argparse.ArgumentParser) -> None:
+    actions = runtimes.add_subparsers(dest="action", required=True, metavar="ACTION")
+    listing = actions.add_parser("list", help="print what runs each runtime")
+    listing.add_argument("--json", action="store_true", help="print a JSON list")
+    _add_client_options(listing)
+    for action, text in (("install", "make an image the root of a runtime"), ("upgrade", "give a root's newer build")):
+        command = actions.add_parser(action, help=text)
+        command.add_argument("runtime", metavar="RUNTIME", help="an identifier of AWS's, e.g. python3.12")
+        command.add_argument("--image", metavar="REFERENCE", help="from a registry or imported (else AWS's base image)")
+        command.add_argument("--archive", metavar="FILE", help="from an OCI archive or what `docker save` wrote")
+        command.add_argument("--layout", metavar="DIRECTORY", help="from an OCI layout")
+        if action == "install":
+            command.add_argument("--host", action="store_true", help="what this machine has, as found at start")
+        _add_client_options(command)
+    removing = actions.add_parser("remove", help="take a root away; its functions run on what is left")
+    removing.add_argument("runtime", metavar="RUNTIME")
+    removing.add_argument("--digest", metavar="DIGEST", help="one build only")
+    _add_client_options(removing)
 
 
 def _add_quotas(quotas: argparse.ArgumentParser) -> None:

@@ -18,6 +18,7 @@ from lambent.functions.configs.function_urls import FunctionUrls
 from lambent.functions.configs.later_invocations import LaterInvocations
 from lambent.functions.configs.recursion import Recursion
 from lambent.functions.configs.runtime_management import RuntimeManagement
+from lambent.functions.configs.runtime_moves import RuntimeMoves
 from lambent.functions.foreign import ForeignFunctions
 from lambent.functions.functions import Functions, FunctionTools
 from lambent.functions.ids import Ids
@@ -45,8 +46,11 @@ class ControlPlane:
 
     def __init__(self, parts: ControlPlaneParts) -> None:
         ids = Ids(parts.random_bytes)
+        self._moves = RuntimeMoves(parts.store, parts.runtime_builds, ids)
+        self.move_runtime = self._moves.move
         self._transitions = Transitions(parts.store, parts.prepare, ids.new, parts.resolve_image)
         self._sweeper = Sweeper(parts.store, parts.code, parts.code_in_environments, parts.sweep_images)
+        self.want_sweep = self._sweeper.want
         self.deactivate = self._transitions.deactivate
         self.reactivate = self._transitions.reactivate
         self._links = CodeLinks(parts.code, parts.key, parts.clock)
@@ -54,7 +58,9 @@ class ControlPlane:
         publisher = Publisher(parts.store, ids, parts.clock)
         signatures = Signatures(parts, ids)
         storage = CodeStorage(parts.store, parts.rules, parts.clock)
-        tools = FunctionTools(ids, self._transitions, publisher, self._links, self._sweeper, signatures, storage)
+        tools = FunctionTools(
+            ids, self._transitions, publisher, self._links, self._sweeper, signatures, storage, self._moves
+        )
         functions = Functions(parts, tools)
         self.create_function = functions.create_function
         self.get_function = functions.get_function
@@ -147,7 +153,7 @@ class ControlPlane:
         recursion = Recursion(resources, ids)
         self.put_function_recursion_config = recursion.put_function_recursion_config
         self.get_function_recursion_config = recursion.get_function_recursion_config
-        management = RuntimeManagement(resources, ids)
+        management = RuntimeManagement(resources, ids, self._moves)
         self.put_runtime_management_config = management.put_runtime_management_config
         self.get_runtime_management_config = management.get_runtime_management_config
         providers = CapacityProviders(parts, ids)

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
     from lambent.functions.account import CodeStorage
     from lambent.functions.code_signing.signatures import Signatures
+    from lambent.functions.configs.runtime_moves import RuntimeMoves
     from lambent.functions.ids import Ids
     from lambent.functions.packages.links import CodeLinks
     from lambent.functions.packages.sweeping import Sweeper
@@ -70,6 +71,7 @@ class FunctionTools:
     sweeper: Sweeper
     signatures: Signatures
     storage: CodeStorage
+    moves: RuntimeMoves
 
 
 class Functions:
@@ -91,6 +93,7 @@ class Functions:
         self._links = tools.links
         self._sweeper = tools.sweeper
         self._signatures = tools.signatures
+        self._moves = tools.moves
         self._storage = tools.storage
 
     async def create_function(self, caller: Caller, request: CreateFunctionRequest) -> FunctionConfiguration:
@@ -118,7 +121,8 @@ class Functions:
                 await self._check_code_storage(arn, reference)
                 # After the package: of a request with both wrong, the package is told. Source: observed.
                 function = await self._networked(caller, function)
-                function = self._transitions.creating(self._renewed(function, reference))
+                function = await self._moves.renewed(self._renewed(function, reference))
+                function = self._transitions.creating(function)
                 check_unpacked_size(function)
                 published = await self._insert(function, request, signing)
         except LambdaError:
@@ -175,7 +179,8 @@ class Functions:
             return configuration_of(await self._variables.shown(would_be), arn)
         async with self._placed(caller, changed, source) as reference:
             await self._check_code_storage(arn, reference, replaced_bytes=current.code.size_bytes)
-            changed = self._transitions.updating(self._renewed(changed, reference))
+            changed = await self._moves.renewed(self._renewed(changed, reference), current)
+            changed = self._transitions.updating(changed)
             check_unpacked_size(changed)
             await self._signatures.check(arn)
             published = await self._commit(
@@ -200,7 +205,8 @@ class Functions:
         if request.layers:
             await self._signatures.check(arn)
         changed = await self._variables.sealed(changed, current, is_given=request.environment is not None)
-        changed = self._transitions.updating(self._renewed(changed, changed.code))
+        changed = await self._moves.renewed(self._renewed(changed, changed.code), current)
+        changed = self._transitions.updating(changed)
         await self._commit(changed, current, is_revision_given=request.revision_id is not None)
         if request.layers is not None:
             # One that it had may be deleted already.

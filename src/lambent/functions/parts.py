@@ -9,7 +9,7 @@ from lambent.model.concurrency import Allocation, AllocationStatus
 from lambent.model.quotas import CODE_STORAGE_BYTES, CONCURRENT_EXECUTIONS
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Collection
+    from collections.abc import Awaitable, Callable, Collection, Sequence
 
     from lambent.clock import Clock
     from lambent.functions.encryption.variables import VariableKeys
@@ -51,7 +51,8 @@ class ControlPlaneParts:
 
     `prepare(version)` makes ready what the version needs and returns None, or why this machine cannot run it.
     `resolve_image(version)` returns the digest (hex) of the image that a function of an image means; it raises
-    StateReasonError. `sweep_images(in_use)` removes images that are not in use.
+    StateReasonError. `sweep_images(in_use)` removes images that are not in use. `runtime_builds(runtime)` returns the
+    builds of a runtime, the present one first: installed roots by their images' digests, None for what the host has.
     `networked(caller, version)` returns the version with its VPC known; it raises InvalidParameterValueError with AWS's
     text when EC2 refuses. `vpc_id(caller, vpc)` tells it of subnets alone, with the same errors.
     `download(caller, bucket, key, object_version)` fetches a package from S3 into the spool; it raises
@@ -70,6 +71,7 @@ class ControlPlaneParts:
     prepare: Callable[[FunctionVersion], Awaitable[str | None]]
     rules: ControlPlaneRules
     resolve_image: Callable[[FunctionVersion], Awaitable[str]] | None = None
+    runtime_builds: Callable[[str], Sequence[str | None]] = lambda _: ()
     sweep_images: Callable[[Collection[str]], Awaitable[int]] | None = None
     networked: Callable[[Caller, FunctionVersion], Awaitable[FunctionVersion]] = _as_given
     vpc_id: Callable[[Caller, VpcConfig], Awaitable[str]] = _unknown

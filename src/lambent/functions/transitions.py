@@ -89,7 +89,10 @@ class Transitions:
         )
 
     async def deactivate(self, function: FunctionVersion) -> None:
-        """Active → Inactive: it was idle for so long that its image may go. Source: developer guide, function states."""
+        """Active → Inactive: it was idle for so long that its image may go.
+
+        Source: developer guide, "Lambda function states".
+        """
         if function.state is not FunctionState.ACTIVE or function.is_unsettled:
             return
         idle = replace(
@@ -179,11 +182,8 @@ class Transitions:
         function: FunctionVersion | None = committed
         while function is not None and function.is_unsettled:
             reason, code, resolved = await self._reason_against(function)
-            if resolved is function:
-                after = _settled(function, reason, code)
-            else:
-                # What it means is committed before it is pulled: nothing that is not named survives a sweep.
-                after = resolved
+            # What a reference means is committed before it is pulled: nothing that is not named survives a sweep.
+            after = _settled(function, reason, code) if resolved is function else resolved
             after = replace(after, revision_id=self._new_revision_id())
             try:
                 await self._store.update(after, expected_revision_id=function.revision_id)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lambent.images import failures
@@ -13,6 +12,7 @@ from lambent.wire.http_client import ConnectionFailedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from lambent.images.manifests import Descriptor
     from lambent.images.references import ImageReference

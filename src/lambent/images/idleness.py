@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
 
 from lambent.model.errors import LambdaError
 from lambent.model.function import FunctionState
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Collection
+    from collections.abc import Awaitable, Callable, Collection, Iterable
 
     from lambent.clock import Clock
     from lambent.images.trees import ImageTrees
@@ -23,68 +24,69 @@ _LOOKS_PER_SPAN = 10
 _WAKING_MAX = 10_000
 
 
+@dataclass(frozen=True, slots=True)
+class FunctionView:
+    """What is known of functions: `versions()` are all that there are, `in_use()` the images of living environments."""
+
+    versions: Callable[[], Iterable[FunctionVersion]]
+    in_use: Callable[[], Collection[str]]
+
+
+class FunctionStates(Protocol):
+    """Who writes the state of functions: the control plane."""
+
+    async def deactivate(self, function: FunctionVersion) -> None:
+        """Active → Inactive."""
+
+    async def reactivate(self, function: FunctionVersion) -> None:
+        """Inactive → Pending, and on."""
+
+    def want_sweep(self) -> None:
+        """Remove what nothing needs any more, soon."""
+
+    async def move_runtime(self, runtime: str, versions: Iterable[FunctionVersion]) -> int:
+        """Let functions have the present build of a runtime."""
+
+
 class IdleImages:
-    """Knows every version made from an image. Scope: node. After a crash: filled again; an image's last use is on disk.
+    """Scope: node. After a crash: an image's last use is on disk. The functions of one image become idle together."""
 
-    `in_use()` returns the images of living environments. The functions of one image become idle together.
-    """
-
-    def __init__(
-        self, trees: ImageTrees, clock: Clock, inactive_seconds: int, in_use: Callable[[], Collection[str]]
-    ) -> None:
+    def __init__(self, trees: ImageTrees, clock: Clock, inactive_seconds: int, view: FunctionView) -> None:
         self._trees = trees
         self._clock = clock
         self._inactive_seconds = inactive_seconds
-        self._in_use = in_use
-        self._versions: dict[str, FunctionVersion] = {}
+        self._view = view
         self._waking: asyncio.Queue[FunctionVersion] = asyncio.Queue(_WAKING_MAX)
-
-    def put(self, version: FunctionVersion) -> None:
-        """A version was committed."""
-        if version.image_manifest is not None:
-            self._versions[_key(version)] = version
-
-    def remove(self, arn: str, qualifier: str) -> None:
-        """A version is gone."""
-        self._versions.pop(f"{arn}:{qualifier}", None)
 
     def wake(self, version: FunctionVersion) -> None:
         """Somebody invoked a version that is Inactive."""
         if not self._waking.full():
             self._waking.put_nowait(version)
 
-    async def run(
-        self,
-        deactivate: Callable[[FunctionVersion], Awaitable[None]],
-        reactivate: Callable[[FunctionVersion], Awaitable[None]],
-    ) -> None:
+    async def run(self, states: FunctionStates) -> None:
         """Put to sleep and wake, until cancelled."""
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._run_sleep(deactivate))
+            tasks.create_task(self._run_sleep(states))
             while True:
                 version = await self._waking.get()
-                await self._run_quietly(reactivate(version), version)
+                await self._run_quietly(states.reactivate(version), version)
 
-    async def _run_sleep(self, deactivate: Callable[[FunctionVersion], Awaitable[None]]) -> None:
+    async def _run_sleep(self, states: FunctionStates) -> None:
         while self._inactive_seconds:
             await asyncio.sleep(min(_LOOK_SECONDS_MAX, self._inactive_seconds / _LOOKS_PER_SPAN))
-            for digest in self._in_use():
+            for digest in self._view.in_use():
                 if self._trees.record(digest) is not None:
                     await self._trees.used(digest)
             oldest_ns = (self._clock.time_ms() - self._inactive_seconds * 1000) * 1_000_000
-            for version in list(self._versions.values()):
+            for version in list(self._view.versions()):
                 if version.state is not FunctionState.ACTIVE or version.image_manifest is None:
                     continue
                 used_ns = self._trees.last_used_ns(version.image_manifest)
                 if used_ns is not None and max(used_ns, version.last_modified_ms * 1_000_000) < oldest_ns:
-                    await self._run_quietly(deactivate(version), version)
+                    await self._run_quietly(states.deactivate(version), version)
 
     async def _run_quietly(self, work: Awaitable[None], version: FunctionVersion) -> None:
         try:
             await work
         except LambdaError as error:
             _log.warning("the state of %s could not be changed: %s", version.arn, error)
-
-
-def _key(version: FunctionVersion) -> str:
-    return f"{version.arn}:{version.version}"

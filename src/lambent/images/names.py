@@ -65,7 +65,10 @@ class ImageNames:
     async def _read(self) -> dict[str, dict[str, object]]:
         if self._names is None:
             document = await self._trees.read_document(_FILE)
-            self._names = document if isinstance(document, dict) else {}
+            names: dict[str, dict[str, object]] = {}
+            if isinstance(document, dict):
+                names = {name: entry for name, entry in document.items() if isinstance(entry, dict)}
+            self._names = names
         return self._names
 
 

@@ -7,20 +7,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lambent.images.idleness import IdleImages
+from lambent.images.idleness import FunctionView, IdleImages
 from lambent.images.images import ImageRules, Images
 from lambent.images.registries import RegistryTable
 from lambent.images.registry import Registry
 from lambent.images.roots import RuntimeRoots
-from lambent.images.routes import ImageRoutes
+from lambent.images.routes import HostRuntime, ImageRoutes
 from lambent.images.trees import ImageTrees
 from lambent.model.function import PackageType
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Collection
+    from collections.abc import Callable, Collection, Sequence
     from concurrent.futures import Executor
 
     from lambent.clock import Clock
+    from lambent.images.idleness import FunctionStates
     from lambent.model.function import FunctionVersion
     from lambent.model.image import ImageRoot, RuntimeRoot
     from lambent.wire.http_client import HttpClient
@@ -31,7 +32,7 @@ class ImagePlaneOptions:
     """Settings and neighbours. `directory`: `images` in the data directory. `executor` unpacks: a pool of processes.
 
     `architecture`: this machine's. `is_rooted()`: whether sandboxes can have roots of their own; `is_merging()`: only
-    as one tree. `in_use()` returns the images of living environments.
+    as one tree. `host_runtimes()` tells what the host has for every runtime.
     """
 
     directory: Path
@@ -43,7 +44,8 @@ class ImagePlaneOptions:
     runs_foreign: bool
     is_rooted: Callable[[], bool]
     is_merging: Callable[[], bool]
-    in_use: Callable[[], Collection[str]]
+    functions: FunctionView
+    host_runtimes: Callable[[], Sequence[HostRuntime]] = tuple
 
 
 class ImagePlane:
@@ -57,8 +59,8 @@ class ImagePlane:
         rules = ImageRules(options.architecture, options.bytes_max, options.runs_foreign, options.is_merging)
         self.images = Images(trees, registry, rules, clock)
         self.roots = RuntimeRoots(trees, self.images, clock)
-        self.idle = IdleImages(trees, clock, options.inactive_seconds, options.in_use)
-        self.routes = ImageRoutes(self.images, self.roots, trees)
+        self.idle = IdleImages(trees, clock, options.inactive_seconds, options.functions)
+        self.routes = ImageRoutes(self.images, self.roots, trees, options.host_runtimes)
 
     async def resolve(self, version: FunctionVersion) -> str:
         """Return the digest (hex) of the image that a version's reference means now. Raises ImageUnusableError."""
@@ -83,15 +85,17 @@ class ImagePlane:
             return None
         return self.roots.root(version.runtime, version.runtime_build)
 
-    async def run(
-        self,
-        deactivate: Callable[[FunctionVersion], Awaitable[None]],
-        reactivate: Callable[[FunctionVersion], Awaitable[None]],
-    ) -> None:
-        """Run jobs, put idle functions to sleep and wake them, until cancelled."""
+    async def run(self, states: FunctionStates) -> None:
+        """Run jobs, put idle functions to sleep and wake them, until cancelled. `states` is the control plane."""
+
+        async def move(runtime: str) -> int:
+            return await states.move_runtime(runtime, self._options.functions.versions())
+
+        self.routes.move = move
+        self.routes.want_sweep = states.want_sweep
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.routes.jobs.run())
-            tasks.create_task(self.idle.run(deactivate, reactivate))
+            tasks.create_task(self.idle.run(states))
 
     async def sweep(self, used: Collection[str]) -> int:
         """Remove the images that are not in `used` and have neither a name nor a runtime. Returns how many names."""

@@ -19,7 +19,7 @@ _DIGEST = re.compile(r"sha256:([0-9a-f]{64})")
 
 @dataclass(frozen=True, slots=True)
 class ImageReference:
-    """One reference, complete. `digest` is lower-case hex of a manifest's SHA-256; where it is given the tag is moot."""
+    """One reference, complete. `digest` is lower-case hex of a manifest's SHA-256; where it is given no tag counts."""
 
     registry: str
     repository: str

@@ -68,16 +68,11 @@ class RuntimeRoots:
         found = [build for builds in self._builds.values() for build in builds]
         return sorted(found, key=lambda build: (build.runtime, not build.is_present, -build.installed_ms))
 
-    def present(self, runtime: str | None) -> str | None:
-        """Return the digest of the build that a runtime's functions get now; None: what the host has."""
-        for build in self._builds.get(runtime or "", ()):
-            if build.is_present:
-                return build.digest
-        return None
-
-    def has(self, runtime: str, digest: str) -> bool:
-        """Whether a build is installed."""
-        return any(build.digest == digest for build in self._builds.get(runtime, ()))
+    def builds_of(self, runtime: str) -> list[str | None]:
+        """Return the digests of a runtime's builds, None for what the host has; the present one first."""
+        builds = sorted(self._builds.get(runtime, ()), key=lambda build: (not build.is_present, -build.installed_ms))
+        digests: list[str | None] = [build.digest for build in builds]
+        return [*digests, None] if builds and builds[0].is_present else [None, *digests]
 
     def root(self, runtime: str | None, digest: str | None) -> RuntimeRoot | None:
         """Return how a build of a runtime is started; None: what the host has, or the build is gone."""
@@ -104,6 +99,12 @@ class RuntimeRoots:
             await self._write(runtime, [build, *(each for each in others if each.digest != root.digest)])
         return build
 
+    async def use_host(self, runtime: str) -> None:
+        """Make what the host has the present build of a runtime; roots stay for functions that are pinned to them."""
+        async with self._lock:
+            if runtime in self._builds:
+                await self._write(runtime, [replace(each, is_present=False) for each in self._builds[runtime]])
+
     async def remove(self, runtime: str, digest: str | None) -> list[str]:
         """Take builds of a runtime away, all or one; return their digests. The newest that is left is the present one.
 
@@ -116,7 +117,7 @@ class RuntimeRoots:
             if not gone:
                 raise ResourceNotFoundError(f"No root of {runtime} is installed.")
             left = [each for each in builds if each not in gone]
-            if left and not any(each.is_present for each in left):
+            if left and any(each.is_present for each in gone):
                 left[0] = replace(left[0], is_present=True)
             await self._write(runtime, left)
         return [each.digest for each in gone]

@@ -6,7 +6,7 @@ import asyncio
 import json
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from lambent.images import failures
 from lambent.images.downloads import write_at
@@ -15,7 +15,7 @@ from lambent.images.references import parse_reference
 from lambent.model.errors import InvalidParameterValueError, ResourceNotFoundError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 
     from lambent.images.images import Images, Progress
     from lambent.images.references import ImageReference
@@ -41,16 +41,50 @@ class ImageAnswer:
     headers: Mapping[str, str] = field(default_factory=lambda: {"content-type": "application/json"})
 
 
-class ImageRoutes:
-    """Answers about the images and roots of this node, whoever's they are. Scope: node."""
+class HostRuntime(Protocol):
+    """What this machine has for one runtime identifier, or what is missing."""
 
-    def __init__(self, images: Images, roots: RuntimeRoots, trees: ImageTrees) -> None:
+    @property
+    def identifier(self) -> str:
+        """AWS's name of the runtime."""
+
+    @property
+    def interpreter(self) -> str | None:
+        """The executable that runs it."""
+
+    @property
+    def version(self) -> str | None:
+        """Its true version."""
+
+    @property
+    def is_nearest(self) -> bool:
+        """Whether it is another version than the runtime's own."""
+
+    @property
+    def missing(self) -> str | None:
+        """Why nothing runs it."""
+
+
+class ImageRoutes:
+    """Answers about the images and roots of this node, whoever's they are. Scope: node.
+
+    `host_runtimes()` tells of every runtime identifier what this machine has.
+    """
+
+    def __init__(
+        self,
+        images: Images,
+        roots: RuntimeRoots,
+        trees: ImageTrees,
+        host_runtimes: Callable[[], Sequence[HostRuntime]],
+    ) -> None:
+        self._host_runtimes = host_runtimes
         self._images = images
         self._roots = roots
         self._trees = trees
         self.jobs = Jobs()
         self.move: Callable[[str], Awaitable[int]] | None = None
-        self.builds_in_use: Callable[[], Awaitable[frozenset[str]]] | None = None
+        self.want_sweep: Callable[[], None] = lambda: None
 
     def table(self) -> list[tuple[str, str, Callable[[ImageRequest], Awaitable[ImageAnswer]]]]:
         """Return method, path and operation of each."""
@@ -144,23 +178,33 @@ class ImageRoutes:
         reference = _reference(request)
         if not await self._images.names.remove(reference):
             raise ResourceNotFoundError(f"No image was imported as {reference}.")
-        if self.builds_in_use is not None:
-            await self._images.sweep({*await self.builds_in_use(), *await self._roots.digests()})
+        self.want_sweep()
         return _answer({"Reference": str(reference)})
 
     async def list_runtimes(self, request: ImageRequest) -> ImageAnswer:
-        """Answer every installed root of a managed runtime."""
+        """Answer every installed root of a managed runtime, and what this machine has for every identifier."""
         _only(request)
-        return _answer({"Runtimes": [_build(each) for each in self._roots.builds()]})
+        installed: dict[str, list[RuntimeBuild]] = {}
+        for build in self._roots.builds():
+            installed.setdefault(build.runtime, []).append(build)
+        rows: list[dict[str, object]] = []
+        for host in await asyncio.to_thread(self._host_runtimes):
+            builds = installed.get(host.identifier, [])
+            rows += [_build(each) for each in builds]
+            rows.append({**_host(host), "IsPresent": not any(each.is_present for each in builds)})
+        return _answer({"Runtimes": rows})
 
     async def install_runtime(self, request: ImageRequest) -> ImageAnswer:
         """Make an image the root of a runtime; functions move to it as their runtime management says. Lines.
 
         `reference`: an imported image, or one of a registry that a setting names. Without it: what the present build
-        was made from, asked for again.
+        was made from, asked for again. With `source=host` what this machine has is taken instead.
         """
-        _only(request, "runtime", "reference", "architecture")
+        _only(request, "runtime", "reference", "architecture", "source")
         runtime = request.parameters["runtime"]
+        host = await self._host(runtime)
+        if request.parameters.get("source") == "host":
+            return _lines(self.jobs.begin(lambda _: self._use_host(host)))
         text = request.parameters.get("reference") or self._present_reference(runtime)
         architecture = request.parameters.get("architecture") or self._images.architecture
 
@@ -184,7 +228,22 @@ class ImageRoutes:
         runtime = request.parameters["runtime"]
         gone = await self._roots.remove(runtime, None if digest is None else _digest(digest))
         moved = await self.move(runtime) if self.move is not None else 0
+        self.want_sweep()
         return _answer({"Removed": [f"sha256:{each}" for each in gone], "FunctionsMoved": moved})
+
+    async def _host(self, runtime: str) -> HostRuntime:
+        for host in await asyncio.to_thread(self._host_runtimes):
+            if host.identifier == runtime:
+                return host
+        raise InvalidParameterValueError(f"{runtime} is not a runtime identifier that this release knows.")
+
+    async def _use_host(self, host: HostRuntime) -> object:
+        if host.interpreter is None or host.is_nearest:
+            reason = host.missing or f"{host.interpreter} {host.version} is another version."
+            raise ResourceNotFoundError(f"This machine does not have {host.identifier}: {reason}")
+        await self._roots.use_host(host.identifier)
+        moved = await self.move(host.identifier) if self.move is not None else 0
+        return {**_host(host), "FunctionsMoved": moved}
 
     def _present_reference(self, runtime: str) -> str:
         for build in self._roots.builds():
@@ -225,6 +284,16 @@ def _build(build: RuntimeBuild) -> dict[str, object]:
         "Reference": build.reference,
         "InstalledMs": build.installed_ms,
         "IsPresent": build.is_present,
+    }
+
+
+def _host(host: HostRuntime) -> dict[str, object]:
+    return {
+        "Runtime": host.identifier,
+        "Executable": host.interpreter,
+        "Version": host.version,
+        "IsNearest": host.is_nearest,
+        "Missing": host.missing,
     }
 
 

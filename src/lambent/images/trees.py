@@ -24,17 +24,20 @@ import secrets
 import shutil
 from collections import Counter
 from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeVar
 
 from lambent.model.image import ImageRoot
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Collection, Iterable, Sequence
+    from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
     from concurrent.futures import Executor
+    from pathlib import Path
 
     from lambent.images.layers.unpacking import UnpackedLayer
     from lambent.images.manifests import Descriptor
+
+T = TypeVar("T")
+J = TypeVar("J")
 
 _DIRECTORIES = ("layers", "manifests", "blobs")
 _PLACES = ("dev", "proc", "sys", "tmp", "etc", "var/task", "opt")
@@ -184,18 +187,19 @@ class ImageTrees:
         except FileNotFoundError:
             return None
 
-    async def read_document(self, name: str) -> Any:
+    async def read_document(self, name: str) -> object:
         """Return a JSON file of the directory; None when there is none. One that is damaged counts as none."""
         return await asyncio.to_thread(self.read_document_now, name)
 
-    def read_document_now(self, name: str) -> Any:
+    def read_document_now(self, name: str) -> object:
         """Do the same. Blocks."""
         try:
-            return json.loads((self.directory / name).read_bytes())
+            document: object = json.loads((self.directory / name).read_bytes())
         except (FileNotFoundError, ValueError):
             return None
+        return document
 
-    async def write_document(self, name: str, document: Any) -> None:
+    async def write_document(self, name: str, document: object) -> None:
         """Replace a JSON file of the directory, durably. Raises OSError."""
         await asyncio.to_thread(self._write, self.directory / name, json.dumps(document, indent=1).encode())
 
@@ -222,9 +226,8 @@ class ImageTrees:
             if not path.name.startswith(".") and path.name not in layers:
                 trash.append(self._discarded(path))
                 self._is_overlay_known.pop(path.name, None)
-        for path in (self.directory / "blobs").iterdir():
-            if now_seconds - path.stat().st_mtime > _PART_SECONDS_MAX:
-                trash.append(path)
+        parts = (self.directory / "blobs").iterdir()
+        trash.extend(path for path in parts if now_seconds - path.stat().st_mtime > _PART_SECONDS_MAX)
         return trash
 
     def _discarded(self, path: Path) -> Path:
@@ -244,7 +247,7 @@ class ImageTrees:
             return None
         return record if all(map(self.has_layer, record.root.layers)) else None
 
-    async def _run(self, work: Any, job: Any, fresh: Path) -> Any:
+    async def _run(self, work: Callable[[J], T], job: J, fresh: Path) -> T:
         future = asyncio.get_running_loop().run_in_executor(self._executor, work, job)
         try:
             return await asyncio.shield(future)

@@ -77,6 +77,10 @@ class Catalog:
             weights = {alias.function_version: 1.0 - sum(others.values()), **others}
         return [(versions[number], weight) for number, weight in weights.items() if number in versions]
 
+    def versions(self) -> list[FunctionVersion]:
+        """Return every version of every function."""
+        return [version for versions in self._versions.values() for version in versions.values()]
+
     def function_count(self) -> int:
         """Return how many functions it knows."""
         return len(self._versions)

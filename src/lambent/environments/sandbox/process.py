@@ -347,7 +347,7 @@ class ProcessSandbox:
 
     async def _start(self, specialisation: Specialisation) -> None:
         variables = self._outside(specialisation.variables)
-        directory = self._host_path(specialisation.code_directory)
+        directory = self._host_path(specialisation.code_directory or "")
         if self._is_waiting:
             await self._tell_process(variables)
         elif self._kind.family is RuntimeFamily.JAVA:
@@ -498,7 +498,7 @@ class ProcessSandbox:
             return path
         layers = self._specialisation.layers_directory
         outside = {
-            "/var/task": self._host_path(self._specialisation.code_directory),
+            "/var/task": self._host_path(self._specialisation.code_directory or ""),
             "/opt": self._host_path(layers) if layers is not None else self._directory / "opt",
         }
         if self._kind.client_directory is not None:

@@ -1,10 +1,11 @@
-"""Runtime management: when a version gets another build of its runtime. This installation has one build of each."""
+"""Runtime management: when a version gets another build of its runtime."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from lambent.functions import names
+from lambent.functions.configs.runtime_moves import AUTO, MANUAL
 from lambent.functions.configs.targets import Targets
 from lambent.model.arn import LATEST
 from lambent.model.configs.management import RuntimeManagementConfig
@@ -15,6 +16,7 @@ from lambent.wire.generated.get_runtime_management_config import GetRuntimeManag
 from lambent.wire.generated.put_runtime_management_config import PutRuntimeManagementConfigResponse
 
 if TYPE_CHECKING:
+    from lambent.functions.configs.runtime_moves import RuntimeMoves
     from lambent.functions.ids import Ids
     from lambent.model.arn import FunctionArn
     from lambent.model.caller import Caller
@@ -22,16 +24,13 @@ if TYPE_CHECKING:
     from lambent.wire.generated.get_runtime_management_config import GetRuntimeManagementConfigRequest
     from lambent.wire.generated.put_runtime_management_config import PutRuntimeManagementConfigRequest
 
-# Source: service description, UpdateRuntimeOn: "Auto (default)".
-_DEFAULT = "Auto"
-_MANUAL = "Manual"
-
 
 class RuntimeManagement:
     """The two operations on runtime management configs. Scope: cluster; keeps no state, the store does."""
 
-    def __init__(self, resources: Resources, ids: Ids) -> None:
+    def __init__(self, resources: Resources, ids: Ids, moves: RuntimeMoves) -> None:
         self._resources = resources
+        self._moves = moves
         self._targets = Targets(resources)
         self._ids = ids
 
@@ -46,7 +45,7 @@ class RuntimeManagement:
         """
         arn = names.resolve(caller, request.function_name, request.qualifier)
         version = await self._version(arn)
-        _check(version, request.update_runtime_on, request.runtime_version_arn)
+        build = self._check(version, request.update_runtime_on, request.runtime_version_arn)
         config = RuntimeManagementConfig(
             arn.account_id,
             arn.region,
@@ -60,6 +59,10 @@ class RuntimeManagement:
             await self._resources.commit(self._targets.require(version), self._resources.put_over(config))
         except CommitRefusedError:
             raise names.not_found(arn) from None
+        if config.update_runtime_on == MANUAL:
+            await self._moves.put_on(version, build)
+        elif config.update_runtime_on == AUTO and version.runtime is not None:
+            await self._moves.move(version.runtime, (version,))
         return PutRuntimeManagementConfigResponse(
             update_runtime_on=config.update_runtime_on,
             function_arn=str(arn),
@@ -76,7 +79,7 @@ class RuntimeManagement:
             RuntimeManagementConfig, arn.account_id, arn.region, arn.name, version.version
         )
         return GetRuntimeManagementConfigResponse(
-            update_runtime_on=_DEFAULT if config is None else config.update_runtime_on,
+            update_runtime_on=AUTO if config is None else config.update_runtime_on,
             function_arn=str(arn),
             runtime_version_arn=None if config is None else config.runtime_version_arn,
         )
@@ -89,17 +92,21 @@ class RuntimeManagement:
             raise names.not_found(arn)
         return found
 
-
-def _check(version: FunctionVersion, mode: str, runtime_version_arn: str | None) -> None:
-    if version.runtime_version_arn is None:
-        raise InvalidParameterValueError("Runtime management is not supported for functions made from images.")
-    if mode != _MANUAL and runtime_version_arn is not None:
-        raise InvalidParameterValueError("RuntimeVersionArn can only be given when UpdateRuntimeOn is Manual.")
-    if mode == _MANUAL and runtime_version_arn is None:
-        raise InvalidParameterValueError("RuntimeVersionArn is required when UpdateRuntimeOn is Manual.")
-    if runtime_version_arn not in (None, version.runtime_version_arn):
-        # Another build cannot be had here, and one that is pinned and not run would be a lie.
-        raise InvalidParameterValueError(
-            f"Runtime version {runtime_version_arn} is not available for {version.runtime}; "
-            f"the one of this installation is {version.runtime_version_arn}."
-        )
+    def _check(self, version: FunctionVersion, mode: str, runtime_version_arn: str | None) -> str | None:
+        """Return the build that Manual names."""
+        if version.runtime_version_arn is None:
+            raise InvalidParameterValueError("Runtime management is not supported for functions made from images.")
+        if mode != MANUAL and runtime_version_arn is not None:
+            raise InvalidParameterValueError("RuntimeVersionArn can only be given when UpdateRuntimeOn is Manual.")
+        if runtime_version_arn is None:
+            if mode == MANUAL:
+                raise InvalidParameterValueError("RuntimeVersionArn is required when UpdateRuntimeOn is Manual.")
+            return None
+        is_known, build = self._moves.build_of(version, runtime_version_arn)
+        if not is_known:
+            # What cannot be had here is not pinned: one that is and does not run would be a lie.
+            raise InvalidParameterValueError(
+                f"Runtime version {runtime_version_arn} is not available for {version.runtime}; "
+                f"the one that the function runs on is {version.runtime_version_arn}."
+            )
+        return build

@@ -1,10 +1,10 @@
-"""A layer's bytes from a file: hashed as they lie there, decompressed in bounded steps, hashed again as they come out."""
+"""A layer's bytes from a file: hashed as they lie there, decompressed in bounded steps, hashed as they come out."""
 
 from __future__ import annotations
 
 import hashlib
 import zlib
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, cast
 
 if TYPE_CHECKING:
     from typing import BinaryIO
@@ -118,7 +118,7 @@ class _Zstd:
         import zstandard
 
         decompressor = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW_BYTES_MAX)
-        self._reader = decompressor.stream_reader(_Patient(source), read_across_frames=True)
+        self._reader = decompressor.stream_reader(cast("BinaryIO", _Patient(source)), read_across_frames=True)
         self._error = zstandard.ZstdError
 
     def read(self, size: int) -> bytes:

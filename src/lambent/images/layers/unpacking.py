@@ -4,9 +4,9 @@ The tree has overlayfs's own form: what a layer removes is a character device 0:
 below is marked `user.overlay.opaque`; both may be made without rights. What they are is written beside the tree too
 (`layer.json`), for machines that can make neither or have no overlay.
 
-Whoever owned a file in the image, on disk it belongs to the account that unpacks, and to root inside a sandbox. Set-user
-and set-group bits and extended attributes are left out. Nothing is ever written through a link: which names are
-directories is known from what this process itself has made.
+Whoever owned a file in the image, on disk it belongs to the account that unpacks, and to root inside a sandbox.
+Set-user and set-group bits and extended attributes are left out. Nothing is ever written through a link: which names
+are directories is known from what this process itself has made.
 """
 
 from __future__ import annotations
@@ -223,7 +223,8 @@ class _Layer:
             self.links[name] = self.links[target]
 
     def _leave_out(self, name: str) -> None:
-        # Debian's and others' roots bring nodes below /dev, where every sandbox shows its own; elsewhere they are wrong.
+        # Debian's and others' roots bring nodes below /dev, where every sandbox shows its own; elsewhere they are wrong
+        # and the image is refused.
         if not name.startswith("dev/"):
             raise LayerError(f"/{_shown(name)} is a device node")
         self.devices += 1
