@@ -175,6 +175,31 @@ def test_a_throttle_uses_up_no_receive(server: LambentServer) -> None:
     assert event["Records"][0]["attributes"]["ApproximateReceiveCount"] == "1"
 
 
+def refusal(client: Any, **members: Any) -> str:
+    """Return the text with which a mapping is refused."""
+    with pytest.raises(client.exceptions.InvalidParameterValueException) as refused:
+        client.create_event_source_mapping(**members)
+    return str(refused.value.response["Error"]["Message"])
+
+
+def test_a_queue_must_be_there_and_hide_messages_long_enough(server: LambentServer) -> None:
+    scene = Scene(server, "sqs-refused", visibility=1)
+    assert refusal(scene.client, EventSourceArn=scene.arn, FunctionName=scene.name) == (
+        "Queue visibility timeout: 1 seconds is less than Function timeout: 2 seconds"
+    )
+    text = refusal(scene.client, EventSourceArn=scene.arn.replace("sqs-refused", "nobody"), FunctionName=scene.name)
+    assert text.startswith(
+        "Error occurred while ReceiveMessage. SQS Error Code: AWS.SimpleQueueService.NonExistentQueue. "
+        "SQS Error Message: The specified queue does not exist"
+    )
+    for arn in (
+        "arn:aws:kinesis:us-east-1:000000000000:stream/nobody",
+        "arn:aws:dynamodb:us-east-1:000000000000:table/nobody/stream/2025-02-22T03:03:25.490",
+    ):
+        text = refusal(scene.client, EventSourceArn=arn, FunctionName=scene.name, StartingPosition="LATEST")
+        assert text == f"Stream not found: {arn}"
+
+
 def test_disabled_enabled_deleted(server: LambentServer) -> None:
     scene = Scene(server, "sqs-states")
     mapping_id = scene.map()["UUID"]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lambent.events.sources.deliverer import Deliverer
+from lambent.events.sources.existence import SourceChecks
 from lambent.events.sources.failures import FailureRecords
 from lambent.events.sources.kinds import PollerMaker
 from lambent.events.sources.mappings import EventSourceMappings
@@ -55,7 +56,11 @@ class EventSources:
         maker = PollerMaker(stream_parts, parts.client, parts.role_of)
         self._pollers = Pollers(maker.make)
         self.operations = EventSourceMappings(
-            parts.resources, parts.clock, parts.random_bytes, progress=self._pollers.progress
+            parts.resources,
+            parts.clock,
+            parts.random_bytes,
+            progress=self._pollers.progress,
+            check_source=SourceChecks(parts.client).check,
         )
         self.run = self._pollers.run
 

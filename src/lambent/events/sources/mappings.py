@@ -23,7 +23,7 @@ from lambent.wire.generated import shared as shapes
 from lambent.wire.generated.list_event_source_mappings import ListEventSourceMappingsResponse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping
 
     from lambent.clock import Clock
     from lambent.events.sources.pollers import Progress
@@ -53,6 +53,10 @@ _MEMBERS = (
 )  # fmt: skip
 
 
+async def _unchecked(_mapping: EventSourceMapping, _timeout_seconds: int) -> None:
+    return None
+
+
 class EventSourceMappings:
     """The five operations on mappings. Scope: cluster; keeps no state, the store does."""
 
@@ -63,9 +67,14 @@ class EventSourceMappings:
         random_bytes: Callable[[int], bytes],
         *,
         progress: Callable[[EventSourceMapping], Progress | None] = lambda _: None,
+        check_source: Callable[[EventSourceMapping, int], Awaitable[None]] = _unchecked,
     ) -> None:
-        """`progress` tells how far the polling of a mapping is; None: it is not polled here."""
+        """`progress` tells how far the polling of a mapping is; None: it is not polled here.
+
+        `check_source(mapping, timeout_seconds)` raises InvalidParameterValueError for a source that cannot be polled.
+        """
         self._progress = progress
+        self._check_source = check_source
         self._resources = resources
         self._clock = clock
         self._random_bytes = random_bytes
@@ -78,7 +87,7 @@ class EventSourceMappings:
         Raises:
             InvalidParameterValueError: no source, members that it has not, no such function (400).
             ResourceConflictError: the function has a mapping of this source (409).
-        Source: recorded (TestLambdaEventSourceMappings). Whether the source exists is not asked.
+        Source: recorded (TestLambdaEventSourceMappings).
         """
         kind = source_kind(request.event_source_arn, is_self_managed=request.self_managed_event_source is not None)
         if kind is None:
@@ -88,7 +97,7 @@ class EventSourceMappings:
         check_required(kind, frozenset(given))
         tags = request.tags or {}
         check_tags(tags)
-        function, target = await self._function(caller, request.function_name)
+        function, target, timeout_seconds = await self._function(caller, request.function_name)
         mapping = copied(
             request,
             EventSourceMapping,
@@ -102,6 +111,7 @@ class EventSourceMappings:
         )
         mapping = _emptied(with_defaults(replace(mapping, on_failure=_on_failure(request.destination_config))))
         check_mapping(mapping)
+        await self._check_source(mapping, timeout_seconds)
         await self._commit_new(mapping, tags, target)
         return self._shown(mapping, "Creating" if mapping.is_enabled else "Disabled")
 
@@ -117,7 +127,7 @@ class EventSourceMappings:
             )
             writes: list[Write] = []
             if request.function_name is not None:
-                function, target = await self._function(caller, request.function_name)
+                function, target, _ = await self._function(caller, request.function_name)
                 changed = replace(changed, function_arn=str(function))
                 writes += [target, *await self._moved_claims(current, changed)]
             check_mapping(changed)
@@ -185,17 +195,22 @@ class EventSourceMappings:
             raise ResourceNotFoundError("The resource you requested does not exist.")
         return found
 
-    async def _function(self, caller: Caller, reference: str) -> tuple[FunctionArn, Write]:
-        """Return the function as the mapping names it, and the condition that it stays there."""
+    async def _function(self, caller: Caller, reference: str) -> tuple[FunctionArn, Write, int]:
+        """Return the function as the mapping names it, the condition that it stays, and its time-out in seconds."""
         function = _parsed(caller, reference)
         missing = InvalidParameterValueError("Function does not exist")
         if (function.account_id, function.region) != (caller.account_id, caller.region):
             raise missing
-        qualifier = function.qualifier or LATEST
-        for kind in (FunctionVersion, Alias):
-            found = await self._resources.get(kind, function.account_id, function.region, function.name, qualifier)
-            if found is not None:
-                return function, self._resources.require(found, is_any_revision=True)
+        resources, name = self._resources, function.name
+        scope = (function.account_id, function.region)
+        target: FunctionVersion | Alias | None
+        target = version = await resources.get(FunctionVersion, *scope, name, function.qualifier or LATEST)
+        if target is None:
+            target = alias = await resources.get(Alias, *scope, name, function.qualifier or LATEST)
+            if alias is not None:
+                version = await resources.get(FunctionVersion, *scope, name, alias.function_version)
+        if target is not None and version is not None:
+            return function, resources.require(target, is_any_revision=True), version.timeout_seconds
         raise missing
 
     async def _commit_new(self, mapping: EventSourceMapping, tags: Mapping[str, str], target: Write) -> None:
