@@ -31,7 +31,7 @@ T = TypeVar("T")
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLE = ROOT / "examples" / "hello"
 NAME = "hello"
-START_SECONDS = 60
+START_SECONDS = 180
 STOP_SECONDS = 60
 
 
