@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -13,8 +12,7 @@ class BrokenStreamError(Exception):
     """A stream being sent ends here, unfinished, and whose fault that is has been said: the connection ends with it."""
 
 
-@dataclass(frozen=True, slots=True)
-class HttpCaller:
+class HttpCaller(NamedTuple):
     """Whose signature a request carries."""
 
     account_id: str
@@ -22,8 +20,7 @@ class HttpCaller:
     access_key_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class HttpCall:
+class HttpCall(NamedTuple):
     """A request. `target` as received (percent-encoded); header names lower case, repeated ones joined by commas.
 
     `source_ip` and `port` are those of the connection: the client's address, and our port that it reached.
@@ -40,8 +37,7 @@ class HttpCall:
     protocol: str = "HTTP/1.1"
 
 
-@dataclass(frozen=True, slots=True)
-class HttpAnswer:
+class HttpAnswer(NamedTuple):
     """An answer. A body that is an iterator is sent as it yields, and closed (`aclose`) when the client goes away."""
 
     status: int

@@ -9,9 +9,8 @@ import base64
 import binascii
 import json
 import re
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import parse_qsl
 
 if TYPE_CHECKING:
@@ -40,8 +39,7 @@ class BadAnswerError(Exception):
     """The function's answer is not one that can be sent (502)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Door:
+class Door(NamedTuple):
     """What the event says of the door: the URL's id, its host name, and who called (None: nobody known)."""
 
     url_id: str
@@ -51,8 +49,7 @@ class Door:
     trace_header: str
 
 
-@dataclass(frozen=True, slots=True)
-class ReadAnswer:
+class ReadAnswer(NamedTuple):
     """A function's answer in HTTP's words. Without `Content-Type` among the headers none was given."""
 
     status: int

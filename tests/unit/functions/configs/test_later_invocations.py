@@ -13,7 +13,7 @@ ARN = f"{PREFIX}f"
 
 
 async def test_what_cannot_be_invoked_yet(scene: Scene) -> None:
-    asked = {"invoke_async": {"InvokeArgs": "e30="}, "invoke_with_response_stream": {"Payload": "e30="}}
+    asked = {"invoke_async": {"InvokeArgs": "e30="}}
     for operation, members in asked.items():
         refused = await scene.refused(operation, FunctionName="f", **members)
         assert refused == ("ResourceNotFoundException", f"Function not found: {ARN}")
