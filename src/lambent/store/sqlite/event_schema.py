@@ -31,6 +31,8 @@ STEPS: tuple[str, ...] = (
         record BLOB
     );
     CREATE INDEX events_next ON events (queue, next_ms, is_leased);
+    CREATE TABLE starts (count INTEGER NOT NULL);
+    INSERT INTO starts VALUES (0);
     CREATE TABLE leases (
         name TEXT PRIMARY KEY,
         owner TEXT NOT NULL,
@@ -56,7 +58,9 @@ UPDATE queues SET received = received + ?, succeeded = succeeded + ?, dropped = 
                   dead_lettered = dead_lettered + ?, events = events + ?, bytes = bytes + ?
 WHERE number = ?
 """
-LAST_NUMBER = "SELECT COALESCE(MAX(number), 0) FROM events"
+# Numbers begin anew, and above all before, with every process: none is given twice, not even that of an event whose
+# commit failed and of which somebody may still hold a lease.
+BEGIN_NUMBERS = "UPDATE starts SET count = count + 1 RETURNING count << 32"
 
 # Several rows in one step: each step lets another thread run, and comes back only when that one pauses.
 INSERT = "INSERT INTO events (number, queue, next_ms, is_leased, epoch, payload_bytes, head, payload) VALUES "

@@ -48,6 +48,7 @@ class EventTable:
         """Free what the last process had claimed, then read what must be known."""
         self.connection.execute("BEGIN IMMEDIATE")
         self.connection.execute(sql.VOID_LEASES, {"now_ms": self._clock.time_ms()})
+        self._last_number = self.connection.execute(sql.BEGIN_NUMBERS).fetchone()[0]
         self.connection.execute("COMMIT")
         self.reload()
 
@@ -60,9 +61,6 @@ class EventTable:
         self._keys = {number: key for key, number in self._queues.items()}
         rows = self.connection.execute(sql.LEASED) if self._leased else ()
         self._leased = {row["number"]: (row["epoch"], row["payload_bytes"]) for row in rows}
-        (last,) = self.connection.execute(sql.LAST_NUMBER).fetchone()
-        # Never a number again that somebody may still hold a lease on.
-        self._last_number = max(self._last_number, last)
 
     def sizes(self) -> dict[QueueKey, tuple[int, int]]:
         """Return how many events and bytes each queue holds."""
