@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections import deque
 from dataclasses import dataclass
@@ -33,6 +34,7 @@ _FREEZE_AFTER_NS = 20_000_000
 _FIRST_CHARGE_MIB = 24
 _MEMORY_WAIT_SECONDS = 1.0
 _SETTLE_SECONDS = 0.02
+_CLOSE_SECONDS_MAX = 10.0
 # Source: developer guide, "Lambda execution environment": Init of provisioned concurrency may take 130 s, or the
 # function's time-out where that is longer.
 _PROVISIONED_INIT_SECONDS = 130.0
@@ -116,6 +118,12 @@ class EnvironmentPool:
         async with asyncio.TaskGroup() as closing:
             for environment in list(self._all):
                 closing.create_task(environment.shut_down())
+        # Those whose end had begun before have tasks of their own, which would be cancelled in the middle of it.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_CLOSE_SECONDS_MAX):
+                while self._all:
+                    self._freed.clear()
+                    await self._freed.wait()
         await self._prewarmed.close()
 
     def code_in_use(self) -> frozenset[str]:
