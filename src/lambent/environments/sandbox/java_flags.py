@@ -19,6 +19,11 @@ _LIBRARY_PATH = (
     "/var/lang/lib:/lib64:/usr/lib64:/var/runtime:/var/runtime/lib:/var/task:/var/task/lib:/opt/lib:"
     "/usr/java/packages/lib:/lib:/usr/lib"
 )
+# A waiting process is started with room for the variables that come later: Java's own child processes inherit what the
+# operating system keeps, and the runtime client writes it there. AWS lets a function have 4 KB of them.
+_WITH_ROOM = (
+    f'n=0; while [ $n -lt 320 ]; do n=$((n+1)); export "LAMBENT_$n={"x" * 96}"; done; exec "$@"'
+)
 # What a user's own options say is left to them: two collectors, for one, are refused by the virtual machine.
 _OWN_WORDS = {
     _SERIAL_FLAG: re.compile(r"-XX:\+Use\w+GC\b"),
@@ -33,7 +38,8 @@ def waiting_java(interpreter: Interpreter, memory_mib: int, client_directory: st
     flags = _flags(interpreter, memory_mib)
     # A function's own variables are not there yet: what is made of them at start is said here.
     flags += ["-Duser.timezone=UTC", f"-Djava.library.path={_LIBRARY_PATH}"]
-    return (interpreter.executable, *flags, "-cp", f"{client_directory}/lambent-runtime.jar", _ENTRY, "wait")
+    java = (interpreter.executable, *flags, "-cp", f"{client_directory}/lambent-runtime.jar", _ENTRY, "wait")
+    return ("/bin/sh", "-c", _WITH_ROOM, "sh", *java)
 
 
 def java_command(

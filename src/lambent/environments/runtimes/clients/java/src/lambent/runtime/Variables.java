@@ -11,6 +11,7 @@ final class Variables {
 
     /** Replace what System.getenv says, here and for child processes. */
     static void replace(Map<String, String> variables) throws ReflectiveOperationException {
+        NativeVariables.replace(variables);
         Map<String, String> all = view();
         all.clear();
         all.putAll(variables);
