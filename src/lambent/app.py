@@ -237,6 +237,7 @@ class Application:
                 self.invoker,
                 self.catalog.resolve,
                 self.concurrency.is_switched_off,
+                self.recursion.next_header,
                 self.neighbours,
                 self.recorder,
                 self.clock,

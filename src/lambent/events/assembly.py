@@ -42,6 +42,7 @@ class AsyncParts:
     invoker: Invoker
     resolve: Callable[[FunctionArn], FunctionVersion]
     is_switched_off: Callable[[FunctionArn], bool]
+    next_trace_header: Callable[[str, FunctionArn], str]
     client: OutwardClient
     sink: TelemetrySink
     clock: Clock
@@ -65,6 +66,7 @@ class AsyncPlane:
                 self.configs,
                 self.destinations,
                 parts.is_switched_off,
+                parts.next_trace_header,
                 parts.sink,
                 parts.clock,
                 parts.random_bytes,
@@ -72,9 +74,12 @@ class AsyncPlane:
         )
         self._delivery = Delivery(parts.store, attempts.attempt, DeliveryRules(rules.attempts_max))
         self.invocations = AsyncInvocations(
-            self._delivery, parts.invoker, EventRules(rules.payload_bytes_max), parts.sink, parts.clock
+            self._delivery,
+            parts.invoker,
+            EventRules(rules.payload_bytes_max, parts.random_bytes),
+            parts.sink,
+            parts.clock,
         )
-        self._entrance = self.invocations.entrance(parts.random_bytes)
         self.operations = LegacyInvocations(self.invocations)
         self.figures = EventFigures(parts.store, self._delivery)
 
@@ -87,4 +92,4 @@ class AsyncPlane:
         await self._delivery.stop(seconds)
 
     async def _enqueue(self, function: FunctionArn, payload: bytes, trace_header: str | None) -> None:
-        await self._entrance(function, payload, trace_header)
+        await self.invocations.enqueue(function, payload, trace_header)

@@ -55,13 +55,17 @@ _STATUS_CODES = {
 
 @dataclass(frozen=True, slots=True)
 class AttemptParts:
-    """What an attempt needs. `is_switched_off(function)`: its reserved concurrency is 0."""
+    """What an attempt needs. `is_switched_off(function)`: its reserved concurrency is 0.
+
+    `next_trace_header(received, function)` is RecursionGuard.next_header.
+    """
 
     store: EventStore
     invoker: Invokes
     configs: EventConfigs
     destinations: Destinations
     is_switched_off: Callable[[FunctionArn], bool]
+    next_trace_header: Callable[[str, FunctionArn], str]
     sink: TelemetrySink
     clock: Clock
     random_bytes: Callable[[int], bytes]
@@ -166,12 +170,22 @@ class Attempts:
         return replace(outcome, targets=tuple(left), is_delivered=is_delivered) if outcome.targets else outcome
 
     async def _send(self, event: AsyncEvent, outcome: EventOutcome, target: Destination) -> None:
+        event = self._traced(event)
         if target.kind is TargetKind.DEAD_LETTER:
             message = records.dead_letter_message(event, outcome)
         else:
             message = records.destination_message(event, outcome, target.arn, self._parts.random_bytes(16))
         function = event.function
         await self._parts.destinations.send(target.arn, message, function.account_id, function.region)
+
+    def _traced(self, event: AsyncEvent) -> AsyncEvent:
+        """Return the event with the trace header that its function was given: what is sent is the next of the chain."""
+        if event.trace_header is None:
+            return event
+        try:
+            return replace(event, trace_header=self._parts.next_trace_header(event.trace_header, event.function))
+        except LambdaError:
+            return event
 
     def _note_failure(self, event: AsyncEvent, target: Destination, error: DestinationError) -> None:
         _log.warning("event %s of %s: %s", event.request_id, event.function.name, error)

@@ -12,7 +12,7 @@ from lambent.model.invocation import InvokeRequest
 from lambent.model.platform_event import AsyncEventReceived
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable
 
     from lambent.clock import Clock
     from lambent.events.delivery import Delivery
@@ -28,9 +28,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class EventRules:
-    """`payload_bytes_max`: what an event may have."""
+    """`payload_bytes_max`: what an event may have. `random_bytes` is os.urandom or a fake."""
 
     payload_bytes_max: int
+    random_bytes: Callable[[int], bytes]
 
 
 class AsyncInvocations:
@@ -59,7 +60,8 @@ class AsyncInvocations:
         function = request.function
         self._checks.check_event(function)
         now_ms = self._clock.time_ms()
-        event = AsyncEvent(function, request.request_id, request.payload, now_ms, request.trace_header)
+        trace_header = request.trace_header or self._new_trace_header(now_ms)
+        event = AsyncEvent(function, request.request_id, request.payload, now_ms, trace_header)
         await self._delivery.put(event)
         self._sink.emit(AsyncEventReceived(function.account_id, function.region, function.name, now_ms))
 
@@ -69,13 +71,12 @@ class AsyncInvocations:
             f"Request must be smaller than {self._rules.payload_bytes_max} bytes for the InvokeFunction operation"
         )
 
-    def entrance(
-        self, random_bytes: Callable[[int], bytes]
-    ) -> Callable[[FunctionArn, bytes, str | None], Awaitable[None]]:
-        """Return how a function that is somebody's destination gets an event of its own."""
+    async def enqueue(self, function: FunctionArn, payload: bytes, trace_header: str | None) -> None:
+        """Take an event that somebody here has for a function, under a request id of its own. Raises as `accept`."""
+        request_id = str(uuid.UUID(bytes=self._rules.random_bytes(16), version=4))
+        await self.accept(InvokeRequest(function, request_id, payload, trace_header=trace_header))
 
-        async def enqueue(function: FunctionArn, payload: bytes, trace_header: str | None) -> None:
-            request_id = str(uuid.UUID(bytes=random_bytes(16), version=4))
-            await self.accept(InvokeRequest(function, request_id, payload, trace_header=trace_header))
-
-        return enqueue
+    def _new_trace_header(self, now_ms: int) -> str:
+        # Here and not when it runs: all attempts of an event are one trace, and so is what its records set going.
+        random = self._rules.random_bytes(20).hex()
+        return f"Root=1-{now_ms // 1000:08x}-{random[:24]};Parent={random[24:]};Sampled=0"
