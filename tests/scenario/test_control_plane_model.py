@@ -247,12 +247,12 @@ def test_the_control_plane_on_postgresql(lambent_server_factory: Callable[..., L
 @pytest.mark.long
 @pytest.mark.timeout(1_800)
 def test_both_for_longer(lambent_server_factory: Callable[..., LambentServer], tmp_path: Path) -> None:
-    run_against(lambent_server_factory(), 20)
+    run_against(lambent_server_factory(), 12)
     postgres = Postgres()
     try:
         server = lambent_server_factory({"store.url": postgres.make_database("model")}, tmp_path / "data")
         try:
-            run_against(server, 10)
+            run_against(server, 6)
         finally:
             server.close()
     finally:

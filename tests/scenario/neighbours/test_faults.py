@@ -70,11 +70,13 @@ class Asked(BaseHTTPRequestHandler):
         self.server.seen.append((self.path, {name.lower(): value for name, value in self.headers.items()}))
         self.rfile.read(int(self.headers.get("content-length", 0)))
         self.server.gate.wait(30)
+        # The test may change it meanwhile.
+        body = self.server.body
         with contextlib.suppress(OSError):
             self.send_response(self.server.status)
-            self.send_header("Content-Length", str(len(self.server.body)))
+            self.send_header("Content-Length", str(len(body)))
             self.end_headers()
-            self.wfile.write(self.server.body)
+            self.wfile.write(body)
 
     do_GET = do_POST = do_PUT = answer
 
@@ -165,6 +167,10 @@ def test_an_endpoint_that_hangs_or_fails(lambent_server_factory: ServerFactory) 
             assert (refused["code"], refused["status"]) == ("ServiceUnavailable", 503)
             assert "no answer within 1 s" in refused["text"]
         _functions_run(server, "beside-a-hanging-neighbour")
+        client = server.client()
+        change = {"FunctionName": "beside-a-hanging-neighbour", "S3Bucket": "bucket", "S3Key": "key"}
+        with pytest.raises(client.exceptions.ServiceException, match="no answer within 1 s"):
+            client.update_function_code(**change)
         told.gate.set()
         told.status = 500
         for service, (code, body) in _FAILED.items():
@@ -173,9 +179,8 @@ def test_an_endpoint_that_hangs_or_fails(lambent_server_factory: ServerFactory) 
         told.body = b"no form at all"
         assert _refused(server, "s3")["status"] == 500
         # Our own calls fail for the caller as AWS has it, and for nobody else.
-        client = server.client()
         with pytest.raises(client.exceptions.ServiceException, match="could not be read from S3"):
-            client.update_function_code(FunctionName="beside-a-hanging-neighbour", S3Bucket="bucket", S3Key="key")
+            client.update_function_code(**change)
         assert invoke(client, "beside-a-hanging-neighbour", 2) == 2
 
 
