@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.measuring import cold, control, machine, peers, report, sandboxes, standing, warm
+from benchmarks.measuring import cold, control, languages, machine, peers, report, sandboxes, standing, streaming, warm
 from benchmarks.measuring.context import Context
 from benchmarks.measuring.generator import LoadError, Programs
 from benchmarks.measuring.rows import Row, missing
@@ -22,8 +22,10 @@ if TYPE_CHECKING:
 GROUPS: dict[str, Callable[[Context], list[Row]]] = {
     "warm": warm.rows,
     "control": control.rows,
+    "streaming": streaming.rows,
     "peers": peers.rows,
     "cold": cold.rows,
+    "languages": languages.rows,
     "churn": sandboxes.rows,
     "mixed": standing.mixed_rows,
     "start": standing.start_rows,

@@ -34,6 +34,16 @@ def custom(bootstrap: Path) -> Code:
     return Code("provided.al2023", "unused", {"bootstrap": bootstrap.read_bytes()}, frozenset({"bootstrap"}))
 
 
+def ruby() -> Code:
+    """An empty Ruby function."""
+    return Code("ruby3.4", "app.handler", {"app.rb": b"def handler(event:, context:)\nend\n"})
+
+
+def program(path: Path, runtime: str = "provided.al2023") -> Code:
+    """A compiled program: the bootstrap of a custom runtime, or what the handler of go1.x names."""
+    return Code(runtime, "bootstrap", {"bootstrap": path.read_bytes()}, frozenset({"bootstrap"}))
+
+
 def awslambdaric(interpreter: str) -> Code:
     """An empty Python function under AWS's own runtime client, unchanged, shipped in the package.
 

@@ -18,12 +18,14 @@ if TYPE_CHECKING:
     from benchmarks.measuring.context import Context
 
 UNCOUNTED = 3
-_NO_POOL = {"pool.python": "0", "pool.nodejs": "0", "pool.exec": "0"}
+NO_POOL = {"pool.python": "0", "pool.nodejs": "0", "pool.ruby": "0", "pool.exec": "0"}
 
 
-class _ColdRow:
+class ColdRow:
+    """One row: an empty function of one kind, its target and floor in ms, the pause between two first invokes."""
+
     def __init__(
-        self, key: str, what: str, code: Code, target: float, floor: float | None = None, pause_ms: int = 300
+        self, key: str, what: str, code: Code, target: float | None, floor: float | None = None, pause_ms: int = 300
     ) -> None:
         self.key, self.what, self.code, self.target, self.floor, self.pause_ms = (
             key,
@@ -35,7 +37,7 @@ class _ColdRow:
         )
 
 
-def _first_invokes(context: Context, daemon: Daemon, row: _ColdRow) -> list[float]:
+def _first_invokes(context: Context, daemon: Daemon, row: ColdRow) -> list[float]:
     names = [f"{row.key}-{number}".replace("_", "-") for number in range(context.colds + UNCOUNTED)]
     creates = daemon.caller.creates(names, row.code.members())
     created: Load = context.programs.send(daemon.port, creates, LoadPlan(is_sequence=True))
@@ -48,7 +50,8 @@ def _first_invokes(context: Context, daemon: Daemon, row: _ColdRow) -> list[floa
     return load.check(row.key).latencies_us[UNCOUNTED:]
 
 
-def _measure(context: Context, daemon: Daemon, row: _ColdRow) -> Row:
+def measure(context: Context, daemon: Daemon, row: ColdRow) -> Row:
+    """Return the row's median; what went wrong is its note."""
     try:
         taken = sorted(_first_invokes(context, daemon, row))
     except LoadError as error:
@@ -64,28 +67,28 @@ def rows(context: Context) -> list[Row]:
     """All cold rows; each group has a server of its own."""
     bootstrap = context.programs.path("bootstrap")
     hits = [
-        _ColdRow("cold_python_hit", "Python cold at the door, pool hit: p50", codes.python(), 6, 12),
-        _ColdRow("cold_python_boto3", "Python cold, pool hit, boto3 imported: p50", codes.python_boto3(), 20),
-        _ColdRow("cold_node_hit", "Node.js cold, pool hit: p50", codes.node(), 8, pause_ms=700),
-        _ColdRow("cold_custom_hit", "custom (C) cold, pool hit: p50", codes.custom(bootstrap), 10),
+        ColdRow("cold_python_hit", "Python cold at the door, pool hit: p50", codes.python(), 6, 12),
+        ColdRow("cold_python_boto3", "Python cold, pool hit, boto3 imported: p50", codes.python_boto3(), 20),
+        ColdRow("cold_node_hit", "Node.js cold, pool hit: p50", codes.node(), 8, pause_ms=700),
+        ColdRow("cold_custom_hit", "custom (C) cold, pool hit: p50", codes.custom(bootstrap), 10),
     ]
     misses = [
-        _ColdRow("cold_python_miss", "Python cold at the door, pool miss: p50", codes.python(), 15, pause_ms=50),
-        _ColdRow(
+        ColdRow("cold_python_miss", "Python cold at the door, pool miss: p50", codes.python(), 15, pause_ms=50),
+        ColdRow(
             "cold_python_boto3_miss",
             "Python cold, pool miss, boto3 imported: p50",
             codes.python_boto3(),
             20,
             pause_ms=50,
         ),
-        _ColdRow("cold_custom_miss", "custom (C) cold, pool miss: p50", codes.custom(bootstrap), 10, pause_ms=50),
+        ColdRow("cold_custom_miss", "custom (C) cold, pool miss: p50", codes.custom(bootstrap), 10, pause_ms=50),
     ]
     found = []
-    for group, settings in ((hits, {}), (misses, _NO_POOL)):
+    for group, settings in ((hits, {}), (misses, NO_POOL)):
         daemon = Daemon(settings)
         try:
             daemon.start()
-            found += [_measure(context, daemon, row) for row in group]
+            found += [measure(context, daemon, row) for row in group]
         except LoadError as error:
             found += [missing(row.key, row.what, "ms", str(error)[:400]) for row in group]
         finally:

@@ -41,7 +41,9 @@ class Caller:
     def request(self, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None) -> bytes:
         """Return one signed request. `path` may have a query, already encoded."""
         url = f"http://127.0.0.1:{self.port}{path}"
-        request = AWSRequest(method=method, url=url, data=body, headers={"Content-Type": "application/json", **(headers or {})})
+        request = AWSRequest(
+            method=method, url=url, data=body, headers={"Content-Type": "application/json", **(headers or {})}
+        )
         credentials = Credentials(self.access_key_id, self.secret_access_key)
         SigV4Auth(credentials, "lambda", self.region).add_auth(request)
         lines = [f"{method} {path} HTTP/1.1", f"Host: 127.0.0.1:{self.port}", f"Content-Length: {len(body)}"]
@@ -70,7 +72,7 @@ class Caller:
 
     def first_invokes(self, names: Iterable[str]) -> list[bytes]:
         """Return one invocation of each function."""
-        return [self.request("POST", _INVOKE.format(quote(name)), b"{}") for name in names]
+        return [self.request("POST", _INVOKE.format(quote(name)), b'{"name": "Ada"}') for name in names]
 
     def creates(self, names: Iterable[str], members: dict[str, object]) -> list[bytes]:
         """Return CreateFunction requests that differ in the name only."""
