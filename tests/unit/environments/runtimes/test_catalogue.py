@@ -32,6 +32,10 @@ def _ruby(version: str) -> Interpreter:
     return Interpreter(RuntimeFamily.RUBY, f"/opt/{version}/bin/ruby", version, (f"/opt/{version}",))
 
 
+def _java(version: str) -> Interpreter:
+    return Interpreter(RuntimeFamily.JAVA, f"/opt/{version}/bin/java", version, (f"/opt/{version}",))
+
+
 _FOUND = (_python("3.8.18"), _python("3.11.2"), _python("3.11.7"), _python("3.6.1"), _node("20.20.2"), _node("14.1.0"))
 _SDK = SdkDirectories({(3, 8): "/sdk/old", (3, 10): "/sdk/new"}, {2: "/sdk/v2", 3: "/sdk/v3"})
 
@@ -120,6 +124,43 @@ def test_node_plan() -> None:
 @pytest.mark.parametrize(
     ("runtime", "version"),
     [
+        ("java8", "11.0.22"),
+        ("java8.al2", "11.0.22"),
+        ("java11", "11.0.22"),
+        ("java17", "17.0.15"),
+        ("java21", "25.0.3"),
+        ("java25", "25.0.3"),
+    ],
+)
+def test_nearest_java(runtime: str, version: str) -> None:
+    """A waiting virtual machine is made for one memory size; the newer of two equally near ones is taken."""
+    found = (_java("11.0.22"), _java("17.0.15"), _java("25.0.3"))
+    plan = RuntimeCatalogue(found).plan(_version(runtime))
+    assert isinstance(plan, RuntimePlan)
+    assert plan.kind.interpreter is not None
+    assert (plan.kind.interpreter.version, plan.kind.family) == (version, RuntimeFamily.JAVA)
+    assert (plan.kind.memory_mib, plan.argv) == (256, ())
+    major, _, patch = version.split(".")
+    assert plan.runtime_version == f"java:{major}.v{patch}"
+    assert (plan.notice is None) == (runtime.removeprefix("java").split(".")[0] == major)
+    assert plan.variables["AWS_EXECUTION_ENV"] == f"AWS_Lambda_{runtime}"
+    assert "CLASSPATH" not in plan.variables
+
+
+def test_java_options_make_a_process_of_its_own() -> None:
+    """What they say is not said again, and a wrapper is called with the whole command."""
+    variables = {"JAVA_TOOL_OPTIONS": "-XX:+UseG1GC", "AWS_LAMBDA_EXEC_WRAPPER": "/opt/wrap"}
+    plan = RuntimeCatalogue((_java("17.0.15"),)).plan(_version("java17", environment=variables))
+    assert isinstance(plan, RuntimePlan)
+    assert plan.kind.family is RuntimeFamily.EXEC
+    assert plan.argv[:2] == ("/opt/wrap", "/opt/17.0.15/bin/java")
+    assert plan.argv[-1] == "lambent.runtime.Main"
+    assert "-XX:+UseSerialGC" not in plan.argv
+
+
+@pytest.mark.parametrize(
+    ("runtime", "version"),
+    [
         ("ruby3.3", "3.3.6"),
         ("ruby3.2", "3.3.6"),
         ("ruby2.7", "3.1.2"),
@@ -156,7 +197,6 @@ def test_layers_are_on_the_paths_of_their_family() -> None:
     ruby = family_variables(IDENTIFIERS["ruby3.3"], "")
     assert ruby["GEM_PATH"] == "/var/task/vendor/bundle/ruby/3.3.0:/opt/ruby/gems/3.3.0"
     assert ruby["RUBYLIB"].endswith(":/opt/ruby/lib")
-    assert family_variables(IDENTIFIERS["java21"], "")["CLASSPATH"] == "/var/task:/var/task/lib/*:/opt/java/lib/*"
     assert family_variables(IDENTIFIERS["provided.al2023"], "").keys() == {"LAMBDA_RUNTIME_DIR"}
 
 
@@ -226,7 +266,7 @@ def test_custom_runtimes() -> None:
 @pytest.mark.parametrize(
     ("runtime", "options", "more", "text"),
     [
-        ("java17", None, {}, "java17 has no runtime here yet"),
+        ("java17", None, {}, "install Java 17 (a package such as openjdk-17-jre-headless"),
         ("ruby3.4", None, {}, "install Ruby 3.4 (rbenv"),
         ("dotnet8", None, {"handler": "A::B::C"}, "needs .NET 8, which was not found"),
         (None, None, {}, "container images"),

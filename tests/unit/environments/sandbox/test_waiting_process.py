@@ -18,6 +18,15 @@ def test_node_and_ruby() -> None:
     assert argv == ("/usr/bin/ruby", "/client/bootstrap.rb")
 
 
+def test_java_waits_for_one_memory_size() -> None:
+    java = Interpreter(RuntimeFamily.JAVA, "/jvm/bin/java", "17.0.1")
+    argv = waiting_argv(SandboxKind(RuntimeFamily.JAVA, "0", java, memory_mib=128), "/client")
+    assert "/jvm/bin/java" in argv
+    assert "-XX:MaxHeapSize=111411k" in argv
+    with pytest.raises(SandboxError, match="one memory size"):
+        waiting_argv(SandboxKind(RuntimeFamily.JAVA, "0", java), "/client")
+
+
 @pytest.mark.parametrize("family", [RuntimeFamily.PYTHON, RuntimeFamily.EXEC])
 def test_where_nothing_waits(family: RuntimeFamily) -> None:
     assert not family.is_waiting_process
