@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import os
 import random
@@ -17,14 +18,13 @@ import pytest
 from botocore.exceptions import BotoCoreError, ClientError
 
 from tests.postgres import Postgres
-from tests.running import create_function, invoke, make_zip_bytes
+from tests.running import LambentServer, create_function, invoke, make_zip_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from tests.conftest import ServerFactory
-    from tests.running import LambentServer
 
 pytestmark = pytest.mark.slow
 
@@ -109,6 +109,41 @@ def test_what_one_is_told_the_other_does(pair: tuple[LambentServer, LambentServe
     wait_until(lambda: answers(one, "shared", "new"))
     other.delete_function(FunctionName="shared")
     wait_until(lambda: not answers(one, "shared", "new"))
+
+
+def test_packages_in_a_directory_that_both_see(
+    lambent_server_factory: ServerFactory, postgres: Postgres, directories: list[Path]
+) -> None:
+    name = "packages-in-a-directory"
+    first = LambentServer()
+    shared = first.data_dir.with_name(first.data_dir.name + "-packages")
+    second = first.data_dir.with_name(first.data_dir.name + "-second")
+    directories += [first.data_dir, shared, second]
+    for directory in (shared, second):
+        directory.mkdir()
+    # Daemons take an unprivileged account.
+    shared.chmod(0o777)
+    second.chmod(0o755)
+    settings = {"store.url": postgres.make_database(name), "store.blobs": str(shared), "cluster.slice": "0.5"}
+    one = lambent_server_factory(settings, first.data_dir).client()
+    subprocess.run(["cp", "-a", str(first.data_dir / "keys"), str(second)], check=True)
+    other = lambent_server_factory(settings, second).client()
+    code = {"index.py": "def handler(event, context):\n    return 'shared'\n"}
+    sha256 = base64.b64decode(create_function(one, "shared", code)["CodeSha256"]).hex()
+    assert invoke(other, "shared") == "shared"
+    assert [path.name for path in shared.iterdir()] == [sha256]
+    assert postgres.query("SELECT count(*) FROM blobs", name).split() == ["0"]
+    # Who has it needs the directory no more; who does not is told, and knows it again when it is back.
+    create_function(one, "another", {"index.py": "def handler(event, context):\n    return 'another'\n"})
+    hidden = [(path, path.with_name(f".{path.name}")) for path in shared.iterdir()]
+    for path, away in hidden:
+        path.rename(away)
+    assert invoke(other, "shared") == "shared"
+    with pytest.raises(ClientError, match="is not in the store"):
+        other.invoke(FunctionName="another")
+    for path, away in hidden:
+        away.rename(path)
+    assert invoke(other, "another") == "another"
 
 
 def test_of_two_that_create_or_change_at_once_one_wins(pair: tuple[LambentServer, LambentServer]) -> None:
