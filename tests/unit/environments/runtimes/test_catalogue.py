@@ -153,7 +153,7 @@ def test_java_options_make_a_process_of_its_own() -> None:
     plan = RuntimeCatalogue((_java("17.0.15"),)).plan(_version("java17", environment=variables))
     assert isinstance(plan, RuntimePlan)
     assert plan.kind.family is RuntimeFamily.EXEC
-    assert plan.argv[:2] == ("/opt/wrap", "/opt/17.0.15/bin/java")
+    assert plan.argv.index("/opt/wrap") == plan.argv.index("/opt/17.0.15/bin/java") - 1
     assert plan.argv[-1] == "lambent.runtime.Main"
     assert "-XX:+UseSerialGC" not in plan.argv
 
