@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.runtimes import java_packages
 from tests.running import make_zip_bytes
+from tests.runtimes import java_packages
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -242,7 +242,10 @@ def test_errors(lambda_client: Any, create: Callable[..., str]) -> None:
     assert (said["errorMessage"], said["errorType"]) == ("outer", "java.lang.IllegalStateException")
     assert said["stackTrace"][0].startswith("example.Faults$Chosen.handleRequest(Faults.java:")
     assert not any("lambent" in frame for frame in said["stackTrace"])
-    assert (said["cause"]["errorMessage"], said["cause"]["errorType"]) == ("inner", "java.lang.IllegalArgumentException")
+    assert (said["cause"]["errorMessage"], said["cause"]["errorType"]) == (
+        "inner",
+        "java.lang.IllegalArgumentException",
+    )
     assert "outer: java.lang.IllegalStateException\njava.lang.IllegalStateException: outer\n" in log
     assert "Caused by: java.lang.IllegalArgumentException: inner\n" in log
     said, _ = _invoke(lambda_client, name, {"fault": "no message"})

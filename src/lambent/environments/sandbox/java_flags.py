@@ -21,9 +21,7 @@ _LIBRARY_PATH = (
 )
 # A waiting process is started with room for the variables that come later: Java's own child processes inherit what the
 # operating system keeps, and the runtime client writes it there. AWS lets a function have 4 KB of them.
-_WITH_ROOM = (
-    f'n=0; while [ $n -lt 320 ]; do n=$((n+1)); export "LAMBENT_$n={"x" * 96}"; done; exec "$@"'
-)
+_WITH_ROOM = f'n=0; while [ $n -lt 320 ]; do n=$((n+1)); export "LAMBENT_$n={"x" * 96}"; done; exec "$@"'
 # What a user's own options say is left to them: two collectors, for one, are refused by the virtual machine.
 _OWN_WORDS = {
     _SERIAL_FLAG: re.compile(r"-XX:\+Use\w+GC\b"),
