@@ -8,6 +8,14 @@ from typing import TYPE_CHECKING
 
 from lambent.environments.runtimes.dotnet import choose_dotnet, plan_dotnet
 from lambent.environments.runtimes.identifiers import IDENTIFIERS, Language, RuntimeIdentifier, layer_directories
+from lambent.environments.runtimes.nearest import (
+    FAMILIES,
+    is_exact_version,
+    nearest,
+    parse_version,
+    text_of,
+    version_text,
+)
 from lambent.environments.runtimes.plan import RuntimePlan, Unavailable
 from lambent.environments.runtimes.programs import plan_custom, plan_go, wrapped
 from lambent.environments.runtimes.rooted import image_plan, runtime_plan
@@ -16,7 +24,7 @@ from lambent.environments.sandbox.node_flags import node_flags
 from lambent.environments.sandbox.sandbox import Interpreter, RuntimeFamily, SandboxKind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable
 
     from lambent.environments.runtimes.sdk import SdkDirectories
     from lambent.model.function import FunctionVersion
@@ -26,19 +34,6 @@ CLIENT_ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "clients"
 RUNTIME_DIRECTORY = "/var/runtime"
 SDK_DIRECTORY = "/var/sdk"
 
-# What our clients run on; older and newer identifiers take the nearest of these.
-_CLIENT_VERSIONS = {
-    Language.PYTHON: ((3, 8), (3, 99)),
-    Language.NODEJS: ((16,), (99,)),
-    Language.RUBY: ((2, 7), (9, 99)),
-    Language.JAVA: ((8,), (99,)),
-}
-_FAMILIES = {
-    Language.PYTHON: RuntimeFamily.PYTHON,
-    Language.NODEJS: RuntimeFamily.NODEJS,
-    Language.RUBY: RuntimeFamily.RUBY,
-    Language.JAVA: RuntimeFamily.JAVA,
-}
 _ENTRIES = {
     Language.PYTHON: "lambent_runtime_main.py",
     Language.NODEJS: "bootstrap.mjs",
@@ -76,8 +71,8 @@ class CatalogueOptions:
     `has_native_code` tells whether a version's package holds native code; asked for the other architecture only.
     `has_libraries` tells whether LD_LIBRARY_PATH leads to libraries of a version: a process looks there only if it
     started with that path. `image_root` and `runtime_root` return the unpacked image of a version, and the installed
-    root that its runtime runs in, if there are any. `top_level_names` are the top-level names of a version's package and
-    layers, None when not known.
+    root that its runtime runs in, if there are any. `top_level_names` are the top-level names of a version's package
+    and layers, None when not known.
     """
 
     nearest: bool = True
@@ -123,11 +118,6 @@ class RuntimeCatalogue:
             case Language.DOTNET:
                 found = choose_dotnet(identifier, self._interpreters, is_exact=not self._options.nearest)
                 return plan_dotnet(identifier, version, found, family_variables(identifier, ""))
-            case _:
-                return Unavailable(
-                    f"{identifier.name} has no runtime here yet: this release runs Python, Node.js and custom "
-                    "runtimes. Package the function with a bootstrap and use provided.al2023."
-                )
 
     @staticmethod
     def identifiers() -> tuple[str, ...]:
@@ -150,19 +140,19 @@ class RuntimeCatalogue:
 
     def _plan_interpreted(self, identifier: RuntimeIdentifier, version: FunctionVersion) -> RuntimePlan | Unavailable:
         interpreter = self.resolve(identifier)
-        wanted = _text(identifier.version)
+        wanted = text_of(identifier.version)
         if interpreter is None:
             how = _INSTALL[identifier.language].format(wanted=wanted)
             return Unavailable(f"No interpreter for {identifier.name} was found on this machine: {how}, then restart.")
         notice = None
-        if not _is_exact(identifier, interpreter):
+        if not is_exact_version(identifier, interpreter):
             notice = (
                 f"{identifier.name} runs on {identifier.language.value} {interpreter.version}, the nearest found here"
             )
         sdk = self._sdk_directory(identifier, interpreter)
         client = os.path.join(self._options.client_root, identifier.language.value)
         kind = SandboxKind(
-            family=_FAMILIES[identifier.language],
+            family=FAMILIES[identifier.language],
             account_id=version.account_id,
             interpreter=interpreter,
             client_directory=client,
@@ -182,7 +172,7 @@ class RuntimeCatalogue:
             argv = _start(identifier, version, interpreter)
         return RuntimePlan(
             kind=kind,
-            runtime_version=_version_text(identifier, interpreter),
+            runtime_version=version_text(identifier, interpreter),
             argv=argv,
             notice=notice,
             variables=family_variables(identifier, SDK_DIRECTORY if sdk is not None else ""),
@@ -214,7 +204,7 @@ class RuntimeCatalogue:
             return None
         if identifier.language is Language.PYTHON:
             return sdk.python_for(parse_version(interpreter.version))
-        return sdk.nodejs_for(identifier.version)
+        return sdk.nodejs_for(identifier.version) if identifier.language is Language.NODEJS else None
 
     def _foreign_reason(self, version: FunctionVersion) -> str | None:
         options = self._options
@@ -236,56 +226,6 @@ class RuntimeCatalogue:
 def is_pool_eligible(version: FunctionVersion) -> bool:
     """Whether a waiting process can serve the function: none of its variables acts at process start."""
     return not any(name in _START_VARIABLES or name.startswith(_START_PREFIXES) for name in version.environment)
-
-
-def nearest(
-    identifier: RuntimeIdentifier, interpreters: Sequence[Interpreter], *, is_exact: bool = False
-) -> Interpreter | None:
-    """Return the best interpreter: the exact version with the highest patch, else the nearest, newer before older."""
-    bounds = _CLIENT_VERSIONS.get(identifier.language)
-    if bounds is None or not identifier.version or identifier.name == "python2.7":
-        return None
-    low, high = bounds
-    usable = [
-        each
-        for each in interpreters
-        if each.family is _FAMILIES[identifier.language] and low <= parse_version(each.version)[: len(low)] <= high
-    ]
-    exact = [each for each in usable if _is_exact(identifier, each)]
-    if exact:
-        return max(exact, key=lambda each: parse_version(each.version))
-    if is_exact or not usable:
-        return None
-    width = len(low)
-    wanted = identifier.version[:width]
-
-    def distance(each: Interpreter) -> tuple[int, int, tuple[int, ...]]:
-        found = parse_version(each.version)
-        # A new major number is farther than any minor one: Ruby 3.1 is nearer to 2.7 than 3.4 is.
-        gap = _ordinal(found[:width]) - _ordinal(wanted)
-        return abs(gap), 0 if gap > 0 else 1, tuple(-part for part in found)
-
-    return min(usable, key=distance)
-
-
-def parse_version(text: str) -> tuple[int, ...]:
-    """Return "3.11.7" as (3, 11, 7); what is not a number ends it."""
-    parts: list[int] = []
-    for part in text.split("."):
-        digits = part[: len(part) - len(part.lstrip("0123456789"))]
-        if not digits:
-            break
-        parts.append(int(digits))
-    return tuple(parts)
-
-
-def _ordinal(parts: tuple[int, ...]) -> int:
-    return sum(part * 1_000**place for place, part in enumerate(reversed(parts)))
-
-
-def _is_exact(identifier: RuntimeIdentifier, interpreter: Interpreter) -> bool:
-    width = len(_CLIENT_VERSIONS[identifier.language][0])
-    return parse_version(interpreter.version)[:width] == identifier.version[:width]
 
 
 def _start(identifier: RuntimeIdentifier, version: FunctionVersion, interpreter: Interpreter) -> tuple[str, ...]:
@@ -314,22 +254,7 @@ def family_variables(identifier: RuntimeIdentifier, sdk: str) -> dict[str, str]:
         variables["NODE_PATH"] = ":".join([*directories, RUNTIME_DIRECTORY, "/var/task"])
     elif identifier.language is Language.RUBY:
         gems, library = layer_directories(identifier)
-        own_gems = f"/var/task/vendor/bundle/ruby/{_text(identifier.version)}.0"
+        own_gems = f"/var/task/vendor/bundle/ruby/{text_of(identifier.version)}.0"
         variables["GEM_PATH"] = f"{own_gems}:{gems}"
         variables["RUBYLIB"] = f"/var/task:{RUNTIME_DIRECTORY}/lib:{library}"
     return variables
-
-
-def _version_text(identifier: RuntimeIdentifier, interpreter: Interpreter) -> str:
-    parts = parse_version(interpreter.version)
-    if identifier.language is Language.PYTHON:
-        return f"python:{_text(parts[:2])}.v{_text(parts[2:]) or '0'}"
-    if identifier.language is Language.RUBY:
-        return f"ruby:{_text(parts[:2])}.v{_text(parts[2:]) or '0'}"
-    if identifier.language is Language.JAVA:
-        return f"java:{_text(parts[:1])}.v{_text(parts[2:]) or '0'}"
-    return f"nodejs:{_text(parts[:1])}.v{_text(parts[1:]) or '0'}"
-
-
-def _text(parts: tuple[int, ...]) -> str:
-    return ".".join(map(str, parts))

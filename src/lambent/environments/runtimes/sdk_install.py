@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lambent.environments.runtimes.catalogue import parse_version
 from lambent.environments.runtimes.interpreters import InterpreterSearch, SearchPlaces
+from lambent.environments.runtimes.nearest import parse_version
 from lambent.environments.sandbox.sandbox import RuntimeFamily
 
 if TYPE_CHECKING:
