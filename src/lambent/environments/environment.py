@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lambent.environments.door import InsideDoor
-from lambent.environments.extensions import ExtensionHost, HostParts, end_processes
+from lambent.environments.extensions.shutdown import end_processes
 from lambent.environments.lifecycle import EnvironmentState
 from lambent.environments.log_writer import LogWriter
 from lambent.environments.outcomes import TRUNCATED, failure_of, init_status
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from lambent.clock import Clock
     from lambent.environments.answers.response_stream import ResponseStream
     from lambent.environments.door import EndpointDoor
+    from lambent.environments.extensions.host import ExtensionHost
     from lambent.environments.http_requests import InsideRequest
     from lambent.environments.sandbox.sandbox import Sandbox
     from lambent.model.concurrency import ConcurrencyLease
@@ -458,6 +459,9 @@ class ExecutionEnvironment:
     def _host(self) -> ExtensionHost:
         """Return the host of extensions; one that has none gets it when something inside first asks for it."""
         if self._extensions is None:
+            # Few functions have extensions: what serves them is loaded for the first that has.
+            from lambent.environments.extensions.host import ExtensionHost, HostParts
+
             around = self._around
             self._extensions = ExtensionHost(
                 HostParts(

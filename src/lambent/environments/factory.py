@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lambent.environments.environment import EnvironmentStart, ExecutionEnvironment, Surroundings
-from lambent.environments.extensions import external_extensions
+from lambent.environments.extensions.files import external_extensions
 from lambent.environments.log_writer import iso_time
 from lambent.environments.runtimes.plan import RuntimePlan, Unavailable
 from lambent.environments.sandbox.sandbox import SandboxError, Specialisation

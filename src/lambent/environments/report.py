@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lambent.environments.extensions.telemetry import compact, compact_text, spans_json, spans_of
+from lambent.environments.extensions.records import compact, compact_text, spans_json, spans_of
 from lambent.environments.outcomes import init_status
 from lambent.environments.session import Answered, InitFailed
 from lambent.model.environment import InitializationType
@@ -17,7 +17,7 @@ from lambent.model.platform_event import InitReport, InitStart, InvocationFigure
 
 if TYPE_CHECKING:
     from lambent.clock import Clock
-    from lambent.environments.extensions import Telemetry
+    from lambent.environments.extensions.telemetry import Telemetry
     from lambent.environments.log_writer import LogWriter
     from lambent.environments.outcomes import RuntimeFailure
     from lambent.environments.session import Outcome

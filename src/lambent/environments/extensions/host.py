@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lambent.environments.extensions.api import ExtensionsApi, http_answer
+from lambent.environments.extensions.records import compact, time_text
 from lambent.environments.extensions.registry import ExtensionEvent, ExtensionRegistry, ExtensionState, RefusedError
 from lambent.environments.extensions.subscriptions import Api, Category, parse_subscription
-from lambent.environments.extensions.telemetry import Telemetry, compact, subscription_record, time_text
+from lambent.environments.extensions.telemetry import Telemetry, subscription_record
 from lambent.environments.log_writer import LogWriter
 from lambent.environments.outcomes import exit_words
 from lambent.environments.session import ExtensionFailed

@@ -9,19 +9,16 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from lambent.environments.extensions.records import compact, time_text
 from lambent.environments.extensions.subscriber import Subscriber
 from lambent.environments.extensions.subscriptions import Api, Category
 from lambent.environments.log_writer import unfolded
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
     from lambent.environments.extensions.subscriber import Network
     from lambent.environments.extensions.subscriptions import Subscription
-    from lambent.model.platform_event import Span
 
 KEPT_BYTES_MAX = 262_144
 _RUNTIME_DONE_SCHEMA = "2021-03-18"
@@ -150,39 +147,4 @@ def _is_of_logs_api(kind: str, schema_version: str) -> bool:
 def subscription_record(subscription: Subscription, state: str) -> str:
     """Return the record of platform.telemetrySubscription and platform.logsSubscription."""
     record = {"name": subscription.name, "state": state, "types": list(subscription.categories)}
-    return json.dumps(record, separators=(",", ":"))
-
-
-def spans_json(spans: Iterable[Span]) -> str:
-    """Return spans as records hold them."""
-    return (
-        "["
-        + ",".join(
-            f'{{"name":"{span.name}","start":"{time_text(span.start_ms)}","durationMs":{span.duration_ms:.3f}}}'
-            for span in spans
-        )
-        + "]"
-    )
-
-
-def spans_of(spans: Iterable[Span]) -> list[dict[str, object]]:
-    """Return spans as part of a record that is not JSON yet."""
-    return [
-        {"name": span.name, "start": time_text(span.start_ms), "durationMs": round(span.duration_ms, 3)}
-        for span in spans
-    ]
-
-
-def compact_text(text: str) -> str:
-    """Return a text as JSON."""
-    return json.dumps(text)
-
-
-def compact(record: Mapping[str, object]) -> str:
-    """Return a record as JSON without blanks."""
-    return json.dumps(record, separators=(",", ":"))
-
-
-def time_text(at_ms: int) -> str:
-    """Return `at_ms` (Unix epoch) as `2026-01-31T23:59:59.123Z`."""
-    return datetime.fromtimestamp(at_ms // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{at_ms % 1000:03d}Z"
+    return compact(record)

@@ -10,7 +10,7 @@ import signal
 import socket
 from typing import TYPE_CHECKING, Any, Protocol
 
-from lambent.environments.sandbox.extension_processes import InitRequests
+from lambent.environments.extensions.processes import InitRequests
 from lambent.environments.sandbox.launcher import channel
 from lambent.environments.sandbox.memory_gauge import MemoryGauge
 from lambent.environments.sandbox.sandbox import RuntimeExit, RuntimeFamily, SandboxError

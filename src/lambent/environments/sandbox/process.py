@@ -21,8 +21,8 @@ from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from lambent.environments.extensions.processes import ExtensionProcesses
 from lambent.environments.sandbox import process_table
-from lambent.environments.sandbox.extension_processes import ExtensionProcesses
 from lambent.environments.sandbox.java_flags import java_command
 from lambent.environments.sandbox.sandbox import RuntimeExit, RuntimeFamily, SandboxError
 from lambent.environments.sandbox.waiting_process import waiting_argv
