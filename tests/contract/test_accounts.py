@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import re
 from dataclasses import dataclass
@@ -187,6 +188,31 @@ def test_nobody_else_reads_tags(server: LambentServer, owned: Owned, place: tupl
         status, answer = asked(server, place, "ListTags", {"Resource": arn})
         assert status in (400, 403, 404), answer
         assert "Tags" not in answer
+
+
+def local(server: LambentServer, place: tuple[str, str], path: str) -> str:
+    """Return the answer of one of our own operations, asked in an account and region."""
+    account_id, region = place
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
+    scope = f"{account_id}/20260101/{region}/lambent/aws4_request"
+    signed = f"AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host;x-amz-date, Signature={'0' * 64}"
+    connection.request("GET", path, headers={"Authorization": signed, "X-Amz-Date": "20260101T000000Z"})
+    answer = connection.getresponse()
+    text = answer.read().decode()
+    connection.close()
+    assert answer.status == 200, text
+    return text
+
+
+def test_our_own_operations_leak_nothing_either(server: LambentServer, owned: Owned) -> None:
+    mine = client(server, OWNER)
+    mine.invoke(FunctionName=NAME, Qualifier="live", Payload="{}")
+    logs, metrics = f"/_lambent/v1/logs?function={NAME}", "/_lambent/v1/metrics"
+    wait_until(lambda: "REPORT" in local(server, (OWNER, REGION), logs))
+    wait_until(lambda: NAME in local(server, (OWNER, REGION), metrics))
+    for place in ((OTHER, REGION), (OWNER, OTHER_REGION), (OTHER, OTHER_REGION)):
+        assert local(server, place, logs) == ""
+        assert json.loads(local(server, place, metrics))["functions"] == {}
 
 
 def everything(server: LambentServer, owned: Owned) -> dict[str, Any]:
