@@ -51,8 +51,16 @@ def test_a_function_that_is_not_active(state: FunctionState) -> None:
 
 
 def test_a_function_made_from_an_image() -> None:
-    with pytest.raises(NotImplementedHereError, match="container images"):
-        admission().admit(REQUEST, replace(VERSION, package_type=PackageType.IMAGE, image_uri="app:1"))
+    version = replace(VERSION, package_type=PackageType.IMAGE, image_uri="app:1")
+    assert admission().admit(REQUEST, version).version is version
+
+
+def test_an_inactive_function_is_refused_and_woken() -> None:
+    woken: list[FunctionVersion] = []
+    asleep = replace(VERSION, state=FunctionState.INACTIVE)
+    with pytest.raises(ResourceConflictError, match="following state: Inactive"):
+        Admission(SystemClock(), bytes, woken.append).admit(REQUEST, asleep)
+    assert woken == [asleep]
 
 
 def test_durable_functions_and_tenants() -> None:

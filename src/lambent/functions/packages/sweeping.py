@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 # A sweep reads the names of all packages; deletions in quick succession share one.
 _PAUSE_SECONDS = 1.0
 _UNASKED_SECONDS = 3600.0
+# What an environment outlived its function with goes soon after it.
+_OUTLIVED_SECONDS = 3.0
 
 
 class Sweeper:
@@ -34,6 +36,7 @@ class Sweeper:
         self._store = store
         self._code = code
         self._code_in_environments = code_in_environments
+        self._is_outlived = False
         self._wanted = asyncio.Event()
         self._wanted.set()
         self._log = logging.getLogger(__name__)
@@ -53,7 +56,7 @@ class Sweeper:
         while True:
             # Unasked now and then: what another daemon deleted, and what shared packages keep for an hour.
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_UNASKED_SECONDS):
+                async with asyncio.timeout(_OUTLIVED_SECONDS if self._is_outlived else _UNASKED_SECONDS):
                     await self._wanted.wait()
             self._wanted.clear()
             try:
@@ -71,4 +74,6 @@ class Sweeper:
     async def _in_use(self) -> frozenset[str]:
         # Environments first: one that ends meanwhile has its version in the store, or nothing needs the package.
         in_environments = frozenset(self._code_in_environments())
-        return in_environments | await self._store.code_in_use()
+        in_store = await self._store.code_in_use()
+        self._is_outlived = not in_environments <= in_store
+        return in_environments | in_store
