@@ -86,7 +86,7 @@ def _throughput(daemon: Daemon) -> list[Row]:
     raw = max(_raw_bytes_per_second() for _ in range(3))
     found = [Row("stream_raw", "raw socket, one sender to one reader", raw / _MIB, "MiB/s")]
     for name, what in (("stream-custom", "custom runtime"), ("stream-node", "Node.js")):
-        event = {"bytes": _STREAMED_BYTES, "part": _PART_BYTES}
+        event: dict[str, object] = {"bytes": _STREAMED_BYTES, "part": _PART_BYTES}
         best = max(_stream(daemon, name, event) for _ in range(3))
         key = name.replace("-", "_")
         found += [

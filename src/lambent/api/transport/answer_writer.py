@@ -179,8 +179,10 @@ class AnswerWriter:
         async for part in body:
             if self.is_lost:
                 return
-            if part:
-                self.write(b"%x\r\n%b\r\n" % (len(part), part) if is_chunked else part)
+            if part and is_chunked:
+                self._transport.writelines((b"%x\r\n" % len(part), part, b"\r\n"))
+            elif part:
+                self._transport.write(part)
             if self._is_paused:
                 await self._drained()
         if is_chunked:

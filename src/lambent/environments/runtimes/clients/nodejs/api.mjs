@@ -65,9 +65,13 @@ export class RuntimeApi {
     return {
       write: (chunk) => {
         if (chunk.length === 0) return true;
+        // Its length, it and its end leave in one system call.
+        this.#socket.cork();
         this.#socket.write(`${chunk.length.toString(16)}\r\n`);
         this.#socket.write(chunk);
-        return this.#socket.write(CRLF);
+        const isTaken = this.#socket.write(CRLF);
+        this.#socket.uncork();
+        return isTaken;
       },
       onceDrained: (callback) => this.#socket.once('drain', callback),
       endAndNext: async (trailers = '') => {
