@@ -210,7 +210,8 @@ def _finding(name: str, catalogue: RuntimeCatalogue) -> RuntimeFinding:
     plan = catalogue.plan(version)
     if isinstance(plan, Unavailable):
         return RuntimeFinding(name, None, None, is_nearest=False, missing=plan.reason)
-    found = plan.kind.interpreter
+    # A Go program is its own runtime; the Python beside it only helps old ones.
+    found = plan.kind.interpreter if name != "go1.x" else None
     return RuntimeFinding(
         name,
         found.executable if found is not None else None,

@@ -143,7 +143,10 @@ class RuntimeCatalogue:
         wanted = text_of(identifier.version)
         if interpreter is None:
             how = _INSTALL[identifier.language].format(wanted=wanted)
-            return Unavailable(f"No interpreter for {identifier.name} was found on this machine: {how}, then restart.")
+            return Unavailable(
+                f"No interpreter for {identifier.name} was found on this machine: {how}, then restart; or give it a "
+                f"root of its own: `lambent runtimes install {identifier.name}`."
+            )
         notice = None
         if not is_exact_version(identifier, interpreter):
             notice = (

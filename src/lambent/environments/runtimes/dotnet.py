@@ -113,12 +113,12 @@ def plan_dotnet(
     handler = version.handler or ""
     is_library = ":" in handler
     if is_library and (found is None or found.client_directory is None):
-        missing = f".NET {wanted}" if found is None else "Amazon.Lambda.RuntimeSupport"
+        missing = "A .NET that runs" if found is None else "Amazon.Lambda.RuntimeSupport for"
         return Unavailable(
-            f"{identifier.name} needs {missing}, which was not found on this machine: install the .NET {wanted} "
-            f"runtime (DOTNET_ROOT, ~/.dotnet or a package such as dotnet-runtime-{wanted}.0) and restore a project "
-            "that references Amazon.Lambda.RuntimeSupport, then restart; or publish the function self-contained or "
-            "as native code, with its executable named bootstrap, and use provided.al2023."
+            f"{missing} {identifier.name} was not found on this machine: install the .NET runtime (DOTNET_ROOT, "
+            "~/.dotnet or a package) and restore a project that references Amazon.Lambda.RuntimeSupport, then restart; "
+            f"or give it a root of its own: `lambent runtimes install {identifier.name}`; or publish the function "
+            "self-contained or as native code, with its executable named bootstrap, for provided.al2023."
         )
     notice = None
     variables = dict(variables)

@@ -221,7 +221,7 @@ def test_custom_runtimes() -> None:
     [
         ("java17", None, {}, "install Java 17 (a package such as openjdk-17-jre-headless"),
         ("ruby3.4", None, {}, "install Ruby 3.4 (rbenv"),
-        ("dotnet8", None, {"handler": "A::B::C"}, "needs .NET 8, which was not found"),
+        ("dotnet8", None, {"handler": "A::B::C"}, "install the .NET runtime (DOTNET_ROOT"),
         (None, None, {}, "image is not on this machine"),
         ("python9.9", None, {}, "python9.9 is not a runtime identifier"),
         ("python2.7", None, {}, "install Python 2.7"),

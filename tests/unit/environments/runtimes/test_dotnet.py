@@ -172,12 +172,15 @@ def test_plan() -> None:
 
 @pytest.mark.parametrize(
     ("found", "text"),
-    [(None, "needs .NET 8, which"), (_found("8.0.1", None), "needs Amazon.Lambda.RuntimeSupport, which")],
+    [
+        (None, "A .NET that runs dotnet8 was not found on this machine"),
+        (_found("8.0.1", None), "Amazon.Lambda.RuntimeSupport for dotnet8 was not found on this machine"),
+    ],
 )
 def test_what_is_missing_is_said(found: Interpreter | None, text: str) -> None:
     """The StateReason names what to install, and the way around it."""
     plan = plan_dotnet(IDENTIFIERS["dotnet8"], _version("dotnet8", "A::B::C"), found, {})
     assert isinstance(plan, Unavailable)
     assert text in plan.reason
-    assert "dotnet-runtime-8.0" in plan.reason
+    assert "`lambent runtimes install dotnet8`" in plan.reason
     assert "provided.al2023" in plan.reason
