@@ -43,6 +43,7 @@ export const handler = awslambda.streamifyResponse(async (event, stream) => {
     if (event.gate) while (!fs.existsSync(`/tmp/gate${index}`)) await new Promise((r) => setTimeout(r, 5));
     if (event.pause) await new Promise((resolve) => setTimeout(resolve, event.pause));
   }
+  if (event.throwAside) setTimeout(() => { throw new SyntaxError('aside'); }, 1);
   if (event.throwLate) throw new TypeError('too late');
   if (event.exit !== undefined) process.exit(event.exit);
   if (event.kill) process.kill(process.pid, 'SIGKILL');
@@ -275,6 +276,14 @@ def test_errors_in_the_middle(server: LambentServer) -> None:
         b"part",
         {"ErrorCode": "Mine", "ErrorDetails": '{"errorType":"Mine","errorMessage":"m"}'},
     )
+
+
+def test_an_error_beside_the_handler(server: LambentServer) -> None:
+    """An exception that nobody catches ends the process; what it was is still told."""
+    body, complete = streamed(server, "node", throwAside=True, hang=True)
+    assert (body, complete["ErrorCode"]) == (b"aaaa", "SyntaxError")
+    assert json.loads(complete["ErrorDetails"])["errorMessage"] == "aside"
+    assert json.loads(streamed(server, "node", ask=True)[0])["calls"] == 1
 
 
 def test_a_time_out_in_the_middle(server: LambentServer) -> None:

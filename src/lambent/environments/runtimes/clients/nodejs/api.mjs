@@ -53,7 +53,7 @@ export class RuntimeApi {
     await this.#answer();
   }
 
-  // Begin a streamed result; returns {write(chunk) → boolean, onceDrained(callback), endAndNext(trailers)}.
+  // Begin a streamed result; returns {write(chunk) → boolean, onceDrained(callback), end(trailers), endAndNext(trailers)}.
   beginStream(requestId, contentType) {
     this.#write(
       `POST ${PREFIX}invocation/${requestId}/response HTTP/1.1\r\n${this.#common}` +
@@ -74,6 +74,11 @@ export class RuntimeApi {
         return isTaken;
       },
       onceDrained: (callback) => this.#socket.once('drain', callback),
+      // For a process that ends afterwards.
+      end: async (trailers) => {
+        this.#write(`0\r\n${trailers}\r\n`);
+        await this.#answer();
+      },
       endAndNext: async (trailers = '') => {
         this.#write(`0\r\n${trailers}\r\n${this.#nextRequest}`);
         return this.#acceptedThenInvocation();

@@ -42,6 +42,7 @@ export class Runtime {
   #isLoaded = false;
   #isDying = false;
   #whenIdle = null;
+  #stream = null;
 
   constructor(api, log, variables) {
     this.#api = api;
@@ -73,6 +74,7 @@ export class Runtime {
     const text = JSON.stringify(payload);
     try {
       if (!this.#isLoaded) await this.#api.failInit(text, payload.errorType);
+      else if (this.#stream?.hasStarted) await this.#stream.finishWith(errorTrailers(payload));
       else if (this.#requestId !== null) await this.#api.fail(this.#requestId, text, payload.errorType);
     } finally {
       process.exit(code);
@@ -153,6 +155,7 @@ export class Runtime {
 
   async #answerStreaming(requestId, headers, body) {
     const stream = new ResponseStream(this.#api, requestId, this.handler[HIGH_WATER_MARK]);
+    this.#stream = stream;
     try {
       const finished = new Promise((resolve, reject) => {
         stream.on('finish', resolve);
@@ -166,16 +169,13 @@ export class Runtime {
       await finished;
       this.#whenIdle = null;
     } catch (error) {
+      this.#stream = null;
       if (!stream.hasStarted) return this.#sendError(requestId, error);
       this.#log.report('Invoke Error', error, errors.toLogText(error));
-      const payload = errors.toPayload(error);
-      const text = Buffer.from(JSON.stringify(payload)).toString('base64');
-      const type = oneLine(payload.errorType);
       this.#requestId = null;
-      return stream.finishAndNext(
-        `Lambda-Runtime-Function-Error-Type: ${type}\r\nLambda-Runtime-Function-Error-Body: ${text}\r\n`,
-      );
+      return stream.finishAndNext(errorTrailers(errors.toPayload(error)));
     }
+    this.#stream = null;
     this.#requestId = null;
     return stream.finishAndNext('');
   }
@@ -208,6 +208,13 @@ function serialise(result) {
   } catch {
     throw new Error('Unable to stringify response body');
   }
+}
+
+// What follows the last chunk of a result that ended with an error.
+function errorTrailers(payload) {
+  const text = Buffer.from(JSON.stringify(payload)).toString('base64');
+  const type = oneLine(payload.errorType);
+  return `Lambda-Runtime-Function-Error-Type: ${type}\r\nLambda-Runtime-Function-Error-Body: ${text}\r\n`;
 }
 
 function parseHeader(text) {

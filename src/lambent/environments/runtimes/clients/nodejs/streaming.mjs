@@ -33,6 +33,11 @@ export class ResponseStream extends Writable {
     return this.#wire.endAndNext(trailers);
   }
 
+  // Finish a wire that was begun with the error that ends the process.
+  async finishWith(trailers) {
+    await this.#wire.end(trailers);
+  }
+
   _write(chunk, _encoding, callback) {
     this.#begin();
     if (this.#wire.write(chunk)) callback();
