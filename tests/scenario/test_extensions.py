@@ -329,7 +329,7 @@ def test_ten_extensions_and_not_one_more(lambda_client: Any, lambent_server: Lam
     files = {f"e{number}": (body, 0o755) for number in range(10)}
     create_function(lambda_client, "ten", {"index.py": READER}, Layers=[layer(lambda_client, "ten", files)])
     invoke(lambda_client, "ten", {})
-    assert invoke(lambda_client, "ten", {}).count("told") >= 10
+    wait_for(lambda: invoke(lambda_client, "ten", {}).count("told") >= 10, "event for each of ten")
     files["f"] = (body, 0o755)
     create_function(lambda_client, "eleven", {"index.py": READER}, Layers=[layer(lambda_client, "eleven", files)])
     payload, _ = call(lambda_client, "eleven")

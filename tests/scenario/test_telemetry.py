@@ -121,20 +121,28 @@ def test_over_tcp(lambda_client: Any) -> None:
     assert found[0]["type"] == "platform.initStart"
 
 
-def test_a_failure_is_told(lambda_client: Any, lambent_server: LambentServer) -> None:
+def test_a_failure_is_told(lambda_client: Any) -> None:
     body = (
         "register('SHUTDOWN')\nlisten()\nsubscribe('platform')\n"
-        "if next_event()['eventType'] == 'SHUTDOWN':\n    time.sleep(0.5)\n    say('told')\n"
+        "if next_event()['eventType'] == 'SHUTDOWN':\n    time.sleep(0.5)\n"
     )
     extended_function(lambda_client, "told-of-exit", body)
+    # With one environment alone, the next call waits until the extension was ended and what it noted is in /tmp.
+    lambda_client.put_function_concurrency(FunctionName="told-of-exit", ReservedConcurrentExecutions=1)
     assert call(lambda_client, "told-of-exit", {"exit": 5})[1] == "Unhandled"
-    # The extension was ended, and what it wrote to /tmp is there when everything has started again.
-    said(lambent_server, "told-of-exit", "\ntold")
-    found = records(lambda_client, "told-of-exit")
+
+    def read() -> list[dict[str, Any]] | None:
+        try:
+            return [json.loads(line) for line in invoke(lambda_client, "told-of-exit", {"read": "telemetry"})]
+        except lambda_client.exceptions.TooManyRequestsException:
+            return None
+
+    found = wait_for(read, "environment")
     done = next(record["record"] for record in found if record["type"] == "platform.runtimeDone")
     report = next(record["record"] for record in found if record["type"] == "platform.report")
     assert (done["status"], done["errorType"]) == ("error", "Runtime.ExitError")
     assert (report["status"], report["errorType"]) == ("error", "Runtime.ExitError")
+    found = records(lambda_client, "told-of-exit", "platform.initReport", 2)
     assert [r["record"]["phase"] for r in found if r["type"] == "platform.initStart"] == ["init", "invoke"]
 
 
