@@ -160,8 +160,10 @@ class Farm:
         return Running(sandbox)
 
 
-def start_in_own_network(options: LauncherOptions, hidden: tuple[str, ...] = ()) -> Launcher:
-    """Start a launcher from a thread that has left the host's network and does not see `hidden` mounts."""
+def start_in_own_network(
+    options: LauncherOptions, hidden: tuple[str, ...] = (), empty: tuple[str, ...] = ()
+) -> Launcher:
+    """Start a launcher from a thread that has left the host's network, without `hidden` mounts, with `empty` files."""
     started: list[Launcher] = []
 
     def start() -> None:
@@ -172,6 +174,8 @@ def start_in_own_network(options: LauncherOptions, hidden: tuple[str, ...] = ())
             syscalls.mount("none", "/", None, syscalls.MS_REC | syscalls.MS_PRIVATE)
             for path in hidden:
                 syscalls.umount(path)
+            for path in empty:
+                syscalls.mount("/dev/null", path, None, syscalls.MS_BIND)
         started.append(start_launcher(options))
 
     thread = threading.Thread(target=start)
@@ -196,6 +200,7 @@ async def open_farm(
     is_fresh: bool = False,
     egress: str = "none",
     hidden: tuple[str, ...] = (),
+    empty: tuple[str, ...] = (),
     readable: tuple[str, ...] = (),
     on_started: Callable[[], None] = lambda: None,
 ) -> AsyncIterator[Farm]:
@@ -211,7 +216,7 @@ async def open_farm(
     interpreter = own_interpreter()
     shown = (*interpreter.roots, str(client), *readable)
     options = LauncherOptions(data, shown, uid_base=UID_BASE, egress=egress)
-    launcher = await asyncio.to_thread(start_in_own_network, options, hidden)
+    launcher = await asyncio.to_thread(start_in_own_network, options, hidden, empty)
     on_started()
     try:
         driver = NamespaceDriver(launcher.socket, is_fresh=is_fresh)

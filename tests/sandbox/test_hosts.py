@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +26,17 @@ def handler(mib):
     while mib > 128:
         time.sleep(1)
     return 1
+"""
+FILL = """
+def handler(event):
+    kind = next(line.split()[2] for line in open("/proc/mounts") if line.split()[1] == "/tmp")
+    written = 0
+    try:
+        with open("/tmp/big", "wb", buffering=0) as file:
+            while True:
+                written += file.write(bytes(1 << 20))
+    except OSError as error:
+        return [kind, written >> 20, error.errno]
 """
 
 
@@ -64,6 +77,18 @@ def test_no_cgroups(in_farm: Callable[..., None]) -> None:
         await running.close()
 
     in_farm(scenario, hidden=(*cgroup_mounts("cgroup2"), *cgroup_mounts("cgroup")))
+
+
+def test_no_disk_images(in_farm: Callable[..., None]) -> None:
+    async def scenario(farm: Farm) -> None:
+        assert "disk /tmp" in farm.driver.missing_features
+        running = await farm.run(FILL, memory_mib=256, ephemeral_storage_mib=64)
+        kind, written_mib, number = await running.ask()
+        assert (kind, number) == ("tmpfs", errno.ENOSPC)
+        assert 60 <= written_mib <= 64
+        await running.close()
+
+    in_farm(scenario, empty=(str(shutil.which("mkfs.ext4", path="/usr/sbin:/sbin")),))
 
 
 def test_the_level_is_proven(in_farm: Callable[..., None]) -> None:
