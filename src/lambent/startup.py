@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from lambent.settings import Settings
 
 # What the daemon's account writes; the launcher makes its own directories, which stay root's.
-_DAEMON_DIRECTORIES = ("keys", "zips", "code", "layers", "spool", "logs", "run", "neighbours", "images")
+_DAEMON_DIRECTORIES = ("keys", "zips", "code", "layers", "spool", "logs", "run", "neighbours", "images", "java")
 _MEMORY_SHARE = 0.8
 
 

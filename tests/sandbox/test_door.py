@@ -31,7 +31,9 @@ JSON = st.recursive(
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
     max_leaves=10,
 )
-GOOD: dict[str, Any] = {"kind": "create", "id": 1, "zygote": 2, "argv": ["a"], "generation": 1}
+GOOD: dict[str, Any] = {
+    "kind": "create", "id": 1, "zygote": 2, "argv": ["a"], "shared": None, "generation": 1,
+}  # fmt: skip
 
 
 @given(st.binary(max_size=200) | JSON.map(lambda value: json.dumps(value).encode()))

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 _HEAP_PERCENT = 85
 _SERIAL_FLAG = "-XX:+UseSerialGC"
 _FIRST_MODULAR = 9
+FIRST_WITH_ARCHIVES = 11
 _FIRST_QUICK = 17
 _ENTRY = "lambent.runtime.Main"
 _LIBRARY_PATH = (
@@ -22,6 +23,15 @@ _LIBRARY_PATH = (
 # A waiting process is started with room for the variables that come later: Java's own child processes inherit what the
 # operating system keeps, and the runtime client writes it there. AWS lets a function have 4 KB of them.
 _WITH_ROOM = f'n=0; while [ $n -lt 320 ]; do n=$((n+1)); export "LAMBENT_$n={"x" * 96}"; done; exec "$@"'
+# List the classes, archive them, and see that the archive is accepted without a word.
+_ARCHIVE_MEMORY_MIB = 256
+_MAKE_ARCHIVE = (
+    "cd /tmp && jar=$1 main=$2 && shift 2 && "
+    'nice "$@" -Xshare:auto -XX:DumpLoadedClassList=classes -cp "$jar" "$main" exercise >/dev/null 2>&1 && '
+    'nice "$@" -Xshare:dump -XX:SharedClassListFile=classes -XX:SharedArchiveFile=archive -cp "$jar" >/dev/null 2>&1 && '
+    'said=$(nice "$@" -Xshare:auto -XX:SharedArchiveFile=archive -cp "$jar" "$main" exercise 2>&1) && '
+    '[ -z "$said" ] && exec cat archive; exit 1'
+)
 # What a user's own options say is left to them: two collectors, for one, are refused by the virtual machine.
 _OWN_WORDS = {
     _SERIAL_FLAG: re.compile(r"-XX:\+Use\w+GC\b"),
@@ -31,13 +41,24 @@ _OWN_WORDS = {
 }
 
 
-def waiting_java(interpreter: Interpreter, memory_mib: int, client_directory: str) -> tuple[str, ...]:
-    """Return what starts a process that waits for a function of this memory size."""
+def waiting_java(
+    interpreter: Interpreter, memory_mib: int, client_directory: str, archive: str | None = None
+) -> tuple[str, ...]:
+    """Return what starts a process that waits for a function of this memory size; `archive` is one of its classes."""
     flags = _flags(interpreter, memory_mib)
+    if archive is not None:
+        flags.append(f"-XX:SharedArchiveFile={archive}")
     # A function's own variables are not there yet: what is made of them at start is said here.
     flags += ["-Duser.timezone=UTC", f"-Djava.library.path={_LIBRARY_PATH}"]
     java = (interpreter.executable, *flags, "-cp", f"{client_directory}/lambent-runtime.jar", _ENTRY, "wait")
     return ("/bin/sh", "-c", _WITH_ROOM, "sh", *java)
+
+
+def archive_argv(interpreter: Interpreter, client_directory: str) -> tuple[str, ...]:
+    """Return what makes an archive of the classes that a waiting process loads and writes it to standard output."""
+    flags = [flag for flag in _flags(interpreter, _ARCHIVE_MEMORY_MIB) if not flag.startswith("-Xshare")]
+    jar = f"{client_directory}/lambent-runtime.jar"
+    return ("/bin/sh", "-c", _MAKE_ARCHIVE, "sh", jar, _ENTRY, interpreter.executable, *flags)
 
 
 def java_command(

@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from lambent.environments.sandbox.dns import DnsForwarder
+from lambent.environments.sandbox.java_archive import JavaArchives
 from lambent.environments.sandbox.launcher import channel
 from lambent.environments.sandbox.namespace_sandbox import NamespaceSandbox
 from lambent.environments.sandbox.sandbox import RuntimeFamily, SandboxError, SandboxKind
@@ -33,6 +34,7 @@ ZYGOTE_TENDINGS_MAX = 60
 ZYGOTE_UNUSED_TENDINGS_MAX = 30
 _RESOLV_CONF = Path("/etc/resolv.conf")
 _CLIENT_DIRECTORY = "/var/runtime"
+_ARCHIVE = "/var/lang/runtime.jsa"
 
 
 @dataclass(slots=True)
@@ -65,6 +67,7 @@ class NamespaceDriver:
         self._reason = "the launcher has ended"
         self.supervisor_pid = 0
         self.names: DnsForwarder | None = None
+        self._archives = JavaArchives(self.create)
 
     @property
     def level(self) -> IsolationLevel:
@@ -85,7 +88,8 @@ class NamespaceDriver:
         loop.add_reader(self._socket, self._hear)
         try:
             async with asyncio.TaskGroup() as tasks:
-                chores = [tasks.create_task(each()) for each in (self._serve_names, self._watch_sizes, self._tend)]
+                loops = (self._serve_names, self._watch_sizes, self._tend, self._make_archives)
+                chores = [tasks.create_task(each()) for each in loops]
                 await self._lost.wait()
                 for chore in chores:
                     chore.cancel()
@@ -101,6 +105,11 @@ class NamespaceDriver:
         await self._ready.wait()
         if self.names is not None:
             await self.names.run()
+
+    async def _make_archives(self) -> None:
+        await self._ready.wait()
+        if not self._lost.is_set():
+            await self._archives.run(self.tmp_directory.parent / "java")
 
     async def wait_ready(self) -> None:
         """Return when `create` can be called. Raises SandboxError with the reason if it never can."""
@@ -125,8 +134,13 @@ class NamespaceDriver:
         zygote = await self._ready_zygote(replace(kind, memory_mib=None))
         sandbox = NamespaceSandbox(next(self._identifiers), kind, self)
         self._sandboxes[sandbox.identifier] = sandbox
-        argv = list(waiting_argv(kind, _CLIENT_DIRECTORY)) if kind.family.is_waiting_process else []
-        self.ask({"kind": "create", "id": sandbox.identifier, "zygote": zygote, "argv": argv})
+        shared = self._archives.path_of(kind)
+        argv: tuple[str, ...] = ()
+        if kind.family.is_waiting_process:
+            argv = waiting_argv(kind, _CLIENT_DIRECTORY, _ARCHIVE if shared is not None else None)
+        self.ask(
+            {"kind": "create", "id": sandbox.identifier, "zygote": zygote, "argv": list(argv), "shared": shared}
+        )
         try:
             await sandbox.wait_prepared()
         except BaseException:

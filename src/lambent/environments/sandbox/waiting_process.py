@@ -16,8 +16,10 @@ if TYPE_CHECKING:
     from lambent.environments.sandbox.sandbox import SandboxKind
 
 
-def waiting_argv(kind: SandboxKind, client_directory: str) -> tuple[str, ...]:
+def waiting_argv(kind: SandboxKind, client_directory: str, archive: str | None = None) -> tuple[str, ...]:
     """Return what starts the waiting process of a kind; `client_directory` is the runtime client's as it sees it.
+
+    `archive` is a file of its classes, for families that know such.
 
     Raises SandboxError: nothing waits in a sandbox of this kind, or it has no interpreter.
     """
@@ -33,6 +35,6 @@ def waiting_argv(kind: SandboxKind, client_directory: str) -> tuple[str, ...]:
         case RuntimeFamily.JAVA:
             if kind.memory_mib is None:
                 raise SandboxError("a java sandbox is made for one memory size")
-            return waiting_java(kind.interpreter, kind.memory_mib, client_directory)
+            return waiting_java(kind.interpreter, kind.memory_mib, client_directory, archive)
         case _:
             raise SandboxError(f"no process waits in a {kind.family} sandbox")

@@ -33,7 +33,7 @@ SCHEMA: dict[str, dict[str, tuple[str, int, int]]] = {
         "is_fresh": _BOOL,
     },
     "end_zygote": {"zygote": _IDENTIFIER},
-    "create": {"id": _IDENTIFIER, "zygote": _IDENTIFIER, "argv": _TEXTS},
+    "create": {"id": _IDENTIFIER, "zygote": _IDENTIFIER, "argv": _TEXTS, "shared": _OPTIONAL_TEXT},
     "specialise": {
         "id": _IDENTIFIER,
         "code": _OPTIONAL_TEXT,

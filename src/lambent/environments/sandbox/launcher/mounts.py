@@ -105,7 +105,7 @@ def enter_minimal_root(plan: RootPlan, *, is_rootless: bool, root_id: int) -> No
     copies = {path: _read(path) for path in _COPIED if os.path.isfile(path)}
     links = {path: os.readlink(path) for path in ("/bin", "/sbin", "/lib", "/lib64") if os.path.islink(path)}
     syscalls.mount("tmpfs", _STAGING, "tmpfs", syscalls.MS_NOSUID | syscalls.MS_NODEV, "mode=755,size=16m")
-    for directory in ("proc", "tmp", "opt", "var/task", "var/runtime", "dev", "etc", "run"):
+    for directory in ("proc", "tmp", "opt", "var/task", "var/runtime", "var/lang", "dev", "etc", "run"):
         os.makedirs(f"{_STAGING}/{directory}", 0o755, exist_ok=True)
     _fill(copies | {path: text.encode() for path, text in (_WRITTEN | {"/etc/hosts": plan.hosts}).items()})
     _fill({path: text.encode() for path, text in _EXECUTABLES.items()}, 0o755)

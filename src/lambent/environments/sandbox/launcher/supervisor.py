@@ -79,6 +79,7 @@ class Cell:
     is_closing: bool = False
     is_specialised: bool = False
     link: Link | None = None
+    shared: str | None = None
 
 
 class Supervisor:
@@ -309,6 +310,9 @@ class Supervisor:
             raise RefusedError("no such zygote")
         if identifier in self._cells or not self._free_slots:
             raise RefusedError("this sandbox exists already, or too many do")
+        shared = message["shared"]
+        if shared is not None and (not shared.startswith("java/") or os.path.normpath(shared) != shared):
+            raise RefusedError("nothing that sandboxes share")
         slot = heapq.heappop(self._free_slots)
         try:
             cgroup = self._cgroups.create(f"e{slot}")
@@ -317,7 +321,7 @@ class Supervisor:
             raise
         commands, commands_inside = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         messages, messages_inside = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        cell = Cell(identifier, slot, zygote.key, cgroup, commands, messages)
+        cell = Cell(identifier, slot, zygote.key, cgroup, commands, messages, shared=shared)
         self._cells[identifier] = cell
         zygote.pending.append(identifier)
         try:
@@ -346,7 +350,7 @@ class Supervisor:
                 places.append("/")
             for path, place in ((message["code"], "/var/task"), (message["layers"], "/opt")):
                 if path is not None:
-                    if not path.startswith(("code/", "layers/")) or os.path.normpath(path) != path:
+                    if not path.startswith(("code/", "layers/", "java/")) or os.path.normpath(path) != path:
                         raise RefusedError("neither code nor layers")
                     trees.append(self._mount_code(path))
                     places.append(place)
@@ -447,7 +451,11 @@ class Supervisor:
         cell.userns_fd = os.open(f"{process}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
         if self._network is not None:
             cell.link = self._network.create_link(cell.pid)
-        channel.send(cell.commands, {"hostname": "169-254-100-6", "link": cell.link})
+        trees = [self._mount_code(cell.shared)] if cell.shared is not None else []
+        try:
+            channel.send(cell.commands, {"hostname": "169-254-100-6", "link": cell.link}, trees)
+        finally:
+            channel.close_all(trees)
         files = self._cgroups.open_for_daemon(cell.cgroup)
         fds = [cell.commands.fileno(), cell.messages.fileno(), *files.values()]
         reply = {"kind": "created", "id": cell.identifier, "pid": cell.pid, "slot": cell.slot, "files": list(files)}

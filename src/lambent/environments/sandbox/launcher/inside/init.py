@@ -45,7 +45,8 @@ class Init:
         go, fds = channel.receive(self._commands)
         if go is None:
             os._exit(0)
-        channel.close_all(fds)
+        shared = fds[0] if fds else -1
+        channel.close_all(fds[1:])
         for fd in cgroup_fds:
             os.write(fd, b"0")
             os.close(fd)
@@ -54,18 +55,20 @@ class Init:
         syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
         signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP))
         self._log_read, self._log_write = os.pipe()
-        self._start_first(go)
+        self._start_first(go, shared)
         os.close(self._log_read)
+        if shared >= 0:
+            os.close(shared)
         syscalls.drop_all_rights()
         syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
         self._watch()
 
-    def _start_first(self, go: dict[str, Any]) -> None:
+    def _start_first(self, go: dict[str, Any], shared: int) -> None:
         is_waiting = self._family in WAITING
         prepared_read, prepared_write = os.pipe() if is_waiting else (-1, -1)
         pid = syscalls.fork()
         if pid == 0:
-            self._prepare(go, prepared_write)
+            self._prepare(go, shared, prepared_write)
         if not is_waiting:
             self._runtime_pid = pid
             return
@@ -75,11 +78,13 @@ class Init:
             os.close(prepared_read)
             self._start_process()
 
-    def _prepare(self, go: dict[str, Any], prepared_write: int) -> NoReturn:
+    def _prepare(self, go: dict[str, Any], shared: int, prepared_write: int) -> NoReturn:
         """Pid 2, with every right inside this sandbox and none outside."""
         try:
             self._commands.close()
             preparation.prepare(go, self._log_read, self._messages)
+            if shared >= 0:
+                preparation.attach_shared(shared)
             os.close(self._log_read)
             if prepared_write >= 0:
                 stand_in = preparation.make_stand_in() if self._family == "java" else -1
