@@ -26,9 +26,9 @@ from lambent.environments.provisioning import ProvisionedEnvironments
 from lambent.environments.runtimes import CatalogueOptions, RuntimeCatalogue
 from lambent.environments.sandbox import NamespaceDriver, ProcessDriver
 from lambent.environments.sandbox.sandbox import RuntimeFamily, SandboxError
-from lambent.events import AsyncParts, AsyncPlane, AsyncRules, EventSourceParts, EventSources
+from lambent.events import AsyncParts, AsyncPlane, AsyncRules, EventSourceParts, EventSources, SourcePlaces
 from lambent.functions import ControlPlane, ControlPlaneParts, ControlPlaneRules, Ec2Networks, KmsKeys, S3Packages
-from lambent.gateways import FunctionUrls, FunctionUrlTable
+from lambent.gateways import FunctionUrls, FunctionUrlTable, Surroundings
 from lambent.images import FunctionView, ImageAnswer, ImagePlane, ImagePlaneOptions, ImageRequest
 from lambent.invocation import Admission, Catalog, ConcurrencyLimiter, Invoker, RecursionGuard, ResourcePolicies
 from lambent.model.arn import FunctionArn, parse_function_name
@@ -265,6 +265,7 @@ class Application:
                 runtime_builds=self.images.roots.builds_of,
                 rules=ControlPlaneRules(
                     refuse_deprecated=settings.runtimes.refuse_deprecated,
+                    function_urls_at=settings.function_urls.base_url,
                     concurrent_executions=settings.quotas.concurrent_executions,
                     code_storage_bytes=settings.quotas.code_storage_bytes,
                 ),
@@ -314,6 +315,10 @@ class Application:
                 leases=self.events.leases,
                 destinations=self.asynchronous.destinations,
                 role_of=self._role_of,
+                places=SourcePlaces(
+                    dict(one.split("=", 1) for one in settings.event_sources.brokers),
+                    settings.event_sources.sasl_plaintext,
+                ),
                 clock=self.clock,
                 random_bytes=os.urandom,
             )
@@ -326,7 +331,7 @@ class Application:
                 spool_directory=self.process.data_directory / "spool",
                 clock_skew_seconds=settings.auth.clock_skew_seconds,
                 origins=settings.api.origins,
-                hosts=settings.api.hosts,
+                hosts=(*settings.api.hosts, *_hosts_of_urls(settings.function_urls.base_url)),
                 body_memory_bytes_max=settings.api.body_memory_bytes_max,
                 slow_client_seconds=settings.api.slow_client_seconds,
             ),
@@ -352,8 +357,7 @@ class Application:
                     self.function_urls,
                     self.invoker,
                     self.policies,
-                    self.clock,
-                    os.urandom,
+                    Surroundings(self.clock, os.urandom, self.recorder),
                     needs_invoke=settings.function_urls.invoke_permission,
                 ),
             ),
@@ -631,6 +635,12 @@ class _Endpoint:
 
     def stop_listener(self, listener: socket.socket) -> None:
         self._app.server.stop_listener(listener)
+
+
+def _hosts_of_urls(base_url: str) -> tuple[str, ...]:
+    """Return the host and all below it, as api.hosts has them."""
+    host = base_url.partition("//")[2].partition("/")[0].partition(":")[0]
+    return (f".{host}",) if host else ()
 
 
 def lambent_version() -> str:

@@ -20,7 +20,7 @@ from lambent.setting_bounds import check_egress as _check_egress
 from lambent.setting_bounds import check_url as _check_url
 from lambent.setting_bounds import matches as _matches
 from lambent.setting_bounds import setting as _setting
-from lambent.setting_events import AsyncSettings
+from lambent.setting_events import AsyncSettings, EventSourcesSettings
 from lambent.setting_machine import MachineEnvironment, machine_environment
 from lambent.setting_storage import ClusterSettings, EncryptionSettings, ImagesSettings, StoreSettings
 
@@ -247,6 +247,10 @@ class QuotasSettings:
 class FunctionUrlsSettings:
     """Function URLs."""
 
+    base_url: str = _setting(
+        "", "Where function URLs are: https://NAME[:PORT], below NAME. Empty: where the API was asked.", "URL",
+        Bounds(check=_check_url, text="an http or https URL"),
+    )  # fmt: skip
     invoke_permission: bool = _setting(
         False,
         "A URL needs a statement for lambda:InvokeFunction too, as AWS demands of URLs made since October 2025.",
@@ -314,6 +318,7 @@ class Settings:
     function_urls: FunctionUrlsSettings = field(default_factory=FunctionUrlsSettings)
     store: StoreSettings = field(default_factory=StoreSettings)
     async_: AsyncSettings = field(default_factory=AsyncSettings)
+    event_sources: EventSourcesSettings = field(default_factory=EventSourcesSettings)
     cluster: ClusterSettings = field(default_factory=ClusterSettings)
     neighbours: NeighboursSettings = field(default_factory=NeighboursSettings)
     machine: MachineEnvironment = field(default_factory=MachineEnvironment)

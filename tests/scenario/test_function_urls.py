@@ -18,7 +18,7 @@ from botocore.auth import SigV4Auth, SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
-from tests.running import clean_environment, create_function, make_zip_bytes
+from tests.running import clean_environment, create_function, invoke, make_zip_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -299,6 +299,42 @@ def test_both_statements(lambent_server_factory: ServerFactory) -> None:
         FunctionName="both", StatementId="i", Action="lambda:InvokeFunction", Principal="*", InvokedViaFunctionUrl=True
     )
     assert url.ask()[0].status == 200
+
+
+def test_urls_of_another_name(lambent_server_factory: ServerFactory) -> None:
+    """Behind a proxy: the name that it has goes before the one that the API was asked by."""
+    server = lambent_server_factory({"function_urls.base_url": "https://urls.example:8443"})
+    create_function(server.client(), "named", {"index.py": PYTHON})
+    url = public_url(server.client(), "named")
+    parts = urlsplit(url.url)
+    assert (parts.scheme, parts.port) == ("https", 8443)
+    assert parts.netloc.endswith(".lambda-url.us-east-1.urls.example:8443")
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
+    connection.request("GET", "/", headers={"Host": parts.netloc})
+    assert connection.getresponse().status == 200
+    connection.close()
+
+
+def test_a_function_asks_another_one_s_url(client: Any, python: Url) -> None:
+    """Names below localhost lead to the API from inside a sandbox too, on the port of AWS_ENDPOINT_URL."""
+    asking = "    return urllib.request.urlopen(event).read().decode()\n"
+    code = f"import urllib.request\ndef handler(event, context):\n{asking}"
+    create_function(client, "url-asking", {"index.py": code}, Timeout=20)
+    host = urlsplit(python.url).netloc.partition(":")[0]
+    told = json.loads(invoke(client, "url-asking", f"http://{host}:4566/from-inside"))
+    assert told["event"]["rawPath"] == "/from-inside"
+
+
+def test_what_is_counted(client: Any, lambent_server: LambentServer) -> None:
+    create_function(client, "url-counted", {"index.py": PYTHON})
+    url = public_url(client, "url-counted")
+    assert [url.ask()[0].status, url.ask("/", "POST", "{}")[0].status] == [200, 502]
+    counts = json.loads(lambent_server.get("/_lambent/v1/metrics")[1])["functions"]["url-counted"]
+    assert {name: counts[name] for name in ("url_requests", "url_4xx", "url_5xx")} == {
+        "url_requests": 2,
+        "url_4xx": 0,
+        "url_5xx": 1,
+    }
 
 
 def test_the_url_of_an_alias(client: Any, python: Url) -> None:

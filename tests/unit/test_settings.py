@@ -62,6 +62,7 @@ def test_every_setting_is_set_by_each_of_its_names(tmp_path: Path) -> None:
 _OTHERS = {
     "store.url": "postgresql://user:secret@db.example/lambent",
     "cluster.slice": "0.25",
+    "function_urls.base_url": "https://urls.example",
     "server.tls_cert": "",
     "auth.mode": "verify",
     "account.default_id": "123456789012",

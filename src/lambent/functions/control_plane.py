@@ -139,7 +139,7 @@ class ControlPlane:
         self.get_function_event_invoke_config = invoke_configs.get_function_event_invoke_config
         self.delete_function_event_invoke_config = invoke_configs.delete_function_event_invoke_config
         self.list_function_event_invoke_configs = invoke_configs.list_function_event_invoke_configs
-        urls = FunctionUrls(resources, ids, parts.clock, parts.random_bytes)
+        urls = FunctionUrls(resources, ids, parts.clock, parts.random_bytes, parts.rules.function_urls_at)
         self.create_function_url_config = urls.create_function_url_config
         self.update_function_url_config = urls.update_function_url_config
         self.get_function_url_config = urls.get_function_url_config

@@ -38,11 +38,13 @@ def _unallocated(_arn: FunctionArn) -> Allocation:
 
 @dataclass(frozen=True, slots=True)
 class ControlPlaneRules:
-    """Settings: `runtimes.refuse_deprecated`, `quotas.concurrent_executions`, `quotas.code_storage_bytes`."""
+    """Settings: runtimes.refuse_deprecated, quotas.concurrent_executions, quotas.code_storage_bytes, and
+    function_urls.base_url as `function_urls_at`."""
 
     refuse_deprecated: bool = False
     concurrent_executions: int = CONCURRENT_EXECUTIONS.value
     code_storage_bytes: int = CODE_STORAGE_BYTES.value
+    function_urls_at: str = ""
 
 
 @dataclass(frozen=True, slots=True)

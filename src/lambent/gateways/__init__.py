@@ -4,7 +4,7 @@ Owns: which URL leads to which function (memory, fed by committed changes). Does
 answer to an HTTP answer, who may call, CORS. Never: connections and signatures (api has them), the planes, the store.
 """
 
-from lambent.gateways.function_url import FunctionUrls
+from lambent.gateways.function_url import FunctionUrls, Surroundings
 from lambent.gateways.url_table import FunctionUrlTable
 
-__all__ = ["FunctionUrlTable", "FunctionUrls"]
+__all__ = ["FunctionUrlTable", "FunctionUrls", "Surroundings"]

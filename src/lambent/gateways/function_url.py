@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from lambent.gateways.cors import preflight, with_cors
 from lambent.gateways.event_formats.payload_v2 import (
@@ -31,6 +31,7 @@ from lambent.model.errors import (
     TooManyRequestsError,
 )
 from lambent.model.invocation import InvokeRequest
+from lambent.model.platform_event import UrlAnswered
 from lambent.model.quotas import PAYLOAD_BYTES
 from lambent.wire.http_exchange import BrokenStreamError, HttpAnswer
 from lambent.wire.sigv4 import SignatureError
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from lambent.gateways.url_table import FunctionUrlTable
     from lambent.model.configs.function_url import FunctionUrlConfig
     from lambent.model.invocation import InvocationResult, ResponseBody
+    from lambent.model.platform_event import TelemetrySink
     from lambent.wire.http_exchange import HttpCall, HttpCaller
 
     Identify = Callable[[], HttpCaller | None]
@@ -84,6 +86,14 @@ class Policies(Protocol):
         """Whether a statement denies it."""
 
 
+class Surroundings(NamedTuple):
+    """What the door is handed beside its neighbours: time, random bytes, and who counts."""
+
+    clock: Clock
+    random_bytes: Callable[[int], bytes]
+    sink: TelemetrySink
+
+
 class FunctionUrls:
     """Answers requests to function URLs. Scope: process; keeps nothing.
 
@@ -95,16 +105,16 @@ class FunctionUrls:
         table: FunctionUrlTable,
         invoker: Invokes,
         policies: Policies,
-        clock: Clock,
-        random_bytes: Callable[[int], bytes],
+        surroundings: Surroundings,
         *,
         needs_invoke: bool = False,
     ) -> None:
         self._table = table
         self._invoker = invoker
         self._policies = policies
-        self._clock = clock
-        self._random_bytes = random_bytes
+        self._clock = surroundings.clock
+        self._random_bytes = surroundings.random_bytes
+        self._sink = surroundings.sink
         self._actions = (_INVOKE_URL, _INVOKE) if needs_invoke else (_INVOKE_URL,)
 
     async def answer(self, call: HttpCall, identify: Identify, *, is_oversize: bool = False) -> HttpAnswer:
@@ -127,23 +137,21 @@ class FunctionUrls:
         asked = preflight(config.cors, call)
         if asked is not None:
             return asked
+        begun_ns = self._clock.monotonic_ns()
         try:
             caller = self._admit(config, identify)
-            if is_oversize:
-                return self._finished(config, call, _too_large())
-            door = Door(
-                config.url_id,
-                domain_name or host_of(config.url_id, config.region, call.headers.get("host", "")),
-                caller,
-                self._clock.time_ms(),
-                call.headers.get("x-amzn-trace-id") or self._trace_header(),
-            )
-            answer = await self._run(config, call, path, door)
+            domain_name = domain_name or host_of(config.url_id, config.region, call.headers.get("host", ""))
+            trace_header = call.headers.get("x-amzn-trace-id") or self._trace_header()
+            door = Door(config.url_id, domain_name, caller, self._clock.time_ms(), trace_header)
+            answer = _too_large() if is_oversize else await self._run(config, call, path, door)
         except SignatureError as error:
             answer = _json(403, error.code, {"message": error.message})
         except LambdaError as error:
             answer = _failure(error)
-        return self._finished(config, call, answer)
+        now_ms, latency_ms = self._clock.time_ms(), (self._clock.monotonic_ns() - begun_ns) / 1e6
+        key = (config.account_id, config.region, config.name)
+        self._sink.emit(UrlAnswered(*key, now_ms, answer.status, latency_ms))
+        return HttpAnswer(answer.status, with_cors(config.cors, call, answer.headers), answer.body)
 
     def _admit(self, config: FunctionUrlConfig, identify: Identify) -> HttpCaller | None:
         """Return who calls, None for nobody known. Raises AccessDeniedError, SignatureError."""
@@ -220,9 +228,6 @@ class FunctionUrls:
         finally:
             if body is None:
                 await block.__aexit__(None, None, None)
-
-    def _finished(self, config: FunctionUrlConfig, call: HttpCall, answer: HttpAnswer) -> HttpAnswer:
-        return HttpAnswer(answer.status, with_cors(config.cors, call, answer.headers), answer.body)
 
     def _trace_header(self) -> str:
         # Source: X-Ray developer guide, "Tracing header".

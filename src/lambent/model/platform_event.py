@@ -160,6 +160,18 @@ class ProvisionedSpillover:
 
 
 @dataclass(frozen=True, slots=True)
+class UrlAnswered:
+    """A request to a function URL was answered, with HTTP status `status`; `latency_ms` is until the answer began."""
+
+    account_id: str
+    region: str
+    name: str
+    at_ms: int
+    status: int
+    latency_ms: float
+
+
+@dataclass(frozen=True, slots=True)
 class AsyncEventReceived:
     """An event is in its function's queue. The metric AsyncEventsReceived."""
 
@@ -227,6 +239,7 @@ PlatformEvent = (
     | Throttled
     | ProvisionedSpillover
     | SignatureUnverified
+    | UrlAnswered
 )
 
 

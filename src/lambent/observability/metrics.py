@@ -19,6 +19,7 @@ from lambent.model.platform_event import (
     RecursionStopped,
     SignatureUnverified,
     Throttled,
+    UrlAnswered,
 )
 
 if TYPE_CHECKING:
@@ -54,6 +55,11 @@ class FunctionCounts:
     init_duration_ms_sum: float = 0.0
     concurrent: int = 0
     concurrent_max: int = 0
+    # UrlRequestCount, Url4xxCount, Url5xxCount, UrlRequestLatency.
+    url_requests: int = 0
+    url_4xx: int = 0
+    url_5xx: int = 0
+    url_latency_ms_sum: float = 0.0
 
 
 class FunctionMetrics:
@@ -79,6 +85,8 @@ class FunctionMetrics:
             self._of((event.account_id, event.region, event.name)).throttles += 1
         elif isinstance(event, ProvisionedSpillover):
             self._of((event.account_id, event.region, event.name)).provisioned_spillovers += 1
+        elif isinstance(event, UrlAnswered):
+            self._record_url(event)
         elif isinstance(event, SignatureUnverified):
             self._of((event.account_id, event.region, event.name)).signature_validation_errors += 1
         elif isinstance(event, InitReport):
@@ -108,6 +116,13 @@ class FunctionMetrics:
             counts.dead_letter_errors += event.kind is TargetKind.DEAD_LETTER
         elif isinstance(event, RecursionStopped):
             self._of((event.account_id, event.region, event.name)).recursive_invocations_dropped += 1
+
+    def _record_url(self, event: UrlAnswered) -> None:
+        counts = self._of((event.account_id, event.region, event.name))
+        counts.url_requests += 1
+        counts.url_4xx += 400 <= event.status < 500
+        counts.url_5xx += event.status >= 500
+        counts.url_latency_ms_sum += event.latency_ms
 
     def _record_report(self, event: InvokeReport) -> None:
         counts = self._of_environment(event.environment)

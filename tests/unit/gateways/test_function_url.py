@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lambent.gateways import FunctionUrls, FunctionUrlTable
+from lambent.gateways import FunctionUrls, FunctionUrlTable, Surroundings
 from lambent.invocation import ResourcePolicies
 from lambent.model.configs.function_url import Cors, FunctionUrlConfig
 from lambent.model.configs.policy import FunctionPolicy
@@ -22,6 +22,7 @@ from lambent.model.errors import (
     TooManyRequestsError,
 )
 from lambent.model.invocation import FunctionErrorKind, InvocationResult
+from lambent.model.platform_event import UrlAnswered
 from lambent.wire.http_exchange import BrokenStreamError, HttpAnswer, HttpCall, HttpCaller
 from lambent.wire.sigv4 import SignatureError
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from lambent.model.invocation import InvokeRequest
+    from lambent.model.platform_event import PlatformEvent
 
 ACCOUNT = "111122223333"
 ARN = f"arn:aws:lambda:us-east-1:{ACCOUNT}:function:f"
@@ -118,8 +120,12 @@ class Door:
         document = json.dumps({"Version": "2012-10-17", "Statement": list(statements)})
         if statements:
             policies.put(FunctionPolicy(ACCOUNT, "us-east-1", "f", config.qualifier, document, "r"))
-        self.urls = FunctionUrls(table, self.function, policies, Clock(), bytes, **options)
+        self.counted: list[PlatformEvent] = []
+        self.urls = FunctionUrls(table, self.function, policies, Surroundings(Clock(), bytes, self), **options)
         self.caller: HttpCaller | Exception | None = None
+
+    def emit(self, event: PlatformEvent) -> None:
+        self.counted.append(event)
 
     def identify(self) -> HttpCaller | None:
         if isinstance(self.caller, Exception):
@@ -301,6 +307,15 @@ async def test_bodies_over_the_bound() -> None:
     # In base64 it is a third larger.
     assert (await door.ask(method="POST", body=b"x" * 4_718_592)).status == 200
     assert (await door.ask(method="POST", body=b"x" * 4_718_595)).status == 413
+
+
+async def test_what_is_counted() -> None:
+    door = Door()
+    await door.ask()
+    door.function.error = TooManyRequestsError("Rate Exceeded.")
+    await door.ask()
+    await door.ask(headers={"host": "nobody.lambda-url.us-east-1.localhost"})
+    assert door.counted == [UrlAnswered(ACCOUNT, "us-east-1", "f", 1_700_000_000_000, n, 0.0) for n in (200, 429)]
 
 
 async def test_pages() -> None:

@@ -1,7 +1,7 @@
 """Names for functions: the daemon answers on 127.0.0.1:53 of every sandbox and asks the host's resolvers.
 
 The sockets were made inside the sandboxes, so no address of the host is reachable and no firewall rule is needed. The
-messages pass through as bytes; only one name is read, `host.lambent.internal`.
+messages pass through as bytes; only two names are read, `host.lambent.internal` and `localhost` with all below it.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 HOST_NAME = "host.lambent.internal"
 _PORT = 53
+_LOOPBACK = "127.0.0.1"
 _MESSAGE_BYTES_MAX = 65_535
 _DATAGRAM_BYTES_MAX = 4_096
 _HEADER_BYTES = 12
@@ -79,6 +80,9 @@ class DnsForwarder:
                 return _reply(query, _NO_SUCH_NAME)
             address = self._host_ipv4 if question.kind == _TYPE_A else None
             return _reply(query, _NO_ERROR, address=address)
+        if question.name == "localhost" or question.name.endswith(".localhost"):
+            # RFC 6761, section 6.3: never asked of others. Function URLs are such names, and lead to AWS_ENDPOINT_URL.
+            return _reply(query, _NO_ERROR, address=_LOOPBACK if question.kind == _TYPE_A else None)
         if not self._is_open or not self.resolvers():
             return _reply(query, _SERVER_FAILURE)
         return None

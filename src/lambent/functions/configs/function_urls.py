@@ -43,9 +43,15 @@ _ID_LENGTH = 32
 
 
 class FunctionUrls:
-    """The five operations on function URL configs. Scope: cluster; keeps no state, the store does."""
+    """The five operations on function URL configs. Scope: cluster; keeps no state, the store does.
 
-    def __init__(self, resources: Resources, ids: Ids, clock: Clock, random_bytes: Callable[[int], bytes]) -> None:
+    `base_url` is where URLs are; empty: where the caller reaches the API.
+    """
+
+    def __init__(
+        self, resources: Resources, ids: Ids, clock: Clock, random_bytes: Callable[[int], bytes], base_url: str = ""
+    ) -> None:
+        self._base_url = base_url
         self._resources = resources
         self._targets = Targets(resources)
         self._ids = ids
@@ -86,7 +92,7 @@ class FunctionUrls:
                 f"Failed to create function url config for [functionArn = {arn}]. "
                 "Error message:  FunctionUrlConfig exists for this Lambda function"
             ) from None
-        return copied(_shown(caller, config), CreateFunctionUrlConfigResponse, invoke_mode=config.invoke_mode)
+        return copied(self._shown(caller, config), CreateFunctionUrlConfigResponse, invoke_mode=config.invoke_mode)
 
     async def update_function_url_config(
         self, caller: Caller, request: UpdateFunctionUrlConfigRequest
@@ -107,7 +113,7 @@ class FunctionUrls:
                 await self._resources.commit(self._resources.put_over(config, current.revision_id))
             except CommitRefusedError:
                 continue
-            return copied(_shown(caller, config), UpdateFunctionUrlConfigResponse, invoke_mode=config.invoke_mode)
+            return copied(self._shown(caller, config), UpdateFunctionUrlConfigResponse, invoke_mode=config.invoke_mode)
         raise overtaken(arn)
 
     async def get_function_url_config(
@@ -116,7 +122,7 @@ class FunctionUrls:
         """Return a configuration. Raises ResourceNotFoundError (404)."""
         arn = names.resolve(caller, request.function_name, request.qualifier)
         config = await self._existing(arn)
-        return copied(_shown(caller, config), GetFunctionUrlConfigResponse)
+        return copied(self._shown(caller, config), GetFunctionUrlConfigResponse)
 
     async def delete_function_url_config(self, caller: Caller, request: DeleteFunctionUrlConfigRequest) -> None:
         """Take the URL away; those of aliases stay. Raises ResourceNotFoundError (404)."""
@@ -134,8 +140,11 @@ class FunctionUrls:
         arn = arn.unqualified
         page, marker = await page_of_function(self._resources, FunctionUrlConfig, arn, request)
         return ListFunctionUrlConfigsResponse(
-            function_url_configs=[_shown(caller, config) for config in page], next_marker=marker
+            function_url_configs=[self._shown(caller, config) for config in page], next_marker=marker
         )
+
+    def _shown(self, caller: Caller, config: FunctionUrlConfig) -> UrlShape:
+        return _shown(config, url_of(config.url_id, config.region, self._base_url or caller.base_url))
 
     async def _target(self, caller: Caller, reference: str, qualifier: str | None) -> tuple[FunctionArn, Write]:
         arn = names.resolve(caller, reference, qualifier)
@@ -157,13 +166,9 @@ def url_of(url_id: str, region: str, base_url: str) -> str:
     return f"{endpoint.scheme}://{host_of(url_id, region, endpoint.netloc)}/"
 
 
-def _url(caller: Caller, config: FunctionUrlConfig) -> str:
-    return url_of(config.url_id, config.region, caller.base_url)
-
-
-def _shown(caller: Caller, config: FunctionUrlConfig) -> UrlShape:
+def _shown(config: FunctionUrlConfig, url: str) -> UrlShape:
     return UrlShape(
-        function_url=_url(caller, config),
+        function_url=url,
         function_arn=str(FunctionArn(config.account_id, config.region, config.name, config.qualifier or None)),
         creation_time=iso_time(config.created_ms),
         last_modified_time=iso_time(config.last_modified_ms),

@@ -175,6 +175,19 @@ def test_the_hosts_own_name(tmp_path: Path, kind: int, expected_code: int, has_a
     run(scenario())
 
 
+@pytest.mark.parametrize(("kind", "has_address"), [(1, True), (28, False)])
+def test_names_below_localhost_are_never_asked(tmp_path: Path, kind: int, has_address: bool) -> None:
+    async def scenario() -> None:
+        async with door(DnsForwarder(resolv_conf(tmp_path), host_ipv4=None, is_open=False)) as client:
+            for name in ("localhost", "id.lambda-url.us-east-1.LOCALHOST"):
+                answer = await client.ask(query(name, kind))
+                assert code(answer) == 0
+                assert answer.endswith(socket.inet_aton("127.0.0.1")) is has_address
+            assert code(await client.ask(query("notlocalhost"))) == 2
+
+    run(scenario())
+
+
 def test_closed_egress_fails_at_once_and_knows_no_host(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with door(DnsForwarder(resolv_conf(tmp_path), host_ipv4=None, is_open=False)) as client:
