@@ -235,6 +235,22 @@ def test_identifiers(
     assert ("_X_AMZN_TRACE_ID" in seen["variables"]) == (wanted in ("8", "11"))
 
 
+def test_waiting_processes_share_an_archive_of_classes(
+    lambda_client: Any, lambent_server: LambentServer, create: Callable[..., str]
+) -> None:
+    """Made in the background for each virtual machine, and used by those that start later."""
+    name = create("example.Around$Surroundings", Runtime="java17")
+    _invoke(lambda_client, name)
+    deadline = time.monotonic() + 60
+    while not list((lambent_server.data_dir / "java").glob("*/runtime.jsa")):
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    # Another memory size: nothing waits for it yet.
+    name = create("example.Around$Surroundings", Runtime="java17", MemorySize=300)
+    seen, _ = _invoke(lambda_client, name)
+    assert seen["archive"] == "/var/lang/runtime.jsa"
+
+
 def test_errors(lambda_client: Any, create: Callable[..., str]) -> None:
     """Message, type, stack trace without the runtime's own frames, cause."""
     name = create("example.Faults$Chosen")
