@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import lambent
+from tests.sandbox.fixtures.beside import check
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -81,6 +82,10 @@ def is_delegated() -> bool:
     """Whether the user who runs the tests does so in a cgroup of that user's own."""
     own = next((line for line in Path("/proc/self/cgroup").read_text().splitlines() if line.startswith("0::")), "0::")
     return os.geteuid() != 0 and os.access(f"/sys/fs/cgroup{own[3:]}/cgroup.procs", os.W_OK)
+
+
+def test_extensions_run_beside_the_runtime(as_user: Callable[..., dict[str, Any]]) -> None:
+    check(as_user("beside"))
 
 
 def _system_python() -> str:

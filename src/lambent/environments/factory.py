@@ -92,8 +92,7 @@ class EnvironmentFactory:
         if isinstance(plan, Unavailable):
             raise ServiceError(plan.reason)
         reference = self._reference(version, initialization_type)
-        layers = self._parts.layers_directory(version)
-        extensions = external_extensions(self._parts.data_directory / layers) if layers is not None else ()
+        extensions = self._extensions(version, plan)
         ready_ns = self._clock.monotonic_ns()
         failure = SandboxError("no sandbox")
         # A waiting sandbox may have died with its supervisor; its successor is tried, then a new one.
@@ -120,6 +119,15 @@ class EnvironmentFactory:
             environment.note_part("code", taken_ns, code_ns)
             return environment
         raise failure
+
+    def _extensions(self, version: FunctionVersion, plan: RuntimePlan) -> tuple[str, ...]:
+        directory = self._parts.data_directory
+        layers = self._parts.layers_directory(version)
+        if layers is not None:
+            return external_extensions((directory / layers,))
+        if plan.root is None:
+            return ()
+        return external_extensions(directory / "images" / "layers" / name / "tree" / "opt" for name in plan.root.layers)
 
     def _specialisation(self, version: FunctionVersion, plan: RuntimePlan, start: EnvironmentStart) -> Specialisation:
         return Specialisation(
