@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
     from tests.running import LambentServer
 
-pytestmark = pytest.mark.long
+# Compilers and registries take their time.
+pytestmark = [pytest.mark.long, pytest.mark.timeout(registries.SECONDS_MAX)]
 
 _ROLE = "arn:aws:iam::000000000000:role/test"
 # A stand-in for a collector: what is sent to the usual OTLP port inside is noted.
