@@ -298,7 +298,10 @@ def _wait_as(directory: Path, handler: str, api: FakeRuntimeApi, **more: str) ->
     ours, theirs = socket.socketpair()
     start = 'exec "$0" "$@" 3<&0 </dev/null'
     process = subprocess.Popen(
-        ["/bin/sh", "-c", start, _RUBY, str(_CLIENT)], stdin=theirs, stdout=subprocess.PIPE, env={"PATH": "/usr/bin"}
+        ["/bin/sh", "-c", start, _RUBY, str(_CLIENT)],
+        stdin=theirs.fileno(),
+        stdout=subprocess.PIPE,
+        env={"PATH": "/usr/bin"},
     )
     theirs.close()
     with ours:
@@ -359,7 +362,7 @@ def test_a_gem_that_ruby_has_too_comes_from_the_package(tmp_path: Path) -> None:
 def test_a_waiting_process_ends_with_its_daemon(tmp_path: Path) -> None:
     """Nobody will ever tell it what to be."""
     ours, theirs = socket.socketpair()
-    process = subprocess.Popen(["/bin/sh", "-c", 'exec "$0" "$@" 3<&0 </dev/null', _RUBY, str(_CLIENT)], stdin=theirs,
+    process = subprocess.Popen(["/bin/sh", "-c", 'exec "$0" "$@" 3<&0 </dev/null', _RUBY, str(_CLIENT)], stdin=theirs.fileno(),
                                env={"PATH": "/usr/bin"})  # fmt: skip
     theirs.close()
     assert ours.recv(64) == b"ready\n"

@@ -236,7 +236,7 @@ def _start(identifier: RuntimeIdentifier, version: FunctionVersion, interpreter:
         options = " ".join(version.environment.get(name, "") for name in JAVA_OPTIONS).strip()
         argv = java_command(interpreter, version.memory_mib, RUNTIME_DIRECTORY, options)
     else:
-        flags = ()
+        flags: tuple[str, ...] = ()
         if identifier.language is Language.NODEJS:
             flags = node_flags(interpreter, version.memory_mib, RUNTIME_DIRECTORY)
         argv = (interpreter.executable, *flags, f"{RUNTIME_DIRECTORY}/{_ENTRIES[identifier.language]}")
