@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lambent.setting_bounds import Bounds, setting
+from lambent.setting_bounds import Bounds, check_broker, setting
 
 _GIB = 1024**3
 
@@ -20,7 +20,7 @@ class AsyncSettings:
         Bounds(0.01, 600.0, text="0.01 to 600"),
     )
     attempts_max: int = setting(
-        256, "Events that this daemon tries at one time, of all functions together.", "events", Bounds(1, 10_000)
+        128, "Events that this daemon tries at one time, of all functions together.", "events", Bounds(1, 10_000)
     )
     queue_events_max: int = setting(
         2_000_000, "Events that may wait; more are refused with 429.", "events", Bounds(1, 1_000_000_000)
@@ -33,4 +33,19 @@ class AsyncSettings:
         "An event that cannot be committed for so long is refused.",
         "seconds",
         Bounds(0.1, 600.0, text="0.1 to 600"),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class EventSourcesSettings:
+    """What event source mappings poll that no AWS service tells the address of."""
+
+    brokers: tuple[str, ...] = setting(
+        (),
+        "Where a source is, ARN=ADDRESS: host:port,… of an MSK cluster, the URL of an MQ broker or of DocumentDB.",
+        "",
+        Bounds(check=check_broker, text="ARN=ADDRESS", is_secret=True),
+    )
+    sasl_plaintext: bool = setting(
+        False, "Let passwords for Kafka go over connections without TLS, to brokers on a network of your own."
     )

@@ -132,7 +132,7 @@ class Attempts:
                 response = Response(200, result.payload, result.executed_version, error)
         except LambdaError as error:
             return self._refused(delivery, lane, attempt, error)
-        lane.ran()
+        lane.ran(asyncio.get_running_loop().time() - attempt.started)
         return retries.after_run(event, response, limits, parts.clock.time_ms())
 
     def _refused(self, delivery: Delivery, lane: Lane, attempt: Attempt, error: LambdaError) -> Verdict:

@@ -36,7 +36,7 @@ _HUNGRY_TRIED = 16
 class DeliveryRules:
     """`attempts_max`: how many events this node tries at one time, of all functions together."""
 
-    attempts_max: int = 256
+    attempts_max: int = 128
 
 
 class Delivery:

@@ -1,9 +1,10 @@
 """One function's events on this node: what is claimed and waits, what runs, and when the next may start.
 
-A function starts at most WINDOW attempts that have run for less than YOUNG_SECONDS. A quick one therefore never has
-more than WINDOW under way, which is all that a machine can use; one that waits for something outside gets WINDOW more
-ten times a second, until its concurrency or the node's bound ends that. The bound is shared: no lane takes more than is
-left for the others.
+A function starts at most WINDOW attempts that are young. A quick one therefore never has more than WINDOW under way,
+which is all that a machine can use. One that takes a second or longer waits for something outside, as a rule: its
+attempts are young for a tenth of a second, and it gets WINDOW more each time, until its concurrency or the node's bound
+ends that. As long as nothing is known of it, its first attempts may be starting cold, and more would only delay them.
+The bound is shared: no lane takes more than is left for the others.
 """
 
 from __future__ import annotations
@@ -17,6 +18,11 @@ if TYPE_CHECKING:
 
 WINDOW = 6
 YOUNG_SECONDS = 0.1
+_YOUNG_SECONDS_QUICK = 0.25
+_YOUNG_SECONDS_MAX = 1.0
+_LONG_SECONDS = 1.0
+_YOUNG_TIMES = 4
+_SMOOTHING = 0.2
 NEVER = float("inf")
 _PAUSE_SECONDS = 0.1
 _PAUSE_SECONDS_MAX = 1.0
@@ -44,8 +50,21 @@ class Lane:
     """See above. Scope: node. `next_due` is when the store has something to claim, in seconds of the loop's clock."""
 
     __slots__ = (
-        "_batch", "_claimed_at", "_pause_seconds", "_young", "_young_count", "is_claiming", "is_hungry", "key",
-        "next_due", "pause_until", "ready", "running", "window",
+        "_batch",
+        "_claimed_at",
+        "_pause_seconds",
+        "_usual_seconds",
+        "_young",
+        "_young_count",
+        "_young_seconds",
+        "is_claiming",
+        "is_hungry",
+        "key",
+        "next_due",
+        "pause_until",
+        "ready",
+        "running",
+        "window",
     )  # fmt: skip
 
     def __init__(self, key: QueueKey) -> None:
@@ -60,6 +79,8 @@ class Lane:
         self._pause_seconds = _PAUSE_SECONDS
         self._young: deque[Attempt] = deque()
         self._young_count = 0
+        self._young_seconds = _YOUNG_SECONDS_MAX
+        self._usual_seconds: float | None = None
         self._batch = 2 * _BATCH_MIN
         self._claimed_at = 0.0
 
@@ -76,7 +97,7 @@ class Lane:
         if now < self.pause_until or self.running >= room:
             return False
         young = self._young
-        while young and (young[0].is_over or now - young[0].started >= YOUNG_SECONDS):
+        while young and (young[0].is_over or now - young[0].started >= self._young_seconds):
             attempt = young.popleft()
             if not attempt.is_over:
                 attempt.is_young = False
@@ -100,8 +121,14 @@ class Lane:
         if attempt.is_young:
             self._young_count -= 1
 
-    def ran(self) -> None:
-        """An attempt was not throttled: what was narrowed widens again, slowly."""
+    def ran(self, seconds: float) -> None:
+        """An attempt was not throttled and took so long: what was narrowed widens again, slowly."""
+        usual = self._usual_seconds
+        self._usual_seconds = usual = seconds if usual is None else usual + _SMOOTHING * (seconds - usual)
+        if usual >= _LONG_SECONDS:
+            self._young_seconds = YOUNG_SECONDS
+        else:
+            self._young_seconds = min(max(_YOUNG_TIMES * usual, _YOUNG_SECONDS_QUICK), _YOUNG_SECONDS_MAX)
         self._pause_seconds = _PAUSE_SECONDS
         if self.window < WINDOW and self._young_count >= self.window - 1:
             self.window += 1

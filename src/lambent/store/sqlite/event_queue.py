@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import queue
 import sqlite3
 import threading
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
     )
 
 T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
 
 # What one commit takes: it bounds how long the next waits for it.
 _BATCH_MAX = 1_024
@@ -88,7 +91,9 @@ class SqliteEventQueue:
         try:
             self._connection = _opened(self._path)
             self._table = EventTable(self._connection, clock)
-            self._table.open()
+            freed = self._table.open()
+            if freed:
+                _log.info("events that were in flight when the last process ended: %d; they are due again", freed)
             self._sizes = QueueSizes(bounds, self._table.sizes())
         except sqlite3.Error as error:
             raise StoreUnusableError(f"The database {path} cannot be used: {error}.") from error

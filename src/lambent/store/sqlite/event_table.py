@@ -44,13 +44,14 @@ class EventTable:
         self._sums: defaultdict[int, list[int]] = defaultdict(lambda: [0] * 6)
         self._last_number = 0
 
-    def open(self) -> None:
-        """Free what the last process had claimed, then read what must be known."""
+    def open(self) -> int:
+        """Free what the last process had claimed, then read what must be known; return how many events that were."""
         self.connection.execute("BEGIN IMMEDIATE")
-        self.connection.execute(sql.VOID_LEASES, {"now_ms": self._clock.time_ms()})
+        freed = self.connection.execute(sql.VOID_LEASES, {"now_ms": self._clock.time_ms()}).rowcount
         self._last_number = self.connection.execute(sql.BEGIN_NUMBERS).fetchone()[0]
         self.connection.execute("COMMIT")
         self.reload()
+        return freed
 
     def reload(self) -> None:
         """Read again what is known in memory."""
