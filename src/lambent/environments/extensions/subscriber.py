@@ -138,7 +138,8 @@ class Subscriber:
 
     async def _deliver_first(self) -> None:
         batch = self._closed[0]
-        self._say_dropped(batch)
+        items, size_bytes = len(batch.items), batch.size_bytes
+        before = self._say_dropped(batch)
         is_delivered = False
         for attempt in range(TRIES_MAX):
             await self._network.wait_running()
@@ -149,12 +150,13 @@ class Subscriber:
         self._closed.popleft()
         self._waiting_bytes = self._open.size_bytes + sum(each.size_bytes for each in self._closed)
         if not is_delivered:
-            self._dropped_records += len(batch.items)
-            self._dropped_bytes += batch.size_bytes
+            self._dropped_records += items + before[0]
+            self._dropped_bytes += size_bytes + before[1]
 
-    def _say_dropped(self, batch: _Batch) -> None:
+    def _say_dropped(self, batch: _Batch) -> tuple[int, int]:
+        """Add what was dropped so far to a batch, and return it: it must be said again if the batch is dropped too."""
         if not self._dropped_records or not self.wants(Category.PLATFORM):
-            return
+            return 0, 0
         record = {
             "droppedBytes": self._dropped_bytes,
             "droppedRecords": self._dropped_records,
@@ -162,7 +164,9 @@ class Subscriber:
         }
         event = {"time": self._network.now_text(), "type": "platform.logsDropped", "record": record}
         batch.items.append(json.dumps(event, separators=(",", ":")).encode())
+        said = self._dropped_records, self._dropped_bytes
         self._dropped_records = self._dropped_bytes = 0
+        return said
 
     async def _try(self, batch: _Batch) -> bool:
         try:

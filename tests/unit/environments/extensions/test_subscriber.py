@@ -34,9 +34,9 @@ class Network:
 
 
 class Listener:
-    """Answers `statuses` one after another, the last for ever; None hangs."""
+    """Answers `statuses` one after another, the last for ever."""
 
-    def __init__(self, *statuses: int | None) -> None:
+    def __init__(self, *statuses: int) -> None:
         self.statuses = list(statuses)
         self.bodies: list[bytes] = []
         self.got = asyncio.Event()
@@ -46,9 +46,7 @@ class Listener:
         size = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
         body = await reader.readexactly(size)
         status = self.statuses.pop(0) if len(self.statuses) > 1 else self.statuses[0]
-        if status is None:
-            await reader.read()
-        elif status == 200:
+        if status == 200:
             self.bodies.append(body)
             self.got.set()
         writer.write(f"HTTP/1.1 {status} x\r\nContent-Length: 0\r\n\r\n".encode())
@@ -132,18 +130,34 @@ def test_what_is_given_up_is_said_with_the_next() -> None:
     with_listener(listener, scenario)
 
 
-def test_who_never_answers_gets_no_more_than_fits() -> None:
-    listener = Listener(None)
+def test_what_was_said_in_a_batch_that_is_lost_is_said_again() -> None:
+    listener = Listener(*[500] * 6, 200)
 
     async def scenario(subscriber: Subscriber) -> None:
-        item = b'"' + b"x" * 99_998 + b'"'
-        for _ in range(100):
-            subscriber.add(item)
-        await asyncio.sleep(0)
-        assert subscriber._waiting_bytes <= 4 * 262_144
-        assert subscriber._dropped_records == 90
+        for word in (b'"first"', b'"second"', b'"kept"'):
+            subscriber.add(word)
+            await subscriber.wait_empty()
+        kept, dropped = json.loads(listener.bodies[0])
+        assert kept == "kept"
+        assert dropped["record"]["droppedRecords"] == 2
+        assert dropped["record"]["droppedBytes"] == 15
 
     with_listener(listener, scenario)
+
+
+def test_who_never_answers_gets_no_more_than_fits() -> None:
+    async def main() -> None:
+        with socket.create_server(("127.0.0.1", 0)) as deaf:
+            async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
+                subscriber = Subscriber(subscription(deaf.getsockname()[1]), Network())
+                tasks.create_task(subscriber.run())
+                for _ in range(100):
+                    subscriber.add(b'"' + b"x" * 99_998 + b'"')
+                assert subscriber._waiting_bytes <= 4 * 262_144
+                assert subscriber._dropped_records == 90
+                subscriber.end()
+
+    asyncio.run(main())
 
 
 def test_lines_over_tcp() -> None:
