@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lambent.environments.sandbox.node_flags import node_flags
 from lambent.environments.sandbox.sandbox import Interpreter, RuntimeFamily
+from lambent.environments.sandbox.waiting_process import node_flags
 from tests.runtimes.fake_runtime_api import INVOKED_ARN, Event, FakeRuntimeApi, Ran, run_runtime
 
 if TYPE_CHECKING:

@@ -20,8 +20,8 @@ from lambent.environments.runtimes.plan import RuntimePlan, Unavailable
 from lambent.environments.runtimes.programs import plan_custom, plan_go, wrapped
 from lambent.environments.runtimes.rooted import image_plan, runtime_plan
 from lambent.environments.sandbox.java_flags import java_command
-from lambent.environments.sandbox.node_flags import node_flags
 from lambent.environments.sandbox.sandbox import Interpreter, RuntimeFamily, SandboxKind
+from lambent.environments.sandbox.waiting_process import node_flags
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
