@@ -69,6 +69,13 @@ def check_registry(text: str) -> None:
     check_url(url)
 
 
+def check_broker(text: str) -> None:
+    """Check one of event_sources.brokers: an ARN and where it is."""
+    arn, equals, address = text.partition("=")
+    if not re.fullmatch(r"arn:[^:\s]*:(kafka|mq|rds|docdb):\S+", arn) or not equals or not address:
+        raise ValueError
+
+
 def check_database_url(text: str) -> None:
     """Check that a text is empty or the URL of a PostgreSQL database."""
     if text and not re.fullmatch(r"postgres(ql)?://\S+", text):

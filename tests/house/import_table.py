@@ -68,6 +68,7 @@ PACKAGES: Mapping[str, frozenset[str]] = {
         "environments": "ctypes",
         "images": "ctypes zstandard",
         "cli": "uvloop",
+        "events": "confluent_kafka",
         "neighbours": "ctypes",
     }.items()
 }

@@ -6,5 +6,6 @@ Never: answers HTTP, knows the control plane or another plane.
 
 from lambent.events.assembly import AsyncParts, AsyncPlane, AsyncRules
 from lambent.events.sources.assembly import EventSourceParts, EventSources
+from lambent.events.sources.kinds import SourcePlaces
 
-__all__ = ["AsyncParts", "AsyncPlane", "AsyncRules", "EventSourceParts", "EventSources"]
+__all__ = ["AsyncParts", "AsyncPlane", "AsyncRules", "EventSourceParts", "EventSources", "SourcePlaces"]

@@ -26,6 +26,7 @@ _ERROR_BYTES_MAX = 65_536
 _JSON_TARGETS = {
     "logs": ("Logs_20140328", "1.1"),
     "kms": ("TrentService", "1.1"),
+    "secretsmanager": ("secretsmanager", "1.1"),
     "sqs": ("AmazonSQS", "1.0"),
     "events": ("AWSEvents", "1.1"),
     "kinesis": ("Kinesis_20131202", "1.1"),

@@ -134,7 +134,7 @@ def test_of_a_batch_only_the_failed_messages_come_again(server: LambentServer) -
         scene.send(body)
     scene.map(BatchSize=20, MaximumBatchingWindowInSeconds=2, FunctionResponseTypes=["ReportBatchItemFailures"])
     wait_until(lambda: scene.left() == 0)
-    batches = events_of(scene.client, scene.name)
+    batches: list[Any] = list(events_of(scene.client, scene.name))
     assert sorted(batches[0]) == ["bad", "fine", "good"]
     assert batches[1:] == [["bad"]]
 

@@ -6,11 +6,20 @@ import json
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection
 
 
-def failed_items(payload: bytes, item_ids: Collection[str]) -> frozenset[str]:
+def named_item(identifier: object) -> str | None:
+    """Return the id that an `itemIdentifier` means: most sources name their records by a text."""
+    return identifier if isinstance(identifier, str) else None
+
+
+def failed_items(
+    payload: bytes, item_ids: Collection[str], item_of: Callable[[object], str | None] = named_item
+) -> frozenset[str]:
     """Return the ids of the records that failed; all of them when the answer cannot be understood.
+
+    `item_of` reads an `itemIdentifier`.
 
     Nothing, null, an object without `batchItemFailures`, null or an empty list in it: none failed. Anything that is no
     list of objects with a known `itemIdentifier`: all.
@@ -33,8 +42,8 @@ def failed_items(payload: bytes, item_ids: Collection[str]) -> frozenset[str]:
         return everything
     found: set[str] = set()
     for one in failures:
-        item_id = one.get("itemIdentifier") if isinstance(one, dict) else None
-        if not isinstance(item_id, str) or item_id not in everything:
+        item_id = item_of(one.get("itemIdentifier")) if isinstance(one, dict) else None
+        if item_id is None or item_id not in everything:
             return everything
         found.add(item_id)
     return frozenset(found)

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 from lambent.events.sources.deliverer import Deliverer
 from lambent.events.sources.existence import SourceChecks
-from lambent.events.sources.failures import FailureRecords
 from lambent.events.sources.kinds import PollerMaker
 from lambent.events.sources.mappings import EventSourceMappings
 from lambent.events.sources.pollers import Pollers
-from lambent.events.sources.stream_poller import StreamParts
+from lambent.events.sources.streams.failures import FailureRecords
+from lambent.events.sources.streams.stream_poller import StreamParts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from lambent.clock import Clock
     from lambent.events.destinations import Destinations
     from lambent.events.sources.deliverer import Invoke
+    from lambent.events.sources.kinds import SourcePlaces
     from lambent.model.configs.event_source import EventSourceMapping
     from lambent.store import Resources
     from lambent.store.queues.contracts import Leases
@@ -39,6 +40,7 @@ class EventSourceParts:
     leases: Leases
     destinations: Destinations
     role_of: Callable[[str], str]
+    places: SourcePlaces
     clock: Clock
     random_bytes: Callable[[int], bytes]
 
@@ -53,7 +55,7 @@ class EventSources:
         deliverer = Deliverer(parts.invoke, new_id)
         failures = FailureRecords(parts.destinations, parts.clock, parts.random_bytes)
         stream_parts = StreamParts(deliverer, failures, parts.leases, new_id(), parts.clock)
-        maker = PollerMaker(stream_parts, parts.client, parts.role_of)
+        maker = PollerMaker(stream_parts, parts.client, parts.role_of, parts.places)
         self._pollers = Pollers(maker.make)
         self.operations = EventSourceMappings(
             parts.resources,

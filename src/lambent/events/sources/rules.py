@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from lambent.events.sources.filters import check_filters
+from lambent.events.sources.filtering.filters import check_filters
 from lambent.model.configs.event import is_destination
 from lambent.model.configs.event_source import EventSourceMapping, KafkaConfig, SourceKind
 from lambent.model.errors import InvalidParameterValueError

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lambent.events.sources.filters import FILTERS_MAX, check_filters, is_pattern
+from lambent.events.sources.filtering.filters import FILTERS_MAX, check_filters, is_pattern
 from lambent.model.configs.event_source import Filter, FilterCriteria
 from lambent.model.errors import InvalidParameterValueError
 

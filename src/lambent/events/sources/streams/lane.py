@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from lambent.events.sources.answers import failed_items
 from lambent.events.sources.deliverer import Verdict
-from lambent.events.sources.failures import GivenUp, LostBatch
+from lambent.events.sources.streams.failures import GivenUp, LostBatch
 from lambent.model.quotas import PAYLOAD_BYTES
 
 if TYPE_CHECKING:
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
     from lambent.clock import Clock
     from lambent.events.sources.deliverer import Delivered, Deliverer
-    from lambent.events.sources.failures import FailureRecords
     from lambent.events.sources.source import SourceRecord
-    from lambent.events.sources.streams import StreamSource
+    from lambent.events.sources.streams.contracts import OrderedSource
+    from lambent.events.sources.streams.failures import FailureRecords
     from lambent.model.configs.event_source import EventSourceMapping
 
 _ENVELOPE_BYTES = 512
@@ -37,17 +37,21 @@ _RESPONSE_TYPE = "ReportBatchItemFailures"
 
 @dataclass(frozen=True, slots=True)
 class LaneParts:
-    """What all lanes of a shard work with. `mapping` returns the present one; `tell` takes LastProcessingResult."""
+    """What all lanes of a shard work with. `mapping` returns the present one; `tell` takes LastProcessingResult.
+
+    `window_seconds` is how long a batch waits for more when the mapping does not say.
+    """
 
     mapping: Callable[[], EventSourceMapping]
     shard_id: str
-    source: StreamSource
+    source: OrderedSource
     deliverer: Deliverer
     failures: FailureRecords
     clock: Clock
     stopped: asyncio.Event
     tell: Callable[[str], None]
     done: Callable[[Sequence[SourceRecord]], None]
+    window_seconds: float = 0.0
 
 
 class Lane:
@@ -85,13 +89,14 @@ class Lane:
     async def _gather(self) -> list[SourceRecord]:
         """Return the next batch: by size, window, or 6 MB; empty when closed."""
         mapping = self._parts.mapping()
-        size_max, window = mapping.batch_size or 1, float(mapping.maximum_batching_window_in_seconds or 0)
+        size_max, given = mapping.batch_size or 1, mapping.maximum_batching_window_in_seconds
+        window = self._parts.window_seconds if given is None else float(given)
         first = self._next or await self._take(None)
         self._next = None
         if first is None:
             return []
         gathered, room = [first], PAYLOAD_BYTES.value - _ENVELOPE_BYTES - first.size_bytes
-        end_ns = self._parts.clock.monotonic_ns() + int(window * 1e9)
+        end_ns = self._parts.clock.monotonic_ns() + int(window * 1_000_000_000)
         while len(gathered) < size_max and not self._is_closed and not self._parts.stopped.is_set():
             left = (end_ns - self._parts.clock.monotonic_ns()) / 1e9
             if left <= 0 and self._waiting.empty():
@@ -164,7 +169,8 @@ class Lane:
         if delivered.verdict is Verdict.FAILED or delivered.result is None:
             return records
         if _RESPONSE_TYPE in (self._parts.mapping().function_response_types or ()):
-            failed = failed_items(delivered.result.payload, [record.item_id for record in records])
+            item_ids = [record.item_id for record in records]
+            failed = failed_items(delivered.result.payload, item_ids, self._parts.source.item_of)
             for number, record in enumerate(records):
                 if record.item_id in failed:
                     self._parts.done(records[:number])
@@ -191,9 +197,8 @@ class Lane:
         parts = self._parts
         if not records:
             return True
-        lost = LostBatch(
-            parts.shard_id, records, reason, invoke_count, last, parts.source.batch_info, self._event(records)
-        )
+        info = parts.source.lost_info(parts.shard_id, records)
+        lost = LostBatch(parts.shard_id, records, reason, invoke_count, last, info, self._event(records))
         if not await parts.failures.send(parts.mapping(), lost, parts.stopped):
             return False
         parts.done(records)

@@ -10,23 +10,23 @@ from collections import deque
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from lambent.events.sources.checkpoints import RENEW_SECONDS, Checkpoint
-from lambent.events.sources.lane import Lane, LaneParts
-from lambent.events.sources.selection import Selection
+from lambent.events.sources.filtering.selection import Selection
 from lambent.events.sources.source import SourceError
-from lambent.events.sources.streams import IteratorExpiredError, Position, Start
-from lambent.events.sources.windows import WindowLane
+from lambent.events.sources.streams.checkpoints import RENEW_SECONDS, Checkpoint
+from lambent.events.sources.streams.contracts import IteratorExpiredError, Position, Start
+from lambent.events.sources.streams.lane import Lane, LaneParts
+from lambent.events.sources.streams.windows import WindowLane
 from lambent.model.errors import LambdaError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from lambent.clock import Clock
-    from lambent.events.sources.checkpoints import ShardLease
     from lambent.events.sources.deliverer import Deliverer
-    from lambent.events.sources.failures import FailureRecords
     from lambent.events.sources.source import SourceRecord
-    from lambent.events.sources.streams import Shard, StreamSource
+    from lambent.events.sources.streams.checkpoints import ShardLease
+    from lambent.events.sources.streams.contracts import Shard, StreamSource
+    from lambent.events.sources.streams.failures import FailureRecords
     from lambent.model.configs.event_source import EventSourceMapping
 
 _READ_MAX = 1_000

@@ -7,10 +7,10 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lambent.events.sources.checkpoints import ShardLease
-from lambent.events.sources.shard_reader import ReaderParts, ShardReader
 from lambent.events.sources.source import SourceError
-from lambent.events.sources.streams import Position, Start
+from lambent.events.sources.streams.checkpoints import ShardLease
+from lambent.events.sources.streams.contracts import Position, Start
+from lambent.events.sources.streams.shard_reader import ReaderParts, ShardReader
 from lambent.model.errors import LambdaError
 
 if TYPE_CHECKING:
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from lambent.clock import Clock
     from lambent.events.sources.deliverer import Deliverer
-    from lambent.events.sources.failures import FailureRecords
-    from lambent.events.sources.streams import Shard, StreamSource
+    from lambent.events.sources.streams.contracts import Shard, StreamSource
+    from lambent.events.sources.streams.failures import FailureRecords
     from lambent.model.configs.event_source import EventSourceMapping
     from lambent.store.queues.contracts import Leases
 

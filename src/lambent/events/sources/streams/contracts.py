@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -55,16 +56,24 @@ class IteratorExpiredError(Exception):
         self.is_trimmed = is_trimmed
 
 
-class StreamSource(Protocol):
+class OrderedSource(Protocol):
+    """What a lane needs of the source of its records."""
+
+    def event(self, records: Sequence[SourceRecord]) -> Mapping[str, Any]:
+        """Return the function's event."""
+
+    def lost_info(self, shard_id: str, records: Sequence[SourceRecord]) -> Mapping[str, Any]:
+        """Return the members of an on-failure record that tell of a batch."""
+
+    def item_of(self, identifier: object) -> str | None:
+        """Return the record's id that an `itemIdentifier` of a partial answer means."""
+
+
+class StreamSource(OrderedSource, Protocol):
     """One stream. All calls raise SourceError.
 
-    `batch_info` is the member of on-failure records that tells of a batch; `filtered_member` the part of a record that
-    its sender wrote, for filters.
+    `filtered_member` is the part of a record that its sender wrote, for filters.
     """
-
-    @property
-    def batch_info(self) -> str:
-        """See above."""
 
     @property
     def filtered_member(self) -> str | None:
@@ -79,5 +88,25 @@ class StreamSource(Protocol):
     async def read(self, shard_id: str, iterator: str, count_max: int) -> Page:
         """Return the next records, perhaps none. Raises IteratorExpiredError too."""
 
-    def event(self, records: Sequence[SourceRecord]) -> Mapping[str, Any]:
-        """Return the function's event."""
+
+def batch_info(member: str, arn: str, shard_id: str, records: Sequence[SourceRecord]) -> Mapping[str, Any]:
+    """Return what on-failure records tell of a stream's batch, as `member`.
+
+    Source: recorded (test_kinesis_event_source_mapping_with_on_failure_destination_config).
+    """
+    first, last = records[0], records[-1]
+    info = {
+        "shardId": shard_id,
+        "startSequenceNumber": first.item_id,
+        "endSequenceNumber": last.item_id,
+        "approximateArrivalOfFirstRecord": time_text(first.arrived_ms),
+        "approximateArrivalOfLastRecord": time_text(last.arrived_ms),
+        "batchSize": len(records),
+        "streamArn": arn,
+    }
+    return {member: info}
+
+
+def time_text(time_ms: int) -> str:
+    """Return a moment as such records tell it."""
+    return f"{datetime.fromtimestamp(time_ms / 1_000, UTC):%Y-%m-%dT%H:%M:%S}.{time_ms % 1_000:03d}Z"

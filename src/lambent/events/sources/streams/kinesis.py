@@ -5,8 +5,9 @@ from __future__ import annotations
 import base64
 from typing import TYPE_CHECKING, Any
 
+from lambent.events.sources.answers import named_item
 from lambent.events.sources.source import SourceError, SourceRecord
-from lambent.events.sources.streams import IteratorExpiredError, Page, Position, Shard
+from lambent.events.sources.streams.contracts import IteratorExpiredError, Page, Position, Shard, batch_info
 from lambent.wire.client import CallError, Principal
 from lambent.wire.error_forms import NeighbourError
 
@@ -23,7 +24,6 @@ _AROUND_BYTES = 512
 class KinesisStream:
     """One stream. Scope: mapping; keeps nothing. `role` is the function's, which events name."""
 
-    batch_info = "KinesisBatchInfo"
     filtered_member = "data"
 
     def __init__(self, mapping: EventSourceMapping, client: OutwardClient, role: str) -> None:
@@ -74,6 +74,14 @@ class KinesisStream:
     def event(self, records: Sequence[SourceRecord]) -> Mapping[str, Any]:
         """See StreamSource."""
         return {"Records": [record.document for record in records]}
+
+    def lost_info(self, shard_id: str, records: Sequence[SourceRecord]) -> Mapping[str, Any]:
+        """See OrderedSource."""
+        return batch_info("KinesisBatchInfo", self._arn, shard_id, records)
+
+    def item_of(self, identifier: object) -> str | None:
+        """See OrderedSource."""
+        return named_item(identifier)
 
     def _record(self, shard_id: str, record: Mapping[str, Any]) -> SourceRecord:
         # Source: recorded (test_kinesis_event_source_trim_horizon).

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from lambent.events.sources.answers import named_item
 from lambent.events.sources.source import SourceError, SourceRecord
-from lambent.events.sources.streams import IteratorExpiredError, Page, Position, Shard
+from lambent.events.sources.streams.contracts import IteratorExpiredError, Page, Position, Shard, batch_info
 from lambent.wire.client import CallError, Principal
 from lambent.wire.error_forms import NeighbourError
 
@@ -23,7 +24,6 @@ _PAGE_MAX = 1_000
 class DynamoDbStream:
     """One table's stream. Scope: mapping; keeps nothing."""
 
-    batch_info = "DDBStreamBatchInfo"
     filtered_member = None
 
     def __init__(self, mapping: EventSourceMapping, client: OutwardClient) -> None:
@@ -67,6 +67,14 @@ class DynamoDbStream:
     def event(self, records: Sequence[SourceRecord]) -> Mapping[str, Any]:
         """See StreamSource."""
         return {"Records": [record.document for record in records]}
+
+    def lost_info(self, shard_id: str, records: Sequence[SourceRecord]) -> Mapping[str, Any]:
+        """See OrderedSource."""
+        return batch_info("DDBStreamBatchInfo", self._arn, shard_id, records)
+
+    def item_of(self, identifier: object) -> str | None:
+        """See OrderedSource."""
+        return named_item(identifier)
 
     def _record(self, record: Mapping[str, Any]) -> SourceRecord:
         # Source: recorded (test_dynamodb_event_source_mapping).

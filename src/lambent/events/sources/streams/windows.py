@@ -13,15 +13,15 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from lambent.events.sources.deliverer import Verdict
-from lambent.events.sources.lane import Lane
+from lambent.events.sources.streams.lane import Lane
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from lambent.events.sources.checkpoints import Checkpoint
     from lambent.events.sources.deliverer import Delivered
-    from lambent.events.sources.lane import LaneParts
     from lambent.events.sources.source import SourceRecord
+    from lambent.events.sources.streams.checkpoints import Checkpoint
+    from lambent.events.sources.streams.lane import LaneParts
 
 _STATE_BYTES_MAX = 1_048_576
 # Records of a window that arrive a little after its end still belong to it.

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from lambent.events.sources.filters import is_pattern
-from lambent.events.sources.patterns import Pattern
+from lambent.events.sources.filtering.filters import is_pattern
+from lambent.events.sources.filtering.patterns import Pattern
 
 _LINES = Path(__file__).with_name("pattern_cases.jsonl").read_text().splitlines()
 CASES = [

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from lambent.events.sources.answers import failed_items
 from lambent.events.sources.deliverer import Verdict
-from lambent.events.sources.selection import Selection
+from lambent.events.sources.filtering.selection import Selection
 from lambent.events.sources.source import SourceError
 from lambent.model.quotas import PAYLOAD_BYTES
 

@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from lambent.events.destinations import DestinationError, Message
+from lambent.events.sources.streams.contracts import time_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -34,14 +35,17 @@ class GivenUp(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class LostBatch:
-    """Records of one shard that are given up, and how their last invocation went. `batch_info` names the member."""
+    """Records of one shard that are given up, and how their last invocation went.
+
+    `info` are the members that tell of the batch, `event` is what the function was given.
+    """
 
     shard_id: str
     records: Sequence[SourceRecord]
     reason: GivenUp
     invoke_count: int
     delivered: Delivered | None
-    batch_info: str
+    info: Mapping[str, Any]
     event: Mapping[str, Any]
 
 
@@ -101,20 +105,7 @@ class FailureRecords:
                 "executedVersion": delivered.result.executed_version,
                 "functionError": None if error is None else error.value,
             }
-        first, last = lost.records[0], lost.records[-1]
-        record |= {
-            "version": "1.0",
-            "timestamp": _time_text(now_ms),
-            lost.batch_info: {
-                "shardId": lost.shard_id,
-                "startSequenceNumber": first.item_id,
-                "endSequenceNumber": last.item_id,
-                "approximateArrivalOfFirstRecord": _time_text(first.arrived_ms),
-                "approximateArrivalOfLastRecord": _time_text(last.arrived_ms),
-                "batchSize": len(lost.records),
-                "streamArn": mapping.event_source_arn,
-            },
-        }
+        record |= {"version": "1.0", "timestamp": time_text(now_ms), **lost.info}
         if (mapping.on_failure or "").startswith("arn:aws:s3:"):
             # Source: recorded (test_kinesis_event_source_mapping_with_s3_on_failure_destination).
             record["payload"] = lost.event
@@ -125,7 +116,3 @@ class FailureRecords:
 
     def _uuid(self) -> str:
         return str(uuid.UUID(bytes=self._random_bytes(16), version=4))
-
-
-def _time_text(time_ms: int) -> str:
-    return f"{datetime.fromtimestamp(time_ms / 1_000, UTC):%Y-%m-%dT%H:%M:%S}.{time_ms % 1_000:03d}Z"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from lambent.events.sources.patterns import Pattern
+from lambent.events.sources.filtering.patterns import Pattern
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -1,0 +1,1 @@
+"""Which records a mapping wants: filter criteria and the pattern language."""

@@ -1,0 +1,1 @@
+"""Kafka: consumer groups, authentication, the forms of its records."""

@@ -1,0 +1,1 @@
+"""Sources whose records are in order: shards, lanes, checkpoints, windows."""
