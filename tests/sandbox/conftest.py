@@ -202,6 +202,7 @@ async def open_farm(
     hidden: tuple[str, ...] = (),
     empty: tuple[str, ...] = (),
     readable: tuple[str, ...] = (),
+    memory_mib_max: int = 0,
     on_started: Callable[[], None] = lambda: None,
 ) -> AsyncIterator[Farm]:
     """Start a launcher and a driver on a data directory; at the end stop both.
@@ -215,7 +216,7 @@ async def open_farm(
         path.chmod(0o755)
     interpreter = own_interpreter()
     shown = (*interpreter.roots, str(client), *readable)
-    options = LauncherOptions(data, shown, uid_base=UID_BASE, egress=egress)
+    options = LauncherOptions(data, shown, uid_base=UID_BASE, egress=egress, memory_mib_max=memory_mib_max)
     launcher = await asyncio.to_thread(start_in_own_network, options, hidden, empty)
     on_started()
     try:

@@ -28,6 +28,7 @@ def handler(mib):
         block[offset] = 1
     return len(block)
 """
+KEEPS = MEMORY.replace("    return", "    kept.append(block)\n    return")
 
 
 def control_files(name: str, *, of: Running) -> list[str]:
@@ -58,6 +59,25 @@ def test_out_of_memory_is_told_and_survived(in_farm: Callable[..., None]) -> Non
         await running.close()
 
     in_farm(scenario)
+
+
+def test_all_together_are_bounded(in_farm: Callable[..., None]) -> None:
+    async def scenario(farm: Farm) -> None:
+        first = await farm.run(KEEPS, memory_mib=256)
+        second = await farm.run(KEEPS, memory_mib=256)
+        assert await first.ask(200) == 200 << 20
+        await second.tell(200)
+        exits = [asyncio.ensure_future(each.sandbox.wait_exited()) for each in (first, second)]
+        done, left = await asyncio.wait(exits, return_when=asyncio.FIRST_COMPLETED)
+        assert [each.result() for each in done] == [RuntimeExit(None, 9, is_out_of_memory=True)]
+        for each in left:
+            each.cancel()
+        third = await farm.run("def handler(event):\n    return event\n")
+        assert await third.ask(1) == 1
+        for running in (first, second, third):
+            await running.close()
+
+    in_farm(scenario, memory_mib_max=300)
 
 
 def test_killed_by_itself_is_not_out_of_memory(in_farm: Callable[..., None]) -> None:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import lambent
+from tests.sandbox.conftest import SLOWNESS
 from tests.sandbox.fixtures.beside import check
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ def as_user(tmp_path: Path) -> Callable[..., dict[str, Any]]:
         source = str(Path(lambent.__path__[0]).parent)
         paths = os.pathsep.join([source, sysconfig.get_path("purelib")])
         environment = {"PYTHONPATH": paths, "PYTHONDONTWRITEBYTECODE": "1", "PATH": os.environ["PATH"]}
+        environment["TESTS_SLOWNESS"] = str(SLOWNESS)
         result = subprocess.run(command, capture_output=True, text=True, env=environment, cwd="/", check=False)
         if "no user namespace for an ordinary user" in result.stderr:
             pytest.skip("this machine allows no user namespaces to ordinary users")
