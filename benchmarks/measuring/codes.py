@@ -39,6 +39,11 @@ def ruby() -> Code:
     return Code("ruby3.4", "app.handler", {"app.rb": b"def handler(event:, context:)\nend\n"})
 
 
+def java(classes: Path, major: int) -> Code:
+    """An empty Java function: App.class, which a directory holds."""
+    return Code(f"java{major}", "App::handle", {"App.class": (classes / "App.class").read_bytes()})
+
+
 def program(path: Path, runtime: str = "provided.al2023") -> Code:
     """A compiled program: the bootstrap of a custom runtime, or what the handler of go1.x names."""
     return Code(runtime, "bootstrap", {"bootstrap": path.read_bytes()}, frozenset({"bootstrap"}))

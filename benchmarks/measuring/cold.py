@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from benchmarks.measuring.context import Context
 
 UNCOUNTED = 3
-NO_POOL = {"pool.python": "0", "pool.nodejs": "0", "pool.ruby": "0", "pool.exec": "0"}
+NO_POOL = {"pool.python": "0", "pool.nodejs": "0", "pool.ruby": "0", "pool.java": "0", "pool.exec": "0"}
 
 
 class ColdRow:

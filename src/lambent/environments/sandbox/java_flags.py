@@ -28,7 +28,8 @@ _ARCHIVE_MEMORY_MIB = 256
 _MAKE_ARCHIVE = (
     "cd /tmp && jar=$1 main=$2 && shift 2 && "
     'nice "$@" -Xshare:auto -XX:DumpLoadedClassList=classes -cp "$jar" "$main" exercise >/dev/null 2>&1 && '
-    'nice "$@" -Xshare:dump -XX:SharedClassListFile=classes -XX:SharedArchiveFile=archive -cp "$jar" >/dev/null 2>&1 && '
+    'nice "$@" -Xshare:dump -XX:SharedClassListFile=classes -XX:SharedArchiveFile=archive -cp "$jar" '
+    ">/dev/null 2>&1 && "
     'said=$(nice "$@" -Xshare:auto -XX:SharedArchiveFile=archive -cp "$jar" "$main" exercise 2>&1) && '
     '[ -z "$said" ] && exec cat archive; exit 1'
 )
