@@ -14,7 +14,7 @@ const CONTROL_DESCRIPTOR = 3;
 if (process.execArgv.includes('--no-warnings')) process.on('warning', printWarning);
 
 if (hasControl()) {
-  await exercise();
+  if (process.env.LAMBENT_IS_AWAITED === undefined) await exercise();
   takeVariables(await receiveVariables());
 }
 await runFunction(process.env);

@@ -23,6 +23,8 @@ GROUP_ID = 990
 WAITING = ("nodejs", "ruby", "java")
 # Their own variables come later; what is set here only makes them read and write UTF-8.
 _WAITING_VARIABLES = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8"}
+# After a reset somebody waits: the runtime client is not exercised first.
+_AGAIN = {"LAMBENT_IS_AWAITED": "1"}
 
 
 class Init:
@@ -111,7 +113,7 @@ class Init:
         preparation.give_up_rights(self._log_write, None, self._program, start.get("data_mib"))
         preparation.run_python(start)
 
-    def _start_process(self) -> None:
+    def _start_process(self, *, is_awaited: bool = False) -> None:
         """Start what waits with one end of a stream pair as descriptor 3; the daemon gets the other end."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         pid = syscalls.fork()
@@ -119,7 +121,7 @@ class Init:
             try:
                 ours.close()
                 preparation.give_up_rights(self._log_write, theirs.fileno(), self._program, self._data_mib)
-                preparation.run_program(self._argv, _WAITING_VARIABLES)
+                preparation.run_program(self._argv, {**_WAITING_VARIABLES, **(_AGAIN if is_awaited else {})})
             finally:
                 os._exit(70)
         self._runtime_pid = pid
@@ -212,7 +214,7 @@ class Init:
         shared_objects.remove_all()
         channel.send(self._commands, {"reset": True})
         if self._family in WAITING:
-            self._start_process()
+            self._start_process(is_awaited=True)
             return
         pid = syscalls.fork()
         if pid == 0:

@@ -17,8 +17,7 @@ module LambentRuntime
       control = open_control
       return nil if control.nil?
 
-      require_relative 'exercise'
-      Exercise.run
+      exercise unless ENV.key?('LAMBENT_IS_AWAITED')
       control.write("ready\n")
       line = control.gets
       # The other end went away: nobody will ever need this process.
@@ -36,6 +35,11 @@ module LambentRuntime
       end
       Random.srand
       Gem.paths = ENV if defined?(Gem)
+    end
+
+    def self.exercise
+      require_relative 'exercise'
+      Exercise.run
     end
 
     def self.open_control
@@ -58,6 +62,6 @@ module LambentRuntime
         end
       end
     end
-    private_class_method :open_control, :brings_what_is_loaded?
+    private_class_method :exercise, :open_control, :brings_what_is_loaded?
   end
 end
