@@ -51,6 +51,12 @@ def _invoke(client: Any, name: str, event: object = None) -> tuple[Any, str | No
     return json.loads(answer["Payload"].read()), answer.get("FunctionError")
 
 
+def _need(runtime: str) -> None:
+    for prefix, program in (("nodejs", "node"), ("ruby", "ruby")):
+        if runtime.startswith(prefix) and shutil.which(program) is None:
+            pytest.skip(f"no {program} on this machine")
+
+
 @pytest.mark.parametrize(
     ("runtime", "file", "code"),
     [
@@ -62,8 +68,7 @@ def _invoke(client: Any, name: str, event: object = None) -> tuple[Any, str | No
 )
 def test_a_wrapper_script_starts_the_runtime(lambda_client: Any, runtime: str, file: str, code: str) -> None:
     """It is called with the runtime's own command line and becomes the runtime; so again after a reset."""
-    if not shutil.which(runtime.rstrip("0123456789.x").replace("nodejs", "node").replace("python", "sh")):
-        pytest.skip(f"no {runtime.rstrip('0123456789.x').replace('nodejs', 'node')} on this machine")
+    _need(runtime)
     layer = _publish(lambda_client, {"wrappers/start": (_WRAPPER, 0o755)})
     variables = {"Variables": {"AWS_LAMBDA_EXEC_WRAPPER": "/opt/wrappers/start"}}
     name = _create(lambda_client, {file: code}, Runtime=runtime, Layers=[layer], Environment=variables)
@@ -160,13 +165,30 @@ while True:
 """
 
 
-def test_extensions_of_layers_run_beside_the_function(lambda_client: Any) -> None:
-    """Each layer's files in extensions/ lie together in /opt/extensions; all register before it runs."""
-    layers = [_publish(lambda_client, {f"extensions/{name}": (_EXTENSION, 0o755)}) for name in ("one", "two")]
-    code = (
+_READS = {
+    "python3.12": (
+        "f.py",
         "import os\ndef handler(event, context):\n"
-        "    return {name: open('/tmp/' + name).read() for name in os.listdir('/opt/extensions')}\n"
-    )
-    name = _create(lambda_client, {"f.py": code}, Runtime="python3.12", Layers=layers)
+        "    return {name: open('/tmp/' + name).read() for name in os.listdir('/opt/extensions')}\n",
+    ),
+    "nodejs20.x": (
+        "f.js",
+        "const fs = require('fs');\nexports.handler = async () => Object.fromEntries(\n"
+        "  fs.readdirSync('/opt/extensions').map((name) => [name, fs.readFileSync('/tmp/' + name, 'utf8')]));\n",
+    ),
+    "ruby3.3": (
+        "f.rb",
+        "def handler(**)\n  Dir.children('/opt/extensions').to_h { |name| [name, File.read('/tmp/' + name)] }\nend\n",
+    ),
+}
+
+
+@pytest.mark.parametrize("runtime", list(_READS))
+def test_extensions_of_layers_run_beside_the_function(lambda_client: Any, runtime: str) -> None:
+    """Each layer's files in extensions/ lie together in /opt/extensions; all register before it runs."""
+    _need(runtime)
+    layers = [_publish(lambda_client, {f"extensions/{name}": (_EXTENSION, 0o755)}) for name in ("one", "two")]
+    file, code = _READS[runtime]
+    name = _create(lambda_client, {file: code}, Runtime=runtime, Layers=layers)
     expected = {"one": "/opt/extensions/one", "two": "/opt/extensions/two"}
     assert _invoke(lambda_client, name) == (expected, None)
