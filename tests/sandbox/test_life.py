@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -127,6 +128,7 @@ def test_any_program_answers(in_farm: Callable[..., None]) -> None:
     in_farm(scenario)
 
 
+@pytest.mark.skipif(shutil.which("node") is None, reason="no node on this machine")
 def test_node_answers(in_farm: Callable[..., None]) -> None:
     async def scenario(farm: Farm) -> None:
         running = await farm.run_files({"app.js": NODE}, farm.kind(RuntimeFamily.NODEJS))
