@@ -6,6 +6,7 @@ import base64
 import http.client
 import json
 import random
+import shutil
 import socket
 import time
 from typing import TYPE_CHECKING, Any
@@ -17,9 +18,11 @@ from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 
 from tests.running import create_function, invoke, make_zip_bytes
+from tests.runtimes.native_programs import FIXTURES, build_go
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from tests.conftest import ServerFactory
     from tests.running import LambentServer
@@ -342,6 +345,40 @@ def test_a_custom_runtime_of_bash_and_curl(server: LambentServer) -> None:
     *chunks, last = events(server, "bash", {"a": 1})
     assert b"".join(chunk["PayloadChunk"]["Payload"] for chunk in chunks) == b'one two {"a": 1}'
     assert (last, len(chunks) >= 2) == ({"InvokeComplete": {}}, True)
+
+
+@pytest.mark.skipif(shutil.which("go") is None, reason="no go on this machine")
+def test_aws_s_own_go_library(server: LambentServer, tmp_path: Path) -> None:
+    """aws-lambda-go from the module proxy, unchanged: a reader is streamed, its error ends up in the trailers."""
+    bootstrap = build_go(FIXTURES / "go_streaming", tmp_path / "bootstrap", "-tags", "lambda.norpc").read_bytes()
+    client = server.client()
+    client.create_function(
+        FunctionName="go",
+        Runtime="provided.al2023",
+        Handler="bootstrap",
+        Role="arn:aws:iam::000000000000:role/test",
+        Timeout=10,
+        Code={"ZipFile": make_zip_bytes({"bootstrap": (bootstrap, 0o755)})},
+    )
+    client.get_waiter("function_active_v2").wait(FunctionName="go", WaiterConfig={"Delay": 1})
+    assert streamed(server, "go", bare=True) == (b"one two three", {})
+    body, complete = streamed(server, "go", bare=True, fail=True)
+    assert body == b"one two three"
+    assert (complete["ErrorCode"], json.loads(complete["ErrorDetails"])["errorMessage"]) == ("errorString", "too late")
+    made = client.create_function_url_config(FunctionName="go", AuthType="NONE", InvokeMode="RESPONSE_STREAM")
+    client.add_permission(
+        FunctionName="go",
+        StatementId="url",
+        Action="lambda:InvokeFunctionUrl",
+        Principal="*",
+        FunctionUrlAuthType="NONE",
+    )
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
+    connection.request("GET", "/", headers={"Host": made["FunctionUrl"].split("/")[2]})
+    answer = connection.getresponse()
+    assert (answer.status, answer.headers["Content-Type"], answer.headers["Set-Cookie"]) == (201, "text/x-go", "a=b")
+    assert answer.read() == b"one two three"
+    connection.close()
 
 
 def test_the_prelude_is_a_part_of_the_stream(server: LambentServer) -> None:

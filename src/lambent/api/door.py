@@ -50,6 +50,9 @@ _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct",
 class FunctionUrls(Protocol):
     """Who answers requests to function URLs."""
 
+    def is_known(self, host: str, target: str) -> bool:
+        """Whether there is such a URL."""
+
     async def answer(
         self, call: HttpCall, identify: Callable[[], HttpCaller | None], *, is_oversize: bool = False
     ) -> HttpAnswer:
@@ -86,7 +89,7 @@ class ApiDoor:
         """Say how the body of a request whose head has arrived shall be taken."""
         parts = self._parts
         if self._is_for_url(request):
-            return parts.invoke.plan
+            return self._plan_url(request)
         length = request.headers.get("content-length")
         if (length is None or len(length) > _SMALL_DIGITS) and self._is_stranger(request):
             return _NOTHING
@@ -161,6 +164,11 @@ class ApiDoor:
         if request.target.startswith(FUNCTION_URL_PATH):
             return True
         return FUNCTION_URL_LABEL in request.headers.get("host", "").lower()
+
+    def _plan_url(self, request: HttpRequest) -> BodyPlan:
+        urls = self._parts.function_urls
+        is_known = urls is not None and urls.is_known(request.headers.get("host", ""), request.target)
+        return self._parts.invoke.plan if is_known else _NOTHING
 
     async def _answer_url(self, request: HttpRequest, request_id: str) -> HttpResponse:
         urls = self._parts.function_urls

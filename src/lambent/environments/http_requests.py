@@ -49,7 +49,10 @@ class StreamedRequest(InsideRequest):
 
 
 class RequestParser:
-    """Feed bytes, get whole requests. Scope: one connection. Bodies over `body_bytes_max` are counted, not kept."""
+    """Feed bytes, get whole requests. Scope: one connection. Bodies over `body_bytes_max` are counted, not kept.
+
+    A response is streamed when its runtime says so; with `wants_stream`, when it says nothing too.
+    """
 
     __slots__ = (
         "_body_bytes_max",
@@ -63,10 +66,12 @@ class RequestParser:
         "_streamed",
         "_trailer_lines",
         "_trailers",
+        "wants_stream",
     )
 
     def __init__(self, body_bytes_max: int) -> None:
         self._body_bytes_max = body_bytes_max
+        self.wants_stream = False
         self._buffer = bytearray()
         self._head: InsideRequest | None = None
         self._remaining = 0
@@ -145,7 +150,9 @@ class RequestParser:
         self._head = InsideRequest(parts[0], target, headers)
         self._head.is_last = parts[2] == b"HTTP/1.0" or headers.get(b"connection", b"").lower() == b"close"
         self._start_body(headers)
-        if RESPONSE_MODE in headers and headers[RESPONSE_MODE].lower() == b"streaming" and target.endswith("/response"):
+        mode = headers.get(RESPONSE_MODE)
+        is_streamed = self.wants_stream if mode is None else mode.lower() == b"streaming"
+        if is_streamed and parts[0] == b"POST" and target.endswith("/response"):
             self._head = self._streamed = StreamedRequest(parts[0], target, headers, is_last=self._head.is_last)
             self._trailer_lines = []
         if parts[0] == b"GET" and not self._chunked and not self._remaining:

@@ -93,6 +93,7 @@ class RuntimeConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Answer each whole request in order; what follows a waiting GET next waits too."""
+        self._parser.wants_stream = self._session.wants_stream
         try:
             requests = self._parser.feed(data)
         except BadRequestError as error:

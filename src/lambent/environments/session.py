@@ -92,7 +92,8 @@ class RuntimeSession:
     """State and pending exchange of one environment. Scope: environment. Ends with it.
 
     `on_idle` is called each time the runtime is ready for the next invocation, `on_broken` when it failed.
-    `streamed_bytes_max` bounds a streamed response. `stream` is that of the present invocation, if it has begun one.
+    `streamed_bytes_max` bounds a streamed response. `stream` is that of the present invocation, if it has begun one;
+    `wants_stream`: its caller reads whatever the runtime responds as it comes, as AWS's own Go library counts on.
     """
 
     __slots__ = (
@@ -109,6 +110,7 @@ class RuntimeSession:
         "state",
         "stream",
         "streamed_bytes_max",
+        "wants_stream",
     )
 
     def __init__(
@@ -117,6 +119,7 @@ class RuntimeSession:
         self.state = EnvironmentState.COLD
         self.streamed_bytes_max = streamed_bytes_max
         self.stream: ResponseStream | None = None
+        self.wants_stream = False
         self._on_stream: Callable[[ResponseStream], None] | None = None
         self._is_responding = self._is_cut = False
         self._on_idle = on_idle
@@ -139,6 +142,7 @@ class RuntimeSession:
         self.state = next_state(self.state, EnvironmentEvent.INVOKED)
         self._request_id = request_id
         self._on_stream = on_stream
+        self.wants_stream = on_stream is not None
         self._is_responding = self._is_cut = False
         self.stream = None
         self._outcome = asyncio.get_running_loop().create_future()

@@ -124,23 +124,19 @@ class FunctionUrls:
         `is_oversize`: the body was over the quota and is not in the call.
         """
         host = call.headers.get("host", "").lower()
-        if LABEL in host:
-            url_id, _, rest = host.partition(".")
-            config = self._table.find(url_id)
-            region, path, domain_name = rest.partition(".")[2].partition(".")[0], call.target.partition("?")[0], host
-        else:
-            url_id, slash, below = call.target.partition("?")[0].removeprefix(PATH).partition("/")
-            config = self._table.find(url_id.lower())
-            region, path, domain_name = "", slash + below or "/", ""
-        if config is None or (region and region != config.region):
+        config = self._find(host, call.target)
+        if config is None:
             return _refusal(403, AccessDeniedError.code, None)
+        path, domain_name = call.target.partition("?")[0], host
+        if LABEL not in host:
+            _, slash, below = path.removeprefix(PATH).partition("/")
+            path, domain_name = slash + below or "/", host_of(config.url_id, config.region, host)
         asked = preflight(config.cors, call)
         if asked is not None:
             return asked
         begun_ns = self._clock.monotonic_ns()
         try:
             caller = self._admit(config, identify)
-            domain_name = domain_name or host_of(config.url_id, config.region, call.headers.get("host", ""))
             trace_header = call.headers.get("x-amzn-trace-id") or self._trace_header()
             door = Door(config.url_id, domain_name, caller, self._clock.time_ms(), trace_header)
             answer = _too_large() if is_oversize else await self._run(config, call, path, door)
@@ -152,6 +148,18 @@ class FunctionUrls:
         key = (config.account_id, config.region, config.name)
         self._sink.emit(UrlAnswered(*key, now_ms, answer.status, latency_ms))
         return HttpAnswer(answer.status, with_cors(config.cors, call, answer.headers), answer.body)
+
+    def is_known(self, host: str, target: str) -> bool:
+        """Whether a request to this host and target is for a URL that there is."""
+        return self._find(host.lower(), target) is not None
+
+    def _find(self, host: str, target: str) -> FunctionUrlConfig | None:
+        if LABEL not in host:
+            return self._table.find(target.partition("?")[0].removeprefix(PATH).partition("/")[0].lower())
+        url_id, _, rest = host.partition(".")
+        config = self._table.find(url_id)
+        region = rest.partition(".")[2].partition(".")[0]
+        return config if config is not None and config.region == region else None
 
     def _admit(self, config: FunctionUrlConfig, identify: Identify) -> HttpCaller | None:
         """Return who calls, None for nobody known. Raises AccessDeniedError, SignatureError."""

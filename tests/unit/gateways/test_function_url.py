@@ -309,6 +309,14 @@ async def test_bodies_over_the_bound() -> None:
     assert (await door.ask(method="POST", body=b"x" * 4_718_595)).status == 413
 
 
+def test_urls_that_are_known() -> None:
+    urls = Door().urls
+    assert urls.is_known(HOST.upper(), "/x")
+    assert urls.is_known("127.0.0.1", "/_lambent/v1/function-urls/urlid?x")
+    assert not urls.is_known("other.lambda-url.us-east-1.localhost", "/_lambent/v1/function-urls/urlid")
+    assert not urls.is_known("127.0.0.1", "/_lambent/v1/function-urls/other")
+
+
 async def test_what_is_counted() -> None:
     door = Door()
     await door.ask()

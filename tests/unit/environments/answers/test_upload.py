@@ -104,6 +104,20 @@ async def test_a_whole_response_and_the_next_question_in_one_piece() -> None:
     assert await anext(runtime.streams[0]) == b"all"
 
 
+async def test_a_runtime_that_does_not_say_that_it_streams() -> None:
+    """AWS's own Go library says nothing: whether a response is streamed is its caller's to say."""
+    head = HEAD.replace(b"Lambda-Runtime-Function-Response-Mode: streaming\r\n", b"")
+    runtime = Runtime()
+    runtime.send(head + chunk(b"one"))
+    assert await anext(runtime.streams[0]) == b"one"
+    runtime.send(b"0\r\nLambda-Runtime-Function-Error-Type: E\r\n\r\n")
+    assert await runtime.outcome == Answered(b"", is_error=True, error_type="E")
+    buffered = Runtime(is_buffered=True)
+    buffered.send(head + chunk(b"one"))
+    buffered.send(chunk(b"two") + b"0\r\nLambda-Runtime-Function-Error-Type: E\r\n\r\n")
+    assert await buffered.outcome == Answered(b"onetwo")
+
+
 async def test_with_a_length_instead_of_chunks() -> None:
     runtime = Runtime()
     runtime.send(HEAD.replace(b"Transfer-Encoding: chunked", b"Content-Length: 5") + b"ab")
