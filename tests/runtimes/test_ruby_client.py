@@ -256,6 +256,15 @@ def test_what_a_function_finds(tmp_path: Path) -> None:
     assert (first["encoding"], first["loaded"]) == ("UTF-8", ["constant", "method"])
 
 
+@pytest.mark.parametrize("locale", ["POSIX", "en_US.UTF-8", "no_SUCH.UTF-8"])
+def test_text_is_utf_8_whatever_the_machine_s_locale(tmp_path: Path, locale: str) -> None:
+    """Variables, files and results."""
+    code = "def handler(event:, context:)\n  [ENV['MINE'], File.read('text'), event, 'ü']\nend\n"
+    directory = _task(tmp_path, {"f.rb": code, "text": "é"})
+    ran = _run(directory, "f.handler", ["ß"], LANG=locale, MINE="Grüße")
+    assert json.loads(ran.posted[0].body) == ["Grüße", "é", "ß", "ü"]
+
+
 def test_log_lines(tmp_path: Path) -> None:
     """Output is not held back; loggers write AWS's lines with the request's id, one record a line."""
     ran = _run(_table(tmp_path), "table.handler", [{"do": "puts"}])

@@ -5,6 +5,11 @@
 # - no such descriptor: the variables are the process's own, and it is the function at once.
 # Ruby 2.7 and newer, nothing but Ruby's own libraries.
 
+# Where the machine lacks the function's locale, Ruby would take variables that are not ASCII for broken text.
+if Encoding.find('locale') != Encoding::UTF_8 && !ENV.key?('LC_ALL') && !ENV.values.all?(&:ascii_only?)
+  exec({ 'LC_ALL' => 'C.UTF-8' }, RbConfig.ruby, File.expand_path(__FILE__))
+end
+
 Encoding.default_external = Encoding::UTF_8
 $stdout.sync = true
 
