@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 
 LIBRARIES = Path(sys.prefix) / "share" / "lambent" / "java-tests"
+POWERTOOLS = Path(sys.prefix) / "share" / "lambent" / "java-powertools"
 FIXTURES = Path(__file__).parent / "fixtures" / "java"
 CLIENT = Path(__file__).parents[2] / "src/lambent/environments/runtimes/clients/java/lambent-runtime.jar"
 

@@ -251,6 +251,31 @@ def test_waiting_processes_share_an_archive_of_classes(
     assert seen["archive"] == "/var/lang/runtime.jsa"
 
 
+def test_powertools(lambda_client: Any, create: Callable[..., str]) -> None:
+    """Powertools for AWS Lambda, unchanged: its log, its metrics, its reading of events."""
+    jars = sorted(java_packages.POWERTOOLS.glob("*.jar"))
+    if not jars:
+        pytest.skip("no Powertools for Java: run ./scripts/setup --test")
+    source = java_packages.FIXTURES / "powertools"
+    classes = java_packages.compile_java(source, classpath=jars, release=11)
+    configuration = (source / "log4j2.xml").read_text()
+    package = make_zip_bytes(
+        {**classes, "log4j2.xml": configuration, **{f"lib/{jar.name}": jar.read_bytes() for jar in jars}}
+    )
+    variables = {"Variables": {"POWERTOOLS_SERVICE_NAME": "shop", "POWERTOOLS_METRICS_NAMESPACE": "Example"}}
+    name = create("example.Tools", Code={"ZipFile": package}, Environment=variables, MemorySize=512, Timeout=60)
+    event = {"Records": [{"messageId": "1", "body": json.dumps({"name": "tea"}), "eventSource": "aws:sqs"}]}
+    for is_cold in (True, False):
+        said, log = _invoke(lambda_client, name, event)
+        assert said == "tea", log
+        lines = [json.loads(line) for line in log.splitlines() if line.startswith("{")]
+        (line,) = (line for line in lines if line.get("message") == "found 1")
+        assert (line["service"], line["function_name"], line["cold_start"]) == ("shop", name, is_cold)
+        counted = [line for line in lines if "_aws" in line]
+        assert [line["Items"] for line in counted if "Items" in line] == [1.0]
+        assert any("ColdStart" in line for line in counted) == is_cold
+
+
 def test_errors(lambda_client: Any, create: Callable[..., str]) -> None:
     """Message, type, stack trace without the runtime's own frames, cause."""
     name = create("example.Faults$Chosen")
