@@ -104,6 +104,7 @@ def test_a_message_becomes_the_documented_event(server: LambentServer, cluster: 
 
 
 def test_partitions_keep_their_order_and_filters_hold(server: LambentServer, cluster: Cluster) -> None:
+    cluster.send("kafka-order", "no json", partition=1)
     pattern = json.dumps({"value": {"n": [{"numeric": [">=", 2]}]}})
     client, _ = mapped(server, cluster, "kafka-order", BatchSize=3, FilterCriteria={"Filters": [{"Pattern": pattern}]})
     for partition in (0, 1):
@@ -139,8 +140,8 @@ def test_partial_answers_and_what_is_given_up(server: LambentServer, cluster: Cl
 
 def test_a_restart_goes_on_behind_what_was_committed(lambent_server_factory: Any, cluster: Cluster) -> None:
     server: LambentServer = lambent_server_factory()
-    client, made = mapped(server, cluster, "kafka-restart")
     cluster.send("kafka-restart", "before")
+    client, made = mapped(server, cluster, "kafka-restart")
     wait_until(lambda: values(client, "kafka-restart") == ["before"])
     time.sleep(1)  # The commit is not waited for.
     server.stop()
@@ -159,7 +160,7 @@ def test_what_nobody_can_decode_or_reach_says_so(server: LambentServer, cluster:
     made = client.create_event_source_mapping(
         FunctionName="kafka-problem",
         EventSourceArn="arn:aws:kafka:us-east-1:000000000000:cluster/c/1",
-        Topics=["t"],
+        Topics=["topic"],
         StartingPosition="LATEST",
     )
     wait_until(
@@ -169,7 +170,7 @@ def test_what_nobody_can_decode_or_reach_says_so(server: LambentServer, cluster:
         FunctionName="kafka-problem",
         SelfManagedEventSource={"Endpoints": {"KAFKA_BOOTSTRAP_SERVERS": [cluster.servers]}},
         SourceAccessConfigurations=[{"Type": "VPC_SUBNET", "URI": "subnet:subnet-1"}],
-        Topics=["t"],
+        Topics=["topic"],
         StartingPosition="LATEST",
         SelfManagedKafkaEventSourceConfig={"SchemaRegistryConfig": schemas},
         ProvisionedPollerConfig={"MinimumPollers": 1},

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import queue
 import threading
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from lambent.events.sources.source import SourceError
@@ -18,10 +21,11 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _AT_ONCE = 500
-_POLL_SECONDS = 0.2
+_POLL_SECONDS = 0.1
 # Waiting for the threads of a broken connection must not hold up a stop.
 _JOIN_SECONDS = 10.0
 _MEMORY_KIB = 16_384
+_REFRESH_MS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +70,7 @@ class KafkaConsumer:
         self._listener = listener
         self._loop = loop
         self._stopping = threading.Event()
+        self._asked: queue.SimpleQueue[Callable[[], object]] = queue.SimpleQueue()
         self._log = logging.getLogger(__name__)
         try:
             self._consumer = confluent_kafka.Consumer(
@@ -76,6 +81,8 @@ class KafkaConsumer:
                     "enable.auto.offset.store": False,
                     "auto.offset.reset": "latest" if plan.is_latest else "earliest",
                     "queued.max.messages.kbytes": _MEMORY_KIB,
+                    # A topic may be made after its mapping.
+                    "topic.metadata.refresh.interval.ms": _REFRESH_MS,
                     "error_cb": self._error,
                     **plan.settings,
                 },
@@ -98,18 +105,12 @@ class KafkaConsumer:
     def hold(self, topic: str, partition: int, *, is_held: bool) -> None:
         """Read no more, or again, from a partition."""
         one = [self._library.TopicPartition(topic, partition)]
-        try:
-            (self._consumer.pause if is_held else self._consumer.resume)(one)
-        except self._library.KafkaException as error:
-            # It was taken away in this moment.
-            self._log.debug("Kafka: %s-%d: %s", topic, partition, error)
+        self._asked.put(partial(self._consumer.pause if is_held else self._consumer.resume, one))
 
     def commit(self, topic: str, partition: int, offset: int) -> None:
         """Everything before `offset` is done. Does not wait."""
-        try:
-            self._consumer.commit(offsets=[self._library.TopicPartition(topic, partition, offset)], asynchronous=True)
-        except self._library.KafkaException as error:
-            self._log.warning("Kafka: offset %d of %s-%d was not committed: %s", offset, topic, partition, error)
+        place = self._library.TopicPartition(topic, partition, offset)
+        self._asked.put(partial(self._consumer.commit, offsets=[place], asynchronous=True))
 
     def _run(self) -> None:
         try:
@@ -117,6 +118,7 @@ class KafkaConsumer:
                 list(self._plan.topics), on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._revoked
             )
             while not self._stopping.is_set():
+                self._do_what_was_asked()
                 good = []
                 for message in self._consumer.consume(_AT_ONCE, _POLL_SECONDS):
                     error = message.error()
@@ -131,7 +133,18 @@ class KafkaConsumer:
             self._log.exception("a Kafka consumer has ended")
             self._tell(self._listener.failed, str(error))
         finally:
+            self._do_what_was_asked()
             self._consumer.close()
+
+    def _do_what_was_asked(self) -> None:
+        # Here and not where it was asked: the consumer takes one call at a time, and reading is one that waits.
+        with contextlib.suppress(queue.Empty):
+            while True:
+                try:
+                    self._asked.get_nowait()()
+                except self._library.KafkaException as error:
+                    # The partition was taken away in this moment, or a commit comes again with the next one.
+                    self._log.warning("Kafka: %s", error)
 
     def _assigned(self, _consumer: object, partitions: Sequence[TopicPartition]) -> None:
         if self._plan.timestamp_ms is not None:
