@@ -19,8 +19,16 @@ from tests.running import make_zip_bytes
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from tests.conftest import ServerFactory
+
 pytestmark = pytest.mark.slow
 _WAIT = {"Delay": 1, "MaxAttempts": 60}
+
+
+@pytest.fixture(scope="module")
+def exact_client(lambent_server_factory: ServerFactory) -> Any:
+    """A client of a server on which no version stands in for another."""
+    return lambent_server_factory({"runtimes.nearest": "false"}).client()
 
 
 def _call(
@@ -168,21 +176,30 @@ def test_a_package_without_bootstrap(lambda_client: Any) -> None:
     assert said["errorType"] in ("Runtime.InvalidEntrypoint", "Runtime.ExitError"), said
 
 
-@pytest.mark.parametrize(("runtime", "text"), [("java21", "java21 has no runtime here yet")])
-def test_what_cannot_run_fails_with_a_reason(lambda_client: Any, runtime: str, text: str) -> None:
-    """CreateFunction succeeds; the state says what is missing."""
+@pytest.mark.parametrize(
+    ("runtime", "text"),
+    [
+        ("nodejs8.10", "install Node.js 8.10 (nvm"),
+        ("python3.6", "install Python 3.6 (`pyenv install 3.6`"),
+        ("ruby2.5", "install Ruby 2.5 (rbenv"),
+        ("dotnetcore1.0", "install the .NET runtime (DOTNET_ROOT"),
+    ],
+)
+def test_what_cannot_run_fails_with_a_reason(exact_client: Any, runtime: str, text: str) -> None:
+    """CreateFunction succeeds where the version is not here; the state says what to install."""
     name = f"runtimes-{uuid.uuid4().hex[:12]}"
-    lambda_client.create_function(
+    exact_client.create_function(
         FunctionName=name,
         Role="arn:aws:iam::000000000000:role/test",
         Code={"ZipFile": make_zip_bytes({"index.py": ""})},
         Runtime=runtime,
-        Handler="index.handler",
+        Handler="Assembly::Type::Method",
     )
     configuration = {"State": "Pending"}
     for _ in range(200):
-        configuration = lambda_client.get_function_configuration(FunctionName=name)
+        configuration = exact_client.get_function_configuration(FunctionName=name)
         if configuration["State"] != "Pending":
             break
     assert configuration["State"] == "Failed"
     assert text in configuration["StateReason"]
+    assert f"`lambent runtimes install {runtime}`" in configuration["StateReason"]
