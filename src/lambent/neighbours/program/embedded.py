@@ -1,8 +1,9 @@
 """Serves MiniStack and keeps its configuration: what a change has touched is written before the change is answered.
 
 MiniStack itself writes its state when it ends in order. Here a request that changes something notes which of its
-modules it reached; these are written at once, and the answer waits for that up to WAIT_SECONDS. What takes long to
-write, and bulk data (items, messages, log lines), is written later and at a slower pace: a kill may lose the newest.
+modules it reached; these are written at once, and the answer waits for that. What CloudFormation makes may be of any
+service: where some of them take long to write, it is waited for up to WAIT_SECONDS and follows at a slower pace. Bulk
+data (items, messages, log lines) is written later: a kill may lose the newest.
 
 Arguments: the directory of packages, the listening descriptor, the process id of the daemon.
 """
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     Send = Callable[[Message], Awaitable[None]]
 
 WAIT_SECONDS = 0.25
+# A disk that takes longer is broken; the answer says what is true in memory.
+WRITTEN_SECONDS = 20.0
 BEHIND_SECONDS = 0.25
 # Writing may take this share of the time at most.
 PACE = 20
@@ -174,11 +177,15 @@ class Keeper:
                     await self._write(key)
                 except Exception:
                     logging.getLogger("ministack").exception("the state of %s could not be written", key)
+                    _settle(self._waiters.pop(key, []))
             if not due:
                 left = min(self._due.values(), default=now + 3600) - now
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(max(left, 0.001)):
                         await self._wake.wait()
+        # From here on MiniStack writes everything itself, as it ends.
+        for waiters in self._waiters.values():
+            _settle(waiters)
         self._stopped.set()
 
     async def stop(self) -> None:
@@ -211,7 +218,7 @@ class Keeper:
 
     async def _keep(self, request: _Request, touched: set[str]) -> None:
         is_builder = not _BUILDERS.isdisjoint(touched)
-        if not (request.is_change or is_builder):
+        if self._is_stopping or not (request.is_change or is_builder):
             return
         loop = asyncio.get_running_loop()
         keys = set(self._stack._build_persistence_save_dict()) if is_builder else self._keys_of(touched)
@@ -224,9 +231,9 @@ class Keeper:
                 pace = max(DATA_SECONDS, DATA_PACE * self._costs.get(key, 0.0))
                 self._mark(key, self._written_at.get(key, now) + pace)
             return
-        waiting = [self._mark_change(key, now) for key in keys]
+        waiting = [self._mark_change(key, self._paced(key, now) if is_builder else now) for key in keys]
         if waiting:
-            await asyncio.wait(waiting, timeout=WAIT_SECONDS)
+            await asyncio.wait(waiting, timeout=WAIT_SECONDS if is_builder else WRITTEN_SECONDS)
 
     def _keys_of(self, touched: set[str]) -> set[str]:
         keys = {self._keys[name] for name in touched if name in self._keys}
@@ -240,9 +247,11 @@ class Keeper:
         for key in self._stack._build_persistence_save_dict():
             self._mark(key, 0.0)
 
-    def _mark_change(self, key: str, now: float) -> asyncio.Future[None]:
+    def _paced(self, key: str, now: float) -> float:
         cost = self._costs.get(key, 0.0)
-        due = now if cost <= QUICK_SECONDS else max(now + BEHIND_SECONDS, self._written_at[key] + PACE * cost)
+        return now if cost <= QUICK_SECONDS else max(now + BEHIND_SECONDS, self._written_at[key] + PACE * cost)
+
+    def _mark_change(self, key: str, due: float) -> asyncio.Future[None]:
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiters.setdefault(key, []).append(future)
         self._mark(key, due)
@@ -257,7 +266,7 @@ class Keeper:
         from ministack.core.persistence import save_state
 
         loop = asyncio.get_running_loop()
-        waiters = self._waiters.pop(key, [])
+        waiters = self._waiters.get(key, [])[:]
         started = loop.time()
         state: Message | None
         try:
@@ -268,16 +277,21 @@ class Keeper:
                 state = find_state() if find_state is not None else None
         except RuntimeError:
             # A thread of MiniStack's changed it while it was copied.
-            self._waiters.setdefault(key, []).extend(waiters)
             self._mark(key, loop.time() + 0.05)
             return
         if state is not None:
             await loop.run_in_executor(None, save_state, key, state)
         self._written_at[key] = loop.time()
         self._costs[key] = self._written_at[key] - started
-        for waiter in waiters:
-            if not waiter.done():
-                waiter.set_result(None)
+        # Whoever came while it was written waits for the next time.
+        self._waiters[key] = self._waiters.get(key, [])[len(waiters) :]
+        _settle(waiters)
+
+
+def _settle(waiters: list[asyncio.Future[None]]) -> None:
+    for waiter in waiters:
+        if not waiter.done():
+            waiter.set_result(None)
 
 
 def trimmed_logs(logs: ModuleType) -> Message:

@@ -118,12 +118,30 @@ async def test_data_is_written_later(stack: Stack, monkeypatch: pytest.MonkeyPat
             await asyncio.sleep(0.01)
 
 
-async def test_what_is_slow_to_write_holds_up_nobody_for_long(stack: Stack) -> None:
+async def test_a_change_is_written_first_however_long_that_takes(stack: Stack) -> None:
     async with keeping(stack) as keeper:
         await request(keeper, stack, "sqs", "CreateQueue")
         keeper._costs["sqs"] = 1.0
         await request(keeper, stack, "sqs", "CreateQueue")
-    assert stack.answered_after == [1, 1]
+    assert stack.answered_after == [1, 2]
+
+
+async def test_changes_at_one_time_are_written_together(stack: Stack) -> None:
+    async with keeping(stack) as keeper, asyncio.TaskGroup() as tasks:
+        for number in range(20):
+            tasks.create_task(request(keeper, stack, "sqs", "CreateQueue", path=f"/{number}"))
+    assert len(stack.saved) <= 2
+    assert len(stack.saved[-1][1]) == 20
+    assert min(stack.answered_after) >= 1
+
+
+async def test_a_stack_of_much_data_holds_up_nobody_for_long(stack: Stack) -> None:
+    async with keeping(stack) as keeper:
+        await request(keeper, stack, "cloudformation", "CreateStack")
+        written = len(stack.saved)
+        keeper._costs |= dict.fromkeys(("sqs", "s3", "cloudformation"), 1.0)
+        await request(keeper, stack, "cloudformation", "UpdateStack")
+    assert stack.answered_after == [written, written]
 
 
 async def test_a_state_that_changes_while_it_is_copied_is_copied_again(stack: Stack) -> None:
