@@ -9,6 +9,7 @@ gateways         door: HTTP requests that are events for functions: function URL
 functions        control plane: one method for each operation
 events           plane: what feeds functions: event source mappings
 durable          plane: durable executions
+images           plane: container images from registries and files to unpacked roots
 neighbours       door: the services around Lambda: embedded, or real ones by endpoint
 observability    plane: logs and metrics, readings of the one stream of platform events
 invocation       data plane: name → version → may it run → an environment → result
@@ -20,5 +21,6 @@ settings         ground: frozen, read once from file, environment and flags
 setting_bounds   ground: how a setting is declared and what it may be
 setting_events   ground: settings of asynchronous invocation
 setting_machine  ground: what is needed of the process's environment besides settings
+setting_storage  ground: settings of what is kept, shared and brought in
 clock            ground: the only reader of the clock
 """

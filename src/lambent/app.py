@@ -29,7 +29,6 @@ from lambent.environments.sandbox.sandbox import RuntimeFamily, SandboxError
 from lambent.events import AsyncParts, AsyncPlane, AsyncRules, EventSourceParts, EventSources, SourcePlaces
 from lambent.functions import ControlPlane, ControlPlaneParts, ControlPlaneRules, Ec2Networks, KmsKeys, S3Packages
 from lambent.gateways import FunctionUrls, FunctionUrlTable, Surroundings
-from lambent.images import FunctionView, ImageAnswer, ImagePlane, ImagePlaneOptions, ImageRequest
 from lambent.invocation import Admission, Catalog, ConcurrencyLimiter, Invoker, RecursionGuard, ResourcePolicies
 from lambent.model.arn import FunctionArn, parse_function_name
 from lambent.model.concurrency import ProvisionedConcurrency, ReservedConcurrency
@@ -47,7 +46,7 @@ from lambent.observability import FunctionMetrics, LogDelivery, LogStore, Observ
 from lambent.startup import StartError, architecture, embedded_packages, runtime_findings
 from lambent.store import AccessKeys, CodeStore, FunctionStore, InstallationKey, Resources, open_records
 from lambent.store.contracts import StoreUnusableError
-from lambent.store.queues import EventStore, open_events
+from lambent.store.events import EventStore, open_events
 from lambent.store.queues.contracts import QueueBounds
 from lambent.wire.client import OutwardClient
 from lambent.wire.http_client import ClientRules, HttpClient
@@ -58,6 +57,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Mapping
 
     from lambent.environments.sandbox.sandbox import SandboxDriver
+    from lambent.images import ImageAnswer, ImageRequest
     from lambent.model.caller import Caller, Credentials
     from lambent.observability import Answer
     from lambent.startup import PreparedProcess
@@ -166,6 +166,8 @@ class Application:
         self._build_door()
 
     def _build_images(self) -> None:
+        from lambent.images import FunctionView, ImagePlane, ImagePlaneOptions
+
         settings = self.settings
         self.image_workers = Workers(_WORKERS)
         self.images = ImagePlane(
@@ -655,6 +657,8 @@ def _image_route(
     operation: Callable[[ImageRequest], Awaitable[ImageAnswer]],
 ) -> Callable[[LocalRequest], Coroutine[None, None, HttpResponse]]:
     async def respond(request: LocalRequest) -> HttpResponse:
+        from lambent.images import ImageRequest
+
         query = {name: values[0] for name, values in request.query.items()}
         answer = await operation(ImageRequest({**query, **request.parameters}, request.body))
         return HttpResponse(200, tuple(answer.headers.items()), answer.body)

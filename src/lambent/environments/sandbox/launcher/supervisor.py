@@ -24,7 +24,7 @@ from .messages import RefusedError, parse
 from .mounts import GROUP_ID, USER_ID, code_mount, owner_namespace
 from .outside.firewall import parse_egress
 from .outside.network import HostNetwork, NetworkPlan, NetworkUnavailableError
-from .root_mounts import RootMounts
+from .outside.root_mounts import RootMounts
 from .rootless import TmpDirectories
 from .zygotes import ReadableDirectories, Zygote, ZygoteStarter
 

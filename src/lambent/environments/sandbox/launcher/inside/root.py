@@ -1,4 +1,4 @@
-"""A root of the image's own: entered before rights are given up, and the program in it started. Python 3.8 and newer."""
+"""A root of the image's own: entered before rights are given up; the program in it started. Python 3.8 and newer."""
 
 from __future__ import annotations
 

@@ -5,13 +5,14 @@ The daemon names layers by their hashes and nothing else; each is opened below i
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 from collections import OrderedDict
 from typing import TYPE_CHECKING
 
-from . import syscalls
-from .messages import RefusedError
+from .. import syscalls
+from ..messages import RefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,8 +44,7 @@ class RootMounts:
             raise RefusedError("a merged root is one tree")
         opened: list[int] = []
         try:
-            for name in layers:
-                opened.append(self._open(_LAYER.format(name)))
+            opened.extend(map(self._open, map(_LAYER.format, layers)))
             if is_merged:
                 return self._tree(opened[0])
             opened.append(self._open(_PLACES))
@@ -72,10 +72,8 @@ class RootMounts:
         directories = []
         try:
             for name in (f"{_PROBE}-1", f"{_PROBE}-2"):
-                try:
+                with contextlib.suppress(FileExistsError):
                     os.mkdir(name, 0o755, dir_fd=state_fd)
-                except FileExistsError:
-                    pass
                 directories.append(os.open(name, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=state_fd))
             os.close(_mount_overlay([f"/proc/self/fd/{fd}" for fd in directories]))
         finally:
@@ -90,8 +88,7 @@ class RootMounts:
         if self.owner_fd is not None:
             trees: list[int] = []
             try:
-                for fd in opened:
-                    trees.append(self._tree(fd))
+                trees.extend(map(self._tree, opened))
                 return _mount_overlay([f"/proc/self/fd/{tree}" for tree in trees])
             except OSError as error:
                 if error.errno not in _NOT_TAKEN:
@@ -109,7 +106,7 @@ class RootMounts:
                 try:
                     syscalls.mount_setattr(tree, "", syscalls.MOUNT_ATTR_IDMAP, userns_fd=self.owner_fd)
                 except OSError as error:
-                    # A file system without idmapped mounts: the files belong to nobody inside, and are read all the same.
+                    # A file system without idmapped mounts: the files belong to nobody inside, and are read anyway.
                     if error.errno not in (errno.EINVAL, errno.EPERM):
                         raise
         except OSError:
