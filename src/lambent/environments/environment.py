@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from lambent.environments.door import InsideDoor
@@ -222,7 +223,7 @@ class ExecutionEnvironment:
             raise SandboxError(outcome.reason, is_started=True)
         timeout_seconds = self.version.timeout_seconds
         failure = failure_of(outcome, invocation.request_id, timeout_seconds, self._clock.time_ms())
-        invoked = Invoked(invocation, outcome, failure, begun_ns, answered_ns)
+        invoked = Invoked(invocation, outcome, failure, begun_ns, answered_ns, stream=self._session.stream)
         result = await self._conclude(invoked)
         self._is_invoking = False
         if self.state is EnvironmentState.SETTLING or self._unfinished is not None:
@@ -257,13 +258,14 @@ class ExecutionEnvironment:
             message = next_message(invocation, deadline_ms)
             if self._extensions is not None:
                 self._extensions.invoke(invocation, deadline_ms)
-            begun = None if on_stream is None else self._stream_begun(on_stream)
+            begun = None if on_stream is None else partial(self._stream_begun, on_stream)
             return await self._session.deliver(invocation.request_id, message, begun)
         finally:
             timer.cancel()
 
-    def _stream_begun(self, on_stream: OnStream) -> Callable[[ResponseStream], None]:
-        return lambda stream: on_stream(InvocationResult(b"", self.version.version, stream=stream))
+    def _stream_begun(self, on_stream: OnStream, stream: ResponseStream) -> None:
+        stream.begun_ns = self._clock.monotonic_ns()
+        on_stream(InvocationResult(b"", self.version.version, stream=stream))
 
     async def initialize(self, init_seconds: float) -> str | None:
         """Run Init before any invocation, as provisioned concurrency does; the environment is idle afterwards.
@@ -370,7 +372,10 @@ class ExecutionEnvironment:
             self._report(invoked)
         else:
             self._unfinished = invoked
-            if not self._is_finished() and invoked.invocation.wants_log_tail:
+            if not invoked.invocation.wants_log_tail:
+                # The answer leaves first; what is to be told of it follows.
+                asyncio.get_running_loop().call_soon(self._extensions_changed)
+            elif not self._is_finished():
                 await self._extensions.wait_idle(_TAIL_SECONDS)
                 self._is_finished()
         error = FunctionErrorKind.UNHANDLED if is_error else None

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lambent.environments.extensions.records import compact, compact_text, spans_json, spans_of
+from lambent.environments.extensions.records import compact, compact_text, spans_of, time_text
 from lambent.environments.outcomes import init_status
 from lambent.environments.session import Answered, InitFailed
 from lambent.model.environment import InitializationType
@@ -17,6 +17,7 @@ from lambent.model.platform_event import InitReport, InitStart, InvocationFigure
 
 if TYPE_CHECKING:
     from lambent.clock import Clock
+    from lambent.environments.answers.response_stream import ResponseStream
     from lambent.environments.extensions.telemetry import Telemetry
     from lambent.environments.log_writer import LogWriter
     from lambent.environments.outcomes import RuntimeFailure
@@ -36,11 +37,17 @@ class Invoked:
     begun_ns: int
     answered_ns: int
     runtime_done_ns: int = 0
+    stream: ResponseStream | None = None
 
     @property
-    def latency_ms(self) -> float:
-        """How long the answer took."""
-        return (self.answered_ns - self.begun_ns) / 1e6
+    def responded_ns(self) -> int:
+        """When the first of the answer was there: of one that is not streamed, all of it."""
+        return self.answered_ns if self.stream is None else self.stream.begun_ns
+
+    @property
+    def produced_bytes(self) -> int:
+        """How much the runtime has answered."""
+        return len(self.payload) if self.stream is None else self.stream.produced_bytes
 
     @property
     def payload(self) -> bytes:
@@ -73,6 +80,7 @@ class EnvironmentReporter:
         # Told by the next REPORT, and by that alone.
         self._init_duration_ms: float | None = None
         self._telemetry: Telemetry | None = None
+        self._traced = ("", "")
         # What went before Init.
         self.parts: list[Span] = []
 
@@ -152,7 +160,7 @@ class EnvironmentReporter:
         telemetry = self._telemetry
         if telemetry is not None and telemetry.is_wanted:
             head = f'{{"requestId":"{invocation.request_id}","version":"{version}"'
-            content = f"{head}{_tracing(invocation)}}}"
+            content = f"{head}{self._tracing(invocation)}}}"
             telemetry.platform(begun_ms, "platform.start", content, head + "}")
 
     def runtime_done(self, invoked: Invoked) -> None:
@@ -164,18 +172,23 @@ class EnvironmentReporter:
         if not telemetry.is_wanted:
             return
         at_ms = self._clock.time_ms()
-        answered_ms = at_ms - (now_ns - invoked.answered_ns) // 1_000_000
+        begun = time_text(at_ms - (now_ns - invoked.begun_ns) // 1_000_000)
+        answered = time_text(at_ms - (now_ns - invoked.answered_ns) // 1_000_000)
+        responded = time_text(at_ms - (now_ns - invoked.responded_ns) // 1_000_000)
+        latency_ms = (invoked.responded_ns - invoked.begun_ns) / 1e6
+        response_ms = (invoked.answered_ns - invoked.responded_ns) / 1e6
+        overhead_ms = (now_ns - invoked.answered_ns) / 1e6
         spans = (
-            Span("responseLatency", at_ms - (now_ns - invoked.begun_ns) // 1_000_000, invoked.latency_ms),
-            Span("responseDuration", answered_ms, 0.0),
-            Span("runtimeOverhead", answered_ms, (now_ns - invoked.answered_ns) / 1e6),
+            f'[{{"name":"responseLatency","start":"{begun}","durationMs":{latency_ms:.3f}}},'
+            f'{{"name":"responseDuration","start":"{responded}","durationMs":{response_ms:.3f}}},'
+            f'{{"name":"runtimeOverhead","start":"{answered}","durationMs":{overhead_ms:.3f}}}]'
         )
         status, error_type = invoked.status
         head = f'{{"requestId":"{invoked.invocation.request_id}","status":"{status}"'
         tail = f',"errorType":{compact_text(error_type)}' if error_type else ""
         duration_ms = (now_ns - invoked.begun_ns) / 1e6
-        metrics = f',"metrics":{{"durationMs":{duration_ms:.3f},"producedBytes":{len(invoked.payload)}}}'
-        content = f'{head}{metrics}{_tracing(invoked.invocation)},"spans":{spans_json(spans)}{tail}}}'
+        metrics = f',"metrics":{{"durationMs":{duration_ms:.3f},"producedBytes":{invoked.produced_bytes}}}'
+        content = f'{head}{metrics}{self._tracing(invoked.invocation)},"spans":{spans}{tail}}}'
         telemetry.platform(at_ms, "platform.runtimeDone", content, head + "}")
 
     def fault(self, text: str) -> None:
@@ -188,11 +201,7 @@ class EnvironmentReporter:
         """END and REPORT. With extensions its duration is up to the end of the last of them."""
         self.runtime_done(invoked)
         at_ms = self._clock.time_ms()
-        ended_ns, overhead = invoked.answered_ns, None
-        if self._telemetry is not None:
-            ended_ns = self._clock.monotonic_ns()
-            overhead_ns = ended_ns - invoked.runtime_done_ns
-            overhead = Span("extensionOverhead", at_ms - overhead_ns // 1_000_000, overhead_ns / 1e6)
+        ended_ns = invoked.answered_ns if self._telemetry is None else self._clock.monotonic_ns()
         status, error_type = invoked.status
         memory_size_mib = self._reference.version.memory_mib
         figures = InvocationFigures(
@@ -209,39 +218,42 @@ class EnvironmentReporter:
         self._init_duration_ms = None
         write_report(self._log, figures)
         self._sink.emit(InvokeReport(self._reference, at_ms, figures))
-        if overhead is not None:
-            self._tell_report(figures, invoked.invocation, overhead)
+        if self._telemetry is not None and self._telemetry.is_wanted:
+            self._tell_report(self._telemetry, figures, invoked, ended_ns - invoked.runtime_done_ns)
 
-    def _tell_report(self, figures: InvocationFigures, invocation: Invocation, overhead: Span) -> None:
-        telemetry = self._telemetry
-        assert telemetry is not None
-        if not telemetry.is_wanted:
-            return
+    def _tell_report(
+        self, telemetry: Telemetry, figures: InvocationFigures, invoked: Invoked, overhead_ns: int
+    ) -> None:
         at_ms = self._clock.time_ms()
-        telemetry.platform(at_ms, "platform.end", f'{{"requestId":"{figures.request_id}"}}')
+        if telemetry.has_old_subscribers:
+            telemetry.platform(at_ms, "platform.end", f'{{"requestId":"{figures.request_id}"}}')
         init = f',"initDurationMs":{figures.init_duration_ms:.3f}' if figures.init_duration_ms is not None else ""
         head = (
             f'{{"requestId":"{figures.request_id}","metrics":{{"durationMs":{figures.duration_ms:.3f},'
             f'"billedDurationMs":{figures.billed_duration_ms},"memorySizeMB":{figures.memory_size_mib},'
             f'"maxMemoryUsedMB":{figures.max_memory_used_mib}{init}}}'
         )
-        spans = spans_json((overhead,))
+        start = time_text(at_ms - overhead_ns // 1_000_000)
+        spans = f'[{{"name":"extensionOverhead","start":"{start}","durationMs":{overhead_ns / 1e6:.3f}}}]'
         error = f',"errorType":{compact_text(figures.error_type)}' if figures.error_type else ""
-        content = f'{head}{_tracing(invocation)},"spans":{spans},"status":"{figures.status}"{error}}}'
+        tracing = self._tracing(invoked.invocation)
+        content = f'{head}{tracing},"spans":{spans},"status":"{figures.status}"{error}}}'
         telemetry.platform(at_ms, "platform.report", content, head + "}")
+
+    def _tracing(self, invocation: Invocation) -> str:
+        # Three records of an invocation have it.
+        if self._traced[0] != invocation.request_id:
+            header, text = invocation.trace_header, ""
+            if header:
+                span_id = invocation.request_id.replace("-", "")[:16]
+                text = f',"tracing":{{"spanId":"{span_id}","type":"X-Amzn-Trace-Id","value":{compact_text(header)}}}'
+            self._traced = (invocation.request_id, text)
+        return self._traced[1]
 
     def _tell_init_start(self, phase: str) -> None:
         assert self._telemetry is not None
         record = init_start_record(self._reference.version, self._reference.initialization_type, self._runtime, phase)
         self._telemetry.platform(self._init_started_ms, "platform.initStart", compact(record))
-
-
-def _tracing(invocation: Invocation) -> str:
-    header = invocation.trace_header
-    if not header:
-        return ""
-    span_id = invocation.request_id.replace("-", "")[:16]
-    return f',"tracing":{{"spanId":"{span_id}","type":"X-Amzn-Trace-Id","value":{compact_text(header)}}}'
 
 
 def init_start_record(

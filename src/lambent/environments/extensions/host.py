@@ -195,6 +195,8 @@ class ExtensionHost:
     def invoke(self, invocation: Invocation, deadline_ms: int) -> None:
         """Tell those that registered for INVOKE. `deadline_ms` is Unix epoch."""
         self._log.begin_invocation(wants_tail=False)
+        if not self._registry.subscribers(ExtensionEvent.INVOKE):
+            return
         event = {
             "eventType": ExtensionEvent.INVOKE,
             "deadlineMs": deadline_ms,

@@ -4,24 +4,13 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from lambent.model.platform_event import Span
-
-
-def spans_json(spans: Iterable[Span]) -> str:
-    """Return spans as records hold them."""
-    return (
-        "["
-        + ",".join(
-            f'{{"name":"{span.name}","start":"{time_text(span.start_ms)}","durationMs":{span.duration_ms:.3f}}}'
-            for span in spans
-        )
-        + "]"
-    )
 
 
 def spans_of(spans: Iterable[Span]) -> list[dict[str, object]]:
@@ -44,4 +33,10 @@ def compact(record: Mapping[str, object]) -> str:
 
 def time_text(at_ms: int) -> str:
     """Return `at_ms` (Unix epoch) as `2026-01-31T23:59:59.123Z`."""
-    return datetime.fromtimestamp(at_ms // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{at_ms % 1000:03d}Z"
+    return f"{_second_text(at_ms // 1000)}.{at_ms % 1000:03d}Z"
+
+
+# A record of an invocation has seven times in it, mostly of one second.
+@lru_cache(maxsize=8)
+def _second_text(at_seconds: int) -> str:
+    return datetime.fromtimestamp(at_seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")

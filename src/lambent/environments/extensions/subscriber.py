@@ -53,6 +53,7 @@ class Subscriber:
 
     def __init__(self, subscription: Subscription, network: Network) -> None:
         self.subscription = subscription
+        self._categories = frozenset(subscription.categories)
         self.wants_objects = subscription.schema_version >= "2022-12-13" and subscription.api is Api.TELEMETRY
         self._network = network
         self._open = _Batch()
@@ -70,7 +71,7 @@ class Subscriber:
 
     def wants(self, category: Category) -> bool:
         """Whether it subscribed to this kind of record."""
-        return category in self.subscription.categories
+        return category in self._categories
 
     def add(self, item: bytes) -> None:
         """Take one record (a JSON object); it is counted as dropped when too much waits already."""

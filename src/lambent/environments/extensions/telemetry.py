@@ -62,6 +62,11 @@ class Telemetry:
         """Whether somebody reads, or may come to read, what is recorded."""
         return bool(self._subscribers) or self._kept is not None
 
+    @property
+    def has_old_subscribers(self) -> bool:
+        """Whether somebody reads, or may come to read, by the Logs API."""
+        return self._kept is not None or any(each.subscription.api is Api.LOGS for each in self._subscribers)
+
     def begin(self) -> None:
         """A new Init: nobody has subscribed."""
         self.end()
@@ -93,7 +98,11 @@ class Telemetry:
 
     def platform(self, at_ms: int, kind: str, content: str, logs_content: str | None = None) -> None:
         """Record a platform event; `content` is the JSON of its record."""
-        self._record(_Record(at_ms, Category.PLATFORM, kind, content, logs_content))
+        if self._kept is not None:
+            self._record(_Record(at_ms, Category.PLATFORM, kind, content, logs_content))
+            return
+        for subscriber in self._subscribers:
+            self._offer_platform(subscriber, at_ms, kind, content, logs_content)
 
     def output(self, at_ms: int, category: Category, lines: bytes) -> None:
         """Record what was written inside: finished lines. A line folded by a runtime client is one record."""
@@ -111,20 +120,21 @@ class Telemetry:
             self._offer(subscriber, record)
 
     def _offer(self, subscriber: Subscriber, record: _Record) -> None:
-        if not subscriber.wants(record.category):
+        if record.category is Category.PLATFORM:
+            self._offer_platform(subscriber, record.at_ms, record.kind, record.content, record.logs_content)
+        elif subscriber.wants(record.category):
+            _add(subscriber, record.at_ms, record.kind, self._output_content(subscriber, record.content))
+
+    @staticmethod
+    def _offer_platform(subscriber: Subscriber, at_ms: int, kind: str, content: str, logs_content: str | None) -> None:
+        if not subscriber.wants(Category.PLATFORM):
             return
         subscription = subscriber.subscription
-        content = record.content
-        if record.category is not Category.PLATFORM:
-            content = self._output_content(subscriber, content)
-        elif subscription.api is Api.LOGS:
-            if not _is_of_logs_api(record.kind, subscription.schema_version):
-                return
-            content = record.logs_content or content
-        elif record.kind in _LOGS_ONLY:
-            return
-        text = f'{{"time":"{time_text(record.at_ms)}","type":"{record.kind}","record":{content}}}'
-        subscriber.add(text.encode())
+        if subscription.api is Api.LOGS:
+            if _is_of_logs_api(kind, subscription.schema_version):
+                _add(subscriber, at_ms, kind, logs_content or content)
+        elif kind not in _LOGS_ONLY:
+            _add(subscriber, at_ms, kind, content)
 
     def _output_content(self, subscriber: Subscriber, line: str) -> str:
         # From schema version 2022-12-13 on a line of a function that logs JSON is the object that it holds.
@@ -136,6 +146,10 @@ class Telemetry:
             else:
                 return line.strip()
         return json.dumps(line)
+
+
+def _add(subscriber: Subscriber, at_ms: int, kind: str, content: str) -> None:
+    subscriber.add(f'{{"time":"{time_text(at_ms)}","type":"{kind}","record":{content}}}'.encode())
 
 
 def _is_of_logs_api(kind: str, schema_version: str) -> bool:
