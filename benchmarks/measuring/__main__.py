@@ -10,7 +10,19 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.measuring import cold, control, languages, machine, peers, report, sandboxes, standing, streaming, warm
+from benchmarks.measuring import (
+    cold,
+    control,
+    extended,
+    languages,
+    machine,
+    peers,
+    report,
+    sandboxes,
+    standing,
+    streaming,
+    warm,
+)
 from benchmarks.measuring.context import Context
 from benchmarks.measuring.generator import LoadError, Programs
 from benchmarks.measuring.rows import Row, missing
@@ -23,6 +35,7 @@ GROUPS: dict[str, Callable[[Context], list[Row]]] = {
     "warm": warm.rows,
     "control": control.rows,
     "streaming": streaming.rows,
+    "telemetry": extended.rows,
     "peers": peers.rows,
     "cold": cold.rows,
     "languages": languages.rows,
