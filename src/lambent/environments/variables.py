@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from lambent.model.environment import InitializationType
     from lambent.model.function import FunctionVersion
 
+SEARCH_PATH = "/var/lang/bin:/usr/local/bin:/usr/bin/:/bin:/opt/bin"
 _LIBRARY_PATH = "/var/lang/lib:/lib64:/usr/lib64:/var/runtime:/var/runtime/lib:/var/task:/var/task/lib:/opt/lib"
 
 
@@ -44,7 +45,7 @@ def environment_variables(version: FunctionVersion, facts: EnvironmentFacts) -> 
     variables = {
         "LANG": "en_US.UTF-8",
         "TZ": ":UTC",
-        "PATH": "/var/lang/bin:/usr/local/bin:/usr/bin/:/bin:/opt/bin",
+        "PATH": SEARCH_PATH,
         "LD_LIBRARY_PATH": _LIBRARY_PATH,
         "AWS_XRAY_CONTEXT_MISSING": "LOG_ERROR",
         "AWS_XRAY_DAEMON_ADDRESS": "127.0.0.1:2000",

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from lambent.environments.runtimes.plan import ENTRY_POINT_DENIED, ENTRY_POINT_MISSING, RuntimePlan
 from lambent.environments.sandbox.sandbox import Interpreter, RuntimeFamily, SandboxKind
+from lambent.environments.variables import SEARCH_PATH
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -54,6 +55,8 @@ def plan_go(
         interpreter=python,
         client_directory=client_directory,
     )
+    # The Python is ours, not the function's.
+    variables = {**variables, "PATH": SEARCH_PATH}
     between = (python.executable, "-I", "-S", "/var/runtime/lambent_go_rpc.py")
     argv = ("/bin/sh", "-c", _START_GO, program, *between)
     return RuntimePlan(kind=kind, runtime_version="go:1.x.v1", argv=argv, variables=variables)

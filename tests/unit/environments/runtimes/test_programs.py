@@ -10,6 +10,7 @@ import pytest
 from lambent.environments.runtimes.identifiers import IDENTIFIERS
 from lambent.environments.runtimes.programs import plan_custom, plan_go, wrapped
 from lambent.environments.sandbox.sandbox import Interpreter, RuntimeFamily
+from lambent.environments.variables import SEARCH_PATH
 from lambent.model.function import CodeReference, FunctionVersion
 
 if TYPE_CHECKING:
@@ -70,7 +71,8 @@ def test_go_programs_of_both_ages(tmp_path: Path) -> None:
     assert plan.argv[3:] == (
         "/var/task/bin/main", "/opt/python3", "-I", "-S", "/var/runtime/lambent_go_rpc.py",
     )  # fmt: skip
-    assert (plan.kind.client_directory, plan.variables) == ("/clients/python", {"A": "b"})
+    assert plan.kind.client_directory == "/clients/python"
+    assert plan.variables == {"A": "b", "PATH": SEARCH_PATH}, "not the Python's directory first"
     between = _program(tmp_path / "between", '#!/bin/sh\necho between "$@"')
     for text, expected in (("AWS_LAMBDA_RUNTIME_API", "alone"), ("_LAMBDA_SERVER_PORT", f"between x {tmp_path}/go")):
         program = _program(tmp_path / "go", f"#!/bin/sh\n# {text}\necho alone")
