@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from lambent.model.arn import FunctionArn
     from lambent.model.function import FunctionVersion
     from lambent.model.platform_event import TelemetrySink
-    from lambent.store.queues import EventStore
+    from lambent.store.events import EventStore
     from lambent.wire.client import OutwardClient
 
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from lambent.model.event import AsyncEvent, Destination
     from lambent.model.invocation import InvocationResult
     from lambent.model.platform_event import TelemetrySink
-    from lambent.store.queues import EventStore
+    from lambent.store.events import EventStore
 
     class Invokes(Protocol):
         """What is needed of the data plane; see Invoker."""

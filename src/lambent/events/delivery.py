@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from lambent.model.event import AsyncEvent
-    from lambent.store.queues import EventStore
+    from lambent.store.events import EventStore
 
 _log = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from lambent.events.delivery import Delivery
     from lambent.model.caller import Caller
-    from lambent.store.queues import EventStore
+    from lambent.store.events import EventStore
     from lambent.store.queues.contracts import QueueTotals
 
 _TERMS = ("received", "queued", "in_flight", "succeeded", "dropped", "dead_lettered", "drift")

@@ -11,7 +11,7 @@ import pytest
 
 from lambent.clock import SystemClock
 from lambent.store import InstallationKey, open_records
-from lambent.store.queues import EventDatabase, open_events
+from lambent.store.events import EventDatabase, open_events
 from lambent.store.queues.contracts import NewEvent, QueueBounds, QueueKey
 from tests.contract.store.conftest import Place, postgres, postgres_place
 

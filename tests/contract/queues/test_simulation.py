@@ -18,9 +18,9 @@ from lambent.events import retries
 from lambent.model.arn import FunctionArn
 from lambent.model.event import AsyncEvent, Condition, EventFate, Response
 from lambent.store import InstallationKey
-from lambent.store.queues import EventStore
+from lambent.store.events import EventStore
+from lambent.store.events.events import queue_of
 from lambent.store.queues.contracts import NewEvent, QueueKey, Settlement
-from lambent.store.queues.events import queue_of
 from lambent.store.sqlite import event_schema
 from lambent.store.sqlite.event_table import EventTable, totals
 from lambent.store.sqlite.migrations import migrate
