@@ -193,11 +193,8 @@ class ExecutionEnvironment:
     ) -> InvocationResult:
         """Run one invocation to its answer. The lease ends when the environment is idle or gone, not here.
 
-        The caller's task must not be cancelled while this runs, for the time-out is kept here. `on_stream` gets a
-        response that the runtime streams, as soon as it begins; without, such a response is collected.
-
-        Raises:
-            SandboxError: the sandbox failed; `is_started` says whether the handler may have begun.
+        The caller's task must not be cancelled while this runs, for the time-out is kept here. `on_stream` gets what
+        the runtime responds as soon as it begins; without, it is collected. Raises SandboxError: the sandbox failed.
         """
         self._is_invoking = True
         if self.is_frozen:
@@ -372,10 +369,7 @@ class ExecutionEnvironment:
             self._report(invoked)
         else:
             self._unfinished = invoked
-            if not invoked.invocation.wants_log_tail:
-                # The answer leaves first; what is to be told of it follows.
-                asyncio.get_running_loop().call_soon(self._extensions_changed)
-            elif not self._is_finished():
+            if not self._is_finished() and invoked.invocation.wants_log_tail:
                 await self._extensions.wait_idle(_TAIL_SECONDS)
                 self._is_finished()
         error = FunctionErrorKind.UNHANDLED if is_error else None

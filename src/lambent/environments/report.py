@@ -6,6 +6,7 @@ system log levels: developer guide, "System log level event mapping".
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -168,26 +169,26 @@ class EnvironmentReporter:
         telemetry = self._telemetry
         if telemetry is None or invoked.runtime_done_ns:
             return
-        now_ns = invoked.runtime_done_ns = self._clock.monotonic_ns()
-        if not telemetry.is_wanted:
-            return
-        at_ms = self._clock.time_ms()
+        invoked.runtime_done_ns = self._clock.monotonic_ns()
+        if telemetry.is_wanted:
+            # The answer leaves first; what is told of it follows.
+            asyncio.get_running_loop().call_soon(self._tell_runtime_done, telemetry, invoked, self._clock.time_ms())
+
+    def _tell_runtime_done(self, telemetry: Telemetry, invoked: Invoked, at_ms: int) -> None:
+        now_ns = invoked.runtime_done_ns
+        latency_ms, overhead_ms = (invoked.answered_ns - invoked.begun_ns) / 1e6, (now_ns - invoked.answered_ns) / 1e6
         begun = time_text(at_ms - (now_ns - invoked.begun_ns) // 1_000_000)
         answered = time_text(at_ms - (now_ns - invoked.answered_ns) // 1_000_000)
-        responded = time_text(at_ms - (now_ns - invoked.responded_ns) // 1_000_000)
-        latency_ms = (invoked.responded_ns - invoked.begun_ns) / 1e6
-        response_ms = (invoked.answered_ns - invoked.responded_ns) / 1e6
-        overhead_ms = (now_ns - invoked.answered_ns) / 1e6
         spans = (
             f'[{{"name":"responseLatency","start":"{begun}","durationMs":{latency_ms:.3f}}},'
-            f'{{"name":"responseDuration","start":"{responded}","durationMs":{response_ms:.3f}}},'
+            f'{{"name":"responseDuration","start":"{answered}","durationMs":0.0}},'
             f'{{"name":"runtimeOverhead","start":"{answered}","durationMs":{overhead_ms:.3f}}}]'
         )
         status, error_type = invoked.status
         head = f'{{"requestId":"{invoked.invocation.request_id}","status":"{status}"'
         tail = f',"errorType":{compact_text(error_type)}' if error_type else ""
         duration_ms = (now_ns - invoked.begun_ns) / 1e6
-        metrics = f',"metrics":{{"durationMs":{duration_ms:.3f},"producedBytes":{invoked.produced_bytes}}}'
+        metrics = f',"metrics":{{"durationMs":{duration_ms:.3f},"producedBytes":{len(invoked.payload)}}}'
         content = f'{head}{metrics}{self._tracing(invoked.invocation)},"spans":{spans}{tail}}}'
         telemetry.platform(at_ms, "platform.runtimeDone", content, head + "}")
 
@@ -219,12 +220,14 @@ class EnvironmentReporter:
         write_report(self._log, figures)
         self._sink.emit(InvokeReport(self._reference, at_ms, figures))
         if self._telemetry is not None and self._telemetry.is_wanted:
-            self._tell_report(self._telemetry, figures, invoked, ended_ns - invoked.runtime_done_ns)
+            overhead_ns = ended_ns - invoked.runtime_done_ns
+            tell, loop = self._tell_report, asyncio.get_running_loop()
+            loop.call_soon(tell, self._telemetry, figures, invoked.invocation, (at_ms, overhead_ns))
 
     def _tell_report(
-        self, telemetry: Telemetry, figures: InvocationFigures, invoked: Invoked, overhead_ns: int
+        self, telemetry: Telemetry, figures: InvocationFigures, invocation: Invocation, ended: tuple[int, int]
     ) -> None:
-        at_ms = self._clock.time_ms()
+        at_ms, overhead_ns = ended
         if telemetry.has_old_subscribers:
             telemetry.platform(at_ms, "platform.end", f'{{"requestId":"{figures.request_id}"}}')
         init = f',"initDurationMs":{figures.init_duration_ms:.3f}' if figures.init_duration_ms is not None else ""
@@ -236,7 +239,7 @@ class EnvironmentReporter:
         start = time_text(at_ms - overhead_ns // 1_000_000)
         spans = f'[{{"name":"extensionOverhead","start":"{start}","durationMs":{overhead_ns / 1e6:.3f}}}]'
         error = f',"errorType":{compact_text(figures.error_type)}' if figures.error_type else ""
-        tracing = self._tracing(invoked.invocation)
+        tracing = self._tracing(invocation)
         content = f'{head}{tracing},"spans":{spans},"status":"{figures.status}"{error}}}'
         telemetry.platform(at_ms, "platform.report", content, head + "}")
 

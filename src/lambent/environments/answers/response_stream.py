@@ -21,7 +21,18 @@ class ResponseStream:
     `on_room` tells it to go on. What comes after `abandon` is dropped: a function runs to its end without a reader.
     """
 
-    __slots__ = ("_loop", "_on_room", "_parts", "_waiter", "content_type", "ending", "is_abandoned", "pending_bytes")
+    __slots__ = (
+        "_loop",
+        "_on_room",
+        "_parts",
+        "_waiter",
+        "begun_ns",
+        "content_type",
+        "ending",
+        "is_abandoned",
+        "pending_bytes",
+        "produced_bytes",
+    )
 
     def __init__(self, content_type: str | None, on_room: Callable[[], None]) -> None:
         self._loop = asyncio.get_running_loop()
@@ -30,6 +41,9 @@ class ResponseStream:
         self._waiter: asyncio.Future[None] | None = None
         self.content_type = content_type
         self.pending_bytes = 0
+        self.produced_bytes = 0
+        # When the runtime began to respond, by the monotonic clock; its environment says it.
+        self.begun_ns = 0
         self.is_abandoned = False
         self.ending: InvocationResult | None = None
 
@@ -37,6 +51,7 @@ class ResponseStream:
 
     def put(self, part: bytes) -> None:
         """Take what the runtime has written; nothing after the end."""
+        self.produced_bytes += len(part)
         if self.is_abandoned or self.ending is not None:
             return
         self._parts.append(part)
