@@ -194,7 +194,10 @@ class ExecutionEnvironment:
         """Run one invocation to its answer. The lease ends when the environment is idle or gone, not here.
 
         The caller's task must not be cancelled while this runs, for the time-out is kept here. `on_stream` gets what
-        the runtime responds as soon as it begins; without, it is collected. Raises SandboxError: the sandbox failed.
+        the runtime responds as soon as it begins; without, it is collected.
+
+        Raises:
+            SandboxError: the sandbox failed; `is_started` says whether the handler may have begun.
         """
         self._is_invoking = True
         if self.is_frozen:
