@@ -144,3 +144,14 @@ def test_a_delegated_cgroup_limits(as_user: Callable[..., dict[str, Any]], deleg
     }
     assert seen["limits"] == dict(expected[controller] for controller in given)
     assert seen["members"] == f"/{delegation.name}" + ("/lambent-members" if given else "")
+
+
+def test_a_root_of_an_image(as_user: Callable[..., dict[str, Any]]) -> None:
+    seen = as_user("image_root")
+    text = "\n".join(seen["lines"])
+    assert "overlay" not in seen["missing"], "overlayfs takes an ordinary user's directories"
+    assert seen["lines"][0] == "993"
+    assert "new file" in text.replace("\n", "")
+    assert "touch: /new: Read-only file system" in text
+    assert "tmp" in seen["lines"]
+    assert seen["lines"][-1] == "end"

@@ -73,7 +73,7 @@ class ImageTrees:
             (directory / name).mkdir(mode=0o755, parents=True, exist_ok=True)
             for left in (directory / name).glob(".*"):
                 _remove(left)
-        _make_places(directory / "places")
+        make_places(directory / "places")
 
     @property
     def blobs(self) -> Path:
@@ -308,7 +308,8 @@ def as_merged(root: ImageRoot) -> ImageRoot:
     return replace(root, layers=(merged_name(root.layers),), is_merged=True)
 
 
-def _make_places(directory: Path) -> None:
+def make_places(directory: Path) -> None:
+    """Make the empty files and directories that every root has for what is mounted over them. Blocks shortly."""
     for name in _PLACES:
         (directory / name).mkdir(mode=0o755, parents=True, exist_ok=True)
     for name in _PLACE_FILES:
