@@ -31,6 +31,8 @@ public final class Exercise {
     private Exercise() {}
 
     static void run() throws Exception {
+        FunctionProcess.rememberFailedNames(FunctionProcess.DNS_SECONDS);
+        Variables.replace(new LinkedHashMap<>(System.getenv()));
         loadLikeAFunction();
         ServerSocket server = new ServerSocket(0, 4, InetAddress.getLoopbackAddress());
         Thread thread = new Thread(() -> serve(server), "exercise");
@@ -40,6 +42,7 @@ public final class Exercise {
         variables.put("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "128");
         RuntimeApi api = new RuntimeApi("127.0.0.1:" + server.getLocalPort());
         FunctionLogger logger = new FunctionLogger(new ByteArrayOutputStream(), variables);
+        FunctionProcess.useLogger(logger);
         FunctionProcess process = new FunctionProcess(variables, api, logger);
         String own = Exercise.class.getName();
         HandlerLoader loader = new HandlerLoader(Exercise.class.getClassLoader());
@@ -63,6 +66,7 @@ public final class Exercise {
     private static void loadLikeAFunction() throws Exception {
         File own = new File(System.getProperty("java.class.path"));
         if (!own.isFile()) return;
+        new FunctionClassLoader(own.getParent(), own.getParent(), null).close();
         URL[] places = {new URL("file", null, -1, own.getParent() + "/"), new URL("file", null, -1, own.getPath())};
         try (URLClassLoader loader = new URLClassLoader(places, ClassLoader.getSystemClassLoader().getParent())) {
             Class.forName("lambent.runtime.Exercise$Item", true, loader).getConstructor().newInstance();

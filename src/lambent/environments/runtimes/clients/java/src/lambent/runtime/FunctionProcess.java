@@ -19,6 +19,8 @@ final class FunctionProcess {
     private static final String TRACE_VARIABLE = "_X_AMZN_TRACE_ID";
     private static final String DNS_PROPERTY = "networkaddress.cache.negative.ttl";
     private static final String DNS_VARIABLE = "AWS_LAMBDA_JAVA_NETWORKADDRESS_CACHE_NEGATIVE_TTL";
+    // As on AWS: a name that is not found is asked for again after a second.
+    static final String DNS_SECONDS = "1";
     private static final String USER_ERROR = "Runtime.UserException";
     private static final String CODE_ERROR = "Runtime.BadFunctionCode";
 
@@ -44,7 +46,7 @@ final class FunctionProcess {
         PrintStream output = stream(FileDescriptor.out);
         System.setOut(output);
         System.setErr(stream(FileDescriptor.err));
-        Security.setProperty(DNS_PROPERTY, variables.getOrDefault(DNS_VARIABLE, "1"));
+        rememberFailedNames(variables.getOrDefault(DNS_VARIABLE, DNS_SECONDS));
         FunctionLogger logger = new FunctionLogger(output, variables);
         useLogger(logger);
         RuntimeApi api = new RuntimeApi(variables.get("AWS_LAMBDA_RUNTIME_API"));
@@ -132,7 +134,13 @@ final class FunctionProcess {
         }
     }
 
-    private static void useLogger(LambdaLogger logger) throws ReflectiveOperationException {
+    /** Set for how many seconds a name that was not found is not asked for again. */
+    static void rememberFailedNames(String seconds) {
+        // Changing it costs milliseconds; a process that has waited has done so before.
+        if (!seconds.equals(Security.getProperty(DNS_PROPERTY))) Security.setProperty(DNS_PROPERTY, seconds);
+    }
+
+    static void useLogger(LambdaLogger logger) throws ReflectiveOperationException {
         Field field = LambdaRuntime.class.getDeclaredField("logger");
         field.setAccessible(true);
         field.set(null, logger);
