@@ -8,11 +8,9 @@ from typing import TYPE_CHECKING
 
 from lambent.events.sources.deliverer import Deliverer
 from lambent.events.sources.existence import SourceChecks
-from lambent.events.sources.kinds import PollerMaker
+from lambent.events.sources.kinds import PollerMaker, PollerParts
 from lambent.events.sources.mappings import EventSourceMappings
 from lambent.events.sources.pollers import Pollers
-from lambent.events.sources.streams.failures import FailureRecords
-from lambent.events.sources.streams.stream_poller import StreamParts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,10 +50,19 @@ class EventSources:
         def new_id() -> str:
             return str(uuid.UUID(bytes=parts.random_bytes(16), version=4))
 
-        deliverer = Deliverer(parts.invoke, new_id)
-        failures = FailureRecords(parts.destinations, parts.clock, parts.random_bytes)
-        stream_parts = StreamParts(deliverer, failures, parts.leases, new_id(), parts.clock)
-        maker = PollerMaker(stream_parts, parts.client, parts.role_of, parts.places)
+        maker = PollerMaker(
+            PollerParts(
+                Deliverer(parts.invoke, new_id),
+                parts.destinations,
+                parts.leases,
+                parts.client,
+                parts.clock,
+                parts.random_bytes,
+                new_id(),
+                parts.role_of,
+                parts.places,
+            )
+        )
         self._pollers = Pollers(maker.make)
         self.operations = EventSourceMappings(
             parts.resources,

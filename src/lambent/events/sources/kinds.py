@@ -1,25 +1,22 @@
-"""Which poller reads which kind of source."""
+"""Which poller reads which kind of source. Each is imported with the first mapping that needs it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lambent.events.sources.kafka.access import has_schemas
-from lambent.events.sources.kafka.kafka_poller import KafkaParts, KafkaPoller
-from lambent.events.sources.queues.queue_poller import QueuePoller
-from lambent.events.sources.queues.sqs import SqsQueue
-from lambent.events.sources.streams.dynamodb import DynamoDbStream
-from lambent.events.sources.streams.kinesis import KinesisStream
-from lambent.events.sources.streams.stream_poller import StreamPoller
 from lambent.model.configs.event_source import SourceKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from lambent.clock import Clock
+    from lambent.events.destinations import Destinations
+    from lambent.events.sources.deliverer import Deliverer
     from lambent.events.sources.pollers import Poller, Tell
-    from lambent.events.sources.streams.stream_poller import StreamParts
+    from lambent.events.sources.streams.contracts import StreamSource
     from lambent.model.configs.event_source import EventSourceMapping
+    from lambent.store.queues.contracts import Leases
     from lambent.wire.client import OutwardClient
 
 
@@ -31,30 +28,76 @@ class SourcePlaces:
     is_sasl_plaintext: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class PollerParts:
+    """What pollers work with. `role_of(function_arn)` returns the execution role that events of Kinesis name.
+
+    `owner` names the process to others on the same store; `random_bytes` is the source of ids.
+    """
+
+    deliverer: Deliverer
+    destinations: Destinations
+    leases: Leases
+    client: OutwardClient
+    clock: Clock
+    random_bytes: Callable[[int], bytes]
+    owner: str
+    role_of: Callable[[str], str]
+    places: SourcePlaces
+
+
 class PollerMaker:
     """Makes pollers. Keeps nothing but its parts."""
 
-    def __init__(
-        self, parts: StreamParts, client: OutwardClient, role_of: Callable[[str], str], places: SourcePlaces
-    ) -> None:
-        """`role_of(function_arn)` returns the execution role that events of Kinesis name."""
+    def __init__(self, parts: PollerParts) -> None:
         self._parts = parts
-        self._client = client
-        self._role_of = role_of
-        self._kafka = KafkaParts(
-            client, parts.deliverer, parts.failures, parts.clock, places.brokers, places.is_sasl_plaintext
-        )
 
     def make(self, mapping: EventSourceMapping, tell: Tell) -> Poller | None:
         """Return a poller of the mapping's source; None for a kind that is not polled yet."""
-        if mapping.kind is SourceKind.SQS:
-            queue = SqsQueue(mapping, self._client)
-            return QueuePoller(mapping, queue, self._parts.deliverer, self._parts.clock, tell)
-        if mapping.kind is SourceKind.KINESIS:
-            stream = KinesisStream(mapping, self._client, self._role_of(mapping.function_arn))
-            return StreamPoller(mapping, stream, self._parts, tell)
-        if mapping.kind is SourceKind.DYNAMODB:
-            return StreamPoller(mapping, DynamoDbStream(mapping, self._client), self._parts, tell)
-        if mapping.kind in (SourceKind.MSK, SourceKind.SELF_MANAGED_KAFKA) and not has_schemas(mapping):
-            return KafkaPoller(mapping, self._kafka, tell)
-        return None
+        match mapping.kind:
+            case SourceKind.SQS:
+                return self._queue(mapping, tell)
+            case SourceKind.KINESIS:
+                from lambent.events.sources.streams.kinesis import KinesisStream
+
+                role = self._parts.role_of(mapping.function_arn)
+                return self._stream(mapping, KinesisStream(mapping, self._parts.client, role), tell)
+            case SourceKind.DYNAMODB:
+                from lambent.events.sources.streams.dynamodb import DynamoDbStream
+
+                return self._stream(mapping, DynamoDbStream(mapping, self._parts.client), tell)
+            case SourceKind.MSK | SourceKind.SELF_MANAGED_KAFKA:
+                return self._topics(mapping, tell)
+            case _:
+                return None
+
+    def _queue(self, mapping: EventSourceMapping, tell: Tell) -> Poller:
+        from lambent.events.sources.queues.queue_poller import QueuePoller
+        from lambent.events.sources.queues.sqs import SqsQueue
+
+        parts = self._parts
+        return QueuePoller(mapping, SqsQueue(mapping, parts.client), parts.deliverer, parts.clock, tell)
+
+    def _stream(self, mapping: EventSourceMapping, source: StreamSource, tell: Tell) -> Poller:
+        from lambent.events.sources.streams.failures import FailureRecords
+        from lambent.events.sources.streams.stream_poller import StreamParts, StreamPoller
+
+        parts = self._parts
+        failures = FailureRecords(parts.destinations, parts.clock, parts.random_bytes)
+        return StreamPoller(
+            mapping, source, StreamParts(parts.deliverer, failures, parts.leases, parts.owner, parts.clock), tell
+        )
+
+    def _topics(self, mapping: EventSourceMapping, tell: Tell) -> Poller | None:
+        from lambent.events.sources.kafka.access import has_schemas
+        from lambent.events.sources.kafka.kafka_poller import KafkaParts, KafkaPoller
+        from lambent.events.sources.streams.failures import FailureRecords
+
+        if has_schemas(mapping):
+            return None
+        parts, places = self._parts, self._parts.places
+        failures = FailureRecords(parts.destinations, parts.clock, parts.random_bytes)
+        kafka = KafkaParts(
+            parts.client, parts.deliverer, failures, parts.clock, places.brokers, places.is_sasl_plaintext
+        )
+        return KafkaPoller(mapping, kafka, tell)

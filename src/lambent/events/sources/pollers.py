@@ -102,9 +102,9 @@ class Pollers:
         async with asyncio.TaskGroup() as tasks:
             while True:
                 polled = await self._begun.get()
-                tasks.create_task(self._poll(polled))
+                tasks.create_task(self._run_one(polled))
 
-    async def _poll(self, polled: _Polled) -> None:
+    async def _run_one(self, polled: _Polled) -> None:
         try:
             await polled.poller.run()
         except Exception:
