@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING
 from benchmarks.measuring import (
     cold,
     control,
+    events,
     extended,
+    images,
     languages,
     machine,
     peers,
@@ -39,11 +41,13 @@ GROUPS: dict[str, Callable[[Context], list[Row]]] = {
     "peers": peers.rows,
     "cold": cold.rows,
     "languages": languages.rows,
+    "images": images.rows,
     "churn": sandboxes.rows,
     "mixed": standing.mixed_rows,
     "start": standing.start_rows,
     "idle": standing.idle_rows,
     "crowd": standing.crowd_rows,
+    "events": events.rows,
 }
 
 
