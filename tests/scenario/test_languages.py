@@ -96,6 +96,40 @@ def test_ruby(lambda_client: Any, runtime: str) -> None:
     assert call("after")[0] == "after"
 
 
+_RUBY_FAULTS = """
+def handler(event:, context:)
+  case event
+  when 'long' then 'x' * 7_000_000
+  when 'memory' then Array.new(400) { 'x' * 1_048_576 }.size
+  when 'sleep' then sleep
+  when 'signal' then Process.kill(:SEGV, Process.pid); sleep
+  when 'thread' then Thread.new { raise 'nobody sees this' }.join
+  when 'fork' then Process.wait2(fork { exit!(3) })[1].exitstatus
+  when 'break' then $stdout.write('x' * 100_000)
+  else event
+  end
+end
+"""
+
+
+@pytest.mark.skipif(not _HAS_RUBY, reason="no ruby on this machine")
+def test_ruby_that_goes_wrong(lambda_client: Any) -> None:
+    """Too much, too long, too dead: told in the platform's words, and the next invocation is answered."""
+    call = Deployed(lambda_client, {"f.rb": _RUBY_FAULTS}, Runtime="ruby3.3", MemorySize=256, Timeout=3)
+    for event, kind in {
+        "long": "Function.ResponseSizeTooLarge",
+        "memory": "Runtime.OutOfMemory",
+        "sleep": "Sandbox.Timedout",
+        "signal": "Runtime.ExitError",
+        "thread": "Function<RuntimeError>",
+    }.items():
+        payload, error, _ = call(event)
+        assert (payload["errorType"], error) == (kind, "Unhandled"), payload
+        assert call("after")[:2] == ("after", None), event
+    assert call("fork")[0] == 3
+    assert call("break")[0] == 100_000
+
+
 @pytest.mark.skipif(not _HAS_RUBY, reason="no ruby on this machine")
 def test_waiting_ruby_processes_share_no_randomness(lambda_client: Any) -> None:
     """Each environment has a process of its own, seeded anew."""
