@@ -95,13 +95,11 @@ def test_the_runtime_ends_before_extensions_are_told(lambda_client: Any, lambent
     assert call(lambda_client, "ordered-end") == (1, None)
     retire(lambda_client, "ordered-end")
     log = said(lambent_server, "ordered-end", "extension told")
-    lines = dict(
-        line.rsplit(" ", 1) if line.startswith("runtime") else (line[:14], line[15:]) for line in log.splitlines()
-    )
-    told_at, is_left = lines["extension told"].split()
+    ended_at = next(line.split()[2] for line in log.splitlines() if line.startswith("runtime ends"))
+    told_at, is_left = next(line.split()[2:] for line in log.splitlines() if line.startswith("extension told"))
     # The runtime ignored SIGTERM: it had 300 ms of the two seconds and was killed.
     assert is_left == "True"
-    assert float(told_at) - float(lines["runtime ends"]) > 0.2
+    assert float(told_at) - float(ended_at) > 0.2
 
 
 def test_provisioned_concurrency_has_the_function_s_time_for_init(lambent_server_factory: ServerFactory) -> None:

@@ -240,7 +240,7 @@ def test_refused_subscriptions(lambda_client: Any) -> None:
 def test_parts_and_durations_of_init_are_in_json_logs_at_debug(
     lambda_client: Any, lambent_server: LambentServer
 ) -> None:
-    members = {"LoggingConfig": {"LogFormat": "JSON", "SystemLogLevel": "DEBUG"}}
+    members: dict[str, Any] = {"LoggingConfig": {"LogFormat": "JSON", "SystemLogLevel": "DEBUG"}}
     extended_function(lambda_client, "debugged", "register()\nrun()\n", **members)
     invoke(lambda_client, "debugged", {})
     log = said(lambent_server, "debugged", "platform.report")

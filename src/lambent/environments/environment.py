@@ -465,21 +465,12 @@ class ExecutionEnvironment:
             from lambent.environments.extensions.host import ExtensionHost, HostParts
 
             around = self._around
-            self._extensions = ExtensionHost(
-                HostParts(
-                    sandbox=self._sandbox,
-                    reference=self.reference,
-                    sink=around.sink,
-                    clock=around.clock,
-                    log=self._log,
-                    log_bytes_max=around.rules.log_bytes_per_invocation_max,
-                    external=self._start.extensions,
-                    spawn=around.spawn,
-                    on_changed=self._extensions_changed,
-                    on_failed=self._failed,
-                ),
-                is_open=self.state in (EnvironmentState.COLD, EnvironmentState.RESTARTING),
+            log = LogWriter(self.reference, around.sink, self._clock, around.rules.log_bytes_per_invocation_max)
+            parts = HostParts(
+                self._sandbox, self.reference, self._clock, self._log, log, self._start.extensions, around.spawn
             )
+            is_open = self.state in (EnvironmentState.COLD, EnvironmentState.RESTARTING)
+            self._extensions = ExtensionHost(parts, self._extensions_changed, self._failed, is_open=is_open)
             self._reporter.attach(self._extensions.telemetry)
         return self._extensions
 

@@ -15,7 +15,6 @@ from lambent.environments.extensions.records import compact, time_text
 from lambent.environments.extensions.registry import ExtensionEvent, ExtensionRegistry, ExtensionState, RefusedError
 from lambent.environments.extensions.subscriptions import Api, Category, parse_subscription
 from lambent.environments.extensions.telemetry import Telemetry, subscription_record
-from lambent.environments.log_writer import LogWriter
 from lambent.environments.outcomes import exit_words
 from lambent.environments.session import ExtensionFailed
 from lambent.model import quotas
@@ -29,10 +28,11 @@ if TYPE_CHECKING:
     from lambent.environments.extensions.api import ExtensionConnection
     from lambent.environments.extensions.registry import Extension
     from lambent.environments.http_requests import InsideRequest
+    from lambent.environments.log_writer import LogWriter
     from lambent.environments.sandbox.sandbox import RuntimeExit, Sandbox
     from lambent.environments.session import Outcome
     from lambent.model.invocation import Invocation
-    from lambent.model.platform_event import EnvironmentReference, TelemetrySink
+    from lambent.model.platform_event import EnvironmentReference
 
 # How long freezing waits for telemetry to be delivered. AWS says nothing; see docs/extensions.md.
 FLUSH_SECONDS_MAX = 1.0
@@ -44,27 +44,37 @@ _LAUNCH_ERROR = "Extension.LaunchError"
 class HostParts:
     """What a host is handed by its environment.
 
-    `external` are the base names of the files in /opt/extensions. `on_changed` is called when one of them may have
-    become idle, `on_failed` when one ended the environment's current phase. `spawn` owns background work.
+    `log` has the function's lines and the platform's, `extension_log` those of extensions. `external` are the base
+    names of the files in /opt/extensions. `spawn` owns background work.
     """
 
     sandbox: Sandbox
     reference: EnvironmentReference
-    sink: TelemetrySink
     clock: Clock
     log: LogWriter
-    log_bytes_max: int
+    extension_log: LogWriter
     external: tuple[str, ...]
     spawn: Callable[[Coroutine[None, None, None]], None]
-    on_changed: Callable[[], None]
-    on_failed: Callable[[Outcome], None]
 
 
 class ExtensionHost:
-    """Starts, feeds and ends extensions. Scope: environment. Nothing of it outlives the sandbox."""
+    """Starts, feeds and ends extensions. Scope: environment. Nothing of it outlives the sandbox.
 
-    def __init__(self, parts: HostParts, *, is_open: bool = True) -> None:
+    `on_changed` is called when an extension may have become idle, `on_failed` when one ended the environment's
+    current phase. Registration is closed from the beginning if not `is_open`.
+    """
+
+    def __init__(
+        self,
+        parts: HostParts,
+        on_changed: Callable[[], None],
+        on_failed: Callable[[Outcome], None],
+        *,
+        is_open: bool,
+    ) -> None:
         self._parts = parts
+        self._on_changed = on_changed
+        self._on_failed = on_failed
         version = parts.reference.version
         self.external = parts.external
         self.telemetry = Telemetry(self, has_json_logs=version.logging.log_format is LogFormat.JSON)
@@ -74,7 +84,7 @@ class ExtensionHost:
         if not is_open:
             self.telemetry.close_subscriptions()
         self._api = ExtensionsApi(self._registry, version, self)
-        self._log = LogWriter(parts.reference, parts.sink, parts.clock, parts.log_bytes_max)
+        self._log = parts.extension_log
         self._log.begin_invocation(wants_tail=False)
         self._log.tap = lambda lines: self.telemetry.output(parts.clock.time_ms(), Category.EXTENSION, lines)
         parts.log.tap = lambda lines: self.telemetry.output(parts.clock.time_ms(), Category.FUNCTION, lines)
@@ -310,7 +320,7 @@ class ExtensionHost:
             if self._gate[0]():
                 self._open_gate(None)
         else:
-            self._parts.on_changed()
+            self._on_changed()
 
     def _are_registered(self) -> bool:
         return all(extension.state is not ExtensionState.STARTED for extension in self._registry)
@@ -344,7 +354,7 @@ class ExtensionHost:
             extension.move(ExtensionState.EXITED)
         if self._failed is None:
             self.fail(outcome)
-            self._parts.on_failed(outcome)
+            self._on_failed(outcome)
 
     def _write_extension(self, extension: Extension, at_ms: int) -> None:
         events = [event.value for event in extension.events]
