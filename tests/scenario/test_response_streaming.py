@@ -19,7 +19,7 @@ from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 
 from tests.running import create_function, invoke, make_zip_bytes
-from tests.runtimes.native_programs import FIXTURES, build_go
+from tests.runtimes.native_programs import FIXTURES, build_go, build_rust
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -380,6 +380,32 @@ def test_aws_s_own_go_library(server: LambentServer, tmp_path: Path) -> None:
     assert (answer.status, answer.headers["Content-Type"], answer.headers["Set-Cookie"]) == (201, "text/x-go", "a=b")
     assert answer.read() == b"one two three"
     connection.close()
+
+
+@pytest.mark.long
+@pytest.mark.skipif(shutil.which("cargo") is None, reason="no cargo on this machine")
+def test_aws_s_own_crate(server: LambentServer, tmp_path: Path) -> None:
+    """lambda_runtime for Rust, unchanged: its prelude and its parts."""
+    bootstrap = build_rust(FIXTURES / "rust_streaming", tmp_path / "bootstrap").read_bytes()
+    client = server.client()
+    client.create_function(
+        FunctionName="rust",
+        Runtime="provided.al2023",
+        Handler="bootstrap",
+        Role="arn:aws:iam::000000000000:role/test",
+        Timeout=10,
+        Code={"ZipFile": make_zip_bytes({"bootstrap": (bootstrap, 0o755)})},
+    )
+    client.get_waiter("function_active_v2").wait(FunctionName="rust", WaiterConfig={"Delay": 1})
+    *chunks, last = events(server, "rust", {})
+    prelude, _, body = b"".join(chunk["PayloadChunk"]["Payload"] for chunk in chunks).partition(bytes(8))
+    assert json.loads(prelude)["statusCode"] == 200
+    assert (body, last, len(chunks) >= 3) == (b"one two three", {"InvokeComplete": {}}, True)
+    body, complete = streamed(server, "rust", fail=True)
+    # The crate writes the trailers of an error as a part of the body: that is what its caller gets.
+    assert b"one two threeLambda-Runtime-Function-Error-Type: Runtime.StreamError" in body
+    assert complete == {}
+    assert streamed(server, "rust")[1] == {}
 
 
 def test_the_prelude_is_a_part_of_the_stream(server: LambentServer) -> None:
