@@ -2,6 +2,8 @@
 
 cli              client: the command `lambent`; speaks the public API, starts the server
 app              assembly: builds every object once and starts the loops; the only file that knows everybody
+feed             assembly: the store's changes, and who is told of them
+routes           assembly: our own operations below /_lambent/
 workers          assembly: processes for CPU work
 startup          assembly: what must be done before the event loop and before rights are dropped
 api              door: HTTP, signatures, routes, errors in AWS's form

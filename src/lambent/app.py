@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import logging
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lambent.api import ApiOptions, ApiParts, FileBody, HttpResponse, LocalRequest, LocalRoute, build_server
+from lambent.api import ApiOptions, ApiParts, LocalRoute, build_server
 from lambent.clock import SystemClock
 from lambent.durable import DurableExecutions
 from lambent.environments import (
@@ -27,23 +25,18 @@ from lambent.environments.runtimes import CatalogueOptions, RuntimeCatalogue
 from lambent.environments.sandbox import NamespaceDriver, ProcessDriver
 from lambent.environments.sandbox.sandbox import RuntimeFamily, SandboxError
 from lambent.events import AsyncParts, AsyncPlane, AsyncRules, EventSourceParts, EventSources, SourcePlaces
+from lambent.feed import ChangeFeed, FeedReaders
 from lambent.functions import ControlPlane, ControlPlaneParts, ControlPlaneRules, Ec2Networks, KmsKeys, S3Packages
 from lambent.gateways import FunctionUrls, FunctionUrlTable, Surroundings
 from lambent.invocation import Admission, Catalog, ConcurrencyLimiter, Invoker, RecursionGuard, ResourcePolicies
-from lambent.model.arn import FunctionArn, parse_function_name
-from lambent.model.concurrency import ProvisionedConcurrency, ReservedConcurrency
-from lambent.model.configs.event import EventInvokeConfig
-from lambent.model.configs.event_source import EventSourceMapping
-from lambent.model.configs.function_url import FunctionUrlConfig
-from lambent.model.configs.management import RecursionConfig
-from lambent.model.configs.policy import FunctionPolicy
+from lambent.model.arn import parse_function_name
 from lambent.model.environment import IsolationLevel
 from lambent.model.errors import LambdaError
-from lambent.model.function import Alias, FunctionVersion, PackageType
-from lambent.model.quotas import CONCURRENT_EXECUTIONS, AccountQuota
+from lambent.model.function import FunctionVersion, PackageType
 from lambent.neighbours import ChildPlan, EmbeddedChild, Endpoints, Forwarder, LogsEndpoint, unknown_names
 from lambent.observability import FunctionMetrics, LogDelivery, LogStore, ObservabilityRoutes, Recorder
-from lambent.startup import StartError, architecture, embedded_packages, runtime_findings
+from lambent.routes import answer_route, code_route, health_route, image_route, json_route, status_route
+from lambent.startup import StartError, architecture, embedded_packages, lambent_version, runtime_findings
 from lambent.store import AccessKeys, CodeStore, FunctionStore, InstallationKey, Resources, open_records
 from lambent.store.contracts import StoreUnusableError
 from lambent.store.events import EventStore, open_events
@@ -54,14 +47,11 @@ from lambent.workers import Workers
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Awaitable, Callable, Coroutine, Mapping
+    from collections.abc import Callable, Mapping
 
     from lambent.environments.sandbox.sandbox import SandboxDriver
-    from lambent.images import ImageAnswer, ImageRequest
-    from lambent.model.caller import Caller, Credentials
-    from lambent.observability import Answer
+    from lambent.model.caller import Credentials
     from lambent.startup import PreparedProcess
-    from lambent.store.contracts import ResourceChange
 
 _log = logging.getLogger(__name__)
 
@@ -164,6 +154,7 @@ class Application:
         self._build_queue(key)
         self._build_control_plane(key)
         self._build_door()
+        self._build_feed()
 
     def _build_images(self) -> None:
         from lambent.images import FunctionView, ImagePlane, ImagePlaneOptions
@@ -365,6 +356,23 @@ class Application:
             ),
         )
 
+    def _build_feed(self) -> None:
+        self.feed = ChangeFeed(
+            self.resources,
+            FeedReaders(
+                self.catalog,
+                self.pool,
+                self.provisioned,
+                self.policies,
+                self.function_urls,
+                self.concurrency,
+                self.recursion,
+                self.asynchronous,
+                self.event_sources,
+                self._unlearned.put_nowait,
+            ),
+        )
+
     async def _serve(self, on_ready: Callable[[], None] | None) -> None:
         settings = self.settings.server
         async with asyncio.TaskGroup() as services:
@@ -379,7 +387,7 @@ class Application:
                 self.invoker.run_streamed,
                 self.event_sources.run,
                 self._run_images,
-                self._feed_catalog,
+                self.feed.run,
                 self._learn_packages,
                 self._end_idle_workers,
                 *((self.child.run,) if self.child is not None else ()),
@@ -461,59 +469,6 @@ class Application:
                 self._refusal = f"The launcher ended: {error}"
                 self.stop()
 
-    async def _feed_catalog(self) -> None:
-        async for batch in self.resources.changes():
-            for change in batch:
-                self._apply(change)
-
-    def _apply(self, change: ResourceChange) -> None:
-        key, value = change.key, change.value
-        if change.resource is FunctionVersion:
-            arn = FunctionArn(key.account_id, key.region, key.name)
-            if value is None:
-                self.catalog.remove(arn, key.qualifier)
-            else:
-                self.catalog.put(value)
-                self._unlearned.put_nowait(value)
-            self.pool.retire(arn, key.qualifier, value.configuration_id if value is not None else None)
-            self.provisioned.changed(arn)
-        elif change.resource is Alias:
-            if value is None:
-                self.catalog.remove_alias(FunctionArn(key.account_id, key.region, key.name), key.qualifier)
-            else:
-                self.catalog.put_alias(value)
-            self.provisioned.changed(FunctionArn(key.account_id, key.region, key.name))
-        elif change.resource is FunctionPolicy:
-            if value is None:
-                self.policies.remove(FunctionArn(key.account_id, key.region, key.name, key.qualifier or None))
-            else:
-                self.policies.put(value)
-        elif change.resource is FunctionUrlConfig:
-            if value is None:
-                self.function_urls.remove((key.account_id, key.region, key.name, key.qualifier))
-            else:
-                self.function_urls.put(value)
-        elif change.resource is ReservedConcurrency:
-            arn = FunctionArn(key.account_id, key.region, key.name)
-            self.concurrency.put_reserved(arn, None if value is None else value.executions)
-        elif change.resource is ProvisionedConcurrency:
-            if value is None:
-                self.provisioned.remove(FunctionArn(key.account_id, key.region, key.name, key.qualifier))
-            else:
-                self.provisioned.put(value)
-        elif change.resource is EventSourceMapping:
-            self.event_sources.changed(key.name, value)
-        elif change.resource is EventInvokeConfig:
-            if value is None:
-                self.asynchronous.configs.remove(FunctionArn(key.account_id, key.region, key.name, key.qualifier))
-            else:
-                self.asynchronous.configs.put(value)
-        elif change.resource is RecursionConfig:
-            loop = None if value is None else value.recursive_loop
-            self.recursion.put(FunctionArn(key.account_id, key.region, key.name), loop)
-        elif change.resource is AccountQuota and key.name == CONCURRENT_EXECUTIONS.name:
-            self.concurrency.put_limit(key.account_id, key.region, None if value is None else value.value)
-
     async def _run_events(self) -> None:
         # A function that the catalog does not know yet would cost its event an attempt.
         await self.resources.wait_filled()
@@ -580,42 +535,26 @@ class Application:
 
     def _local_routes(self) -> list[LocalRoute]:
         return [
-            LocalRoute("GET", "/_lambent/health", self._health, is_public=True),
-            LocalRoute("GET", "/_lambent/v1/logs", _route(self.observability.logs)),
-            LocalRoute("GET", "/_lambent/v1/metrics", _route(self.observability.metrics)),
-            LocalRoute("GET", "/_lambent/v1/events/conservation", _json_route(self.asynchronous.figures.conservation)),
-            LocalRoute("GET", "/_lambent/v1/status", self._status),
-            *(LocalRoute(method, path, _image_route(work)) for method, path, work in self.images.routes.table()),
-            LocalRoute("GET", "/_lambent/v1/code/{sha256}", self._download_code, is_public=True),
+            health_route(lambda: self.is_ready, lambent_version, self._neighbours_state),
+            LocalRoute("GET", "/_lambent/v1/logs", answer_route(self.observability.logs)),
+            LocalRoute("GET", "/_lambent/v1/metrics", answer_route(self.observability.metrics)),
+            LocalRoute("GET", "/_lambent/v1/events/conservation", json_route(self.asynchronous.figures.conservation)),
+            status_route(self._status),
+            *(LocalRoute(method, path, image_route(work)) for method, path, work in self.images.routes.table()),
+            code_route(self.control_plane),
         ]
 
-    async def _health(self, request: LocalRequest) -> HttpResponse:
-        status = 200 if self.is_ready else 503
-        body = {
-            "status": "ready" if self.is_ready else "starting",
-            "version": lambent_version(),
-            "neighbours": {"state": "switched off"} if self.child is None else self.child.statistics(),
-        }
-        return HttpResponse(status, (("Content-Type", "application/json"),), json.dumps(body).encode())
+    def _neighbours_state(self) -> Mapping[str, object]:
+        return {"state": "switched off"} if self.child is None else self.child.statistics()
 
-    async def _status(self, request: LocalRequest) -> HttpResponse:
-        body = {
+    def _status(self) -> Mapping[str, object]:
+        return {
             "isolation": self.driver.level.value,
             "missing": dict(self.driver.missing_features),
             "pool": self.pool.statistics(),
             "memory_mib_max": self.process.memory_mib_max,
             "functions": self.catalog.function_count(),
         }
-        return HttpResponse(200, (("Content-Type", "application/json"),), json.dumps(body).encode())
-
-    async def _download_code(self, request: LocalRequest) -> HttpResponse:
-        query = {name: values[0] for name, values in request.query.items()}
-        download = await self.control_plane.open_code(request.parameters["sha256"], query)
-        headers = (
-            ("Content-Type", "application/zip"),
-            ("Content-Disposition", f'attachment; filename="{download.file_name}"'),
-        )
-        return HttpResponse(200, headers, download.blocks or FileBody(Path(download.path), download.size_bytes))
 
     async def _close_state(self) -> None:
         await self.events.close()
@@ -643,46 +582,3 @@ def _hosts_of_urls(base_url: str) -> tuple[str, ...]:
     """Return the host and all below it, as api.hosts has them."""
     host = base_url.partition("//")[2].partition("/")[0].partition(":")[0]
     return (f".{host}",) if host else ()
-
-
-def lambent_version() -> str:
-    """Return the installed version."""
-    # Imported when asked: it costs a tenth of a start.
-    import importlib.metadata
-
-    return importlib.metadata.version("lambent")
-
-
-def _image_route(
-    operation: Callable[[ImageRequest], Awaitable[ImageAnswer]],
-) -> Callable[[LocalRequest], Coroutine[None, None, HttpResponse]]:
-    async def respond(request: LocalRequest) -> HttpResponse:
-        from lambent.images import ImageRequest
-
-        query = {name: values[0] for name, values in request.query.items()}
-        answer = await operation(ImageRequest({**query, **request.parameters}, request.body))
-        return HttpResponse(200, tuple(answer.headers.items()), answer.body)
-
-    return respond
-
-
-def _route(
-    operation: Callable[[Caller, Mapping[str, str]], Awaitable[Answer]],
-) -> Callable[[LocalRequest], Coroutine[None, None, HttpResponse]]:
-    async def respond(request: LocalRequest) -> HttpResponse:
-        assert request.caller is not None
-        answer = await operation(request.caller, {name: values[0] for name, values in request.query.items()})
-        return HttpResponse(answer.status, tuple(answer.headers.items()), answer.body)
-
-    return respond
-
-
-def _json_route(
-    operation: Callable[[Caller, Mapping[str, str]], Awaitable[object]],
-) -> Callable[[LocalRequest], Coroutine[None, None, HttpResponse]]:
-    async def respond(request: LocalRequest) -> HttpResponse:
-        assert request.caller is not None
-        answer = await operation(request.caller, {name: values[0] for name, values in request.query.items()})
-        return HttpResponse(200, (("Content-Type", "application/json"),), json.dumps(answer).encode())
-
-    return respond

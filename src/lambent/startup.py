@@ -311,3 +311,11 @@ def _available_mib() -> int:
     except OSError:
         pass
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // (1024 * 1024)
+
+
+def lambent_version() -> str:
+    """Return the installed version."""
+    # Imported when asked: it costs a tenth of a start.
+    import importlib.metadata
+
+    return importlib.metadata.version("lambent")

@@ -59,7 +59,7 @@ def test_every_wrong_arrow_is_caught(source_tree: SourceTree, form: str) -> None
             count += 1
             path = (
                 f"lambent/{room}.py"
-                if room in ("app", "startup", "settings", "clock", "__main__")
+                if room in ("app", "feed", "routes", "startup", "settings", "clock", "__main__")
                 else f"lambent/{room}/planted.py"
             )
             text = _FORMS[form].format(room=target, name="Anything")

@@ -10,10 +10,10 @@ import signal
 import sys
 from typing import TYPE_CHECKING
 
-from lambent.app import Application, lambent_version
+from lambent.app import Application
 from lambent.cli.failure import CommandError
 from lambent.settings import Settings, read_settings
-from lambent.startup import StartError, prepare_process
+from lambent.startup import StartError, lambent_version, prepare_process
 
 if TYPE_CHECKING:
     import argparse
