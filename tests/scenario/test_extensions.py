@@ -415,3 +415,49 @@ func main() {
     create_function(lambda_client, "go-beside", {"index.py": READER}, Layers=[arn])
     invoke(lambda_client, "go-beside", {})
     assert json.loads(invoke(lambda_client, "go-beside", {})[0])["eventType"] == "INVOKE"
+
+
+def test_hostile_extensions(lambda_client: Any, lambent_server: LambentServer) -> None:
+    body = (
+        "register('INVOKE', 'SHUTDOWN')\n"
+        # Garbage, floods and half requests on the platform's own address.
+        "host, port = os.environ['AWS_LAMBDA_RUNTIME_API'].split(':')\n"
+        "kept = []\n"
+        "half = b'POST /2020-01-01/extension/register HTTP/1.1\\r\\n'\n"
+        "for data in (b'\\0' * 5000, b'GET / HTTP/1.1\\r\\n\\r\\n' * 500, half):\n"
+        "    connection = socket.create_connection((host, int(port)))\n"
+        "    connection.sendall(data)\n"
+        "    kept.append(connection)\n"
+        "identity = ('Lambda-Extension-Identifier: ' + IDENTITY['Lambda-Extension-Identifier']).encode()\n"
+        "asked = b'GET /2020-01-01/extension/event/next HTTP/1.1\\r\\n' + identity + b'\\r\\n\\r\\n'\n"
+        "connection = socket.create_connection((host, int(port)))\n"
+        "connection.sendall(asked)\n"
+        "time.sleep(0.1)\n"
+        "second = ask('GET', '/2020-01-01/extension/event/next')\n"
+        "say('second', second[0], second[2]['errorType'])\n"
+        "print('y' * 3000000, flush=True)\n"
+        "connection.recv(65536)\n"
+        "run()\n"
+    )
+    # The runtime is not ready yet when the extension asks for the second time, so no event has come between.
+    extended_function(lambda_client, "hostile", body, "import time\ntime.sleep(1)\n" + READER, Timeout=10)
+    for _ in range(3):
+        assert call(lambda_client, "hostile")[1] is None
+    said(lambent_server, "hostile", "second 403 Extension.InvalidExtensionState")
+
+
+def test_an_extension_that_stops_itself_runs_into_the_time_out(
+    lambda_client: Any, lambent_server: LambentServer
+) -> None:
+    body = (
+        "register('INVOKE')\n"
+        "next_event()\n"
+        "if not os.path.exists('/tmp/stopped'):\n"
+        "    note('stopped', '')\n"
+        "    os.kill(os.getpid(), 19)\n"
+        "run()\n"
+    )
+    extended_function(lambda_client, "stops", body, Timeout=1)
+    assert call(lambda_client, "stops") == ([], None)
+    said(lambent_server, "stops", "Task timed out after 1.00 seconds")
+    wait_for(lambda: call(lambda_client, "stops") == ([], None), "answer of a fresh start")
