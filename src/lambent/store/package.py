@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 # Source: observed (AWS answers these two texts for packages it cannot use).
+# Jars made by Maven say so of entries whose mode it does not know.
+_KIND_UNSAID = 0o170000
 _NOT_A_ZIP = "Could not unzip uploaded file. Please check your file, then try to upload again."
 _EMPTY = "Uploaded file must be a non-empty zip"
 # Source: developer guide, quotas; observed text.
@@ -265,6 +267,8 @@ def _plan(entries: list[zipfile.ZipInfo]) -> _Plan:
     for entry in entries:
         name = _clean_name(entry)
         kind = stat.S_IFMT(entry.external_attr >> 16) if entry.create_system == 3 else 0
+        if kind == _KIND_UNSAID:
+            kind = 0
         if entry.flag_bits & 0x1 or kind not in (0, stat.S_IFREG, stat.S_IFDIR, stat.S_IFLNK):
             raise zipfile.BadZipFile
         if entry.filename.endswith(("/", "\\")) or kind == stat.S_IFDIR:

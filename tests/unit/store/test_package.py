@@ -117,6 +117,12 @@ def test_of_a_name_that_comes_twice_the_last_counts(unpack: Callable[[bytes | st
     assert (unpack(content) / "a").read_bytes() == b"second"
 
 
+def test_a_jar_of_maven(unpack: Callable[[bytes | str], Path]) -> None:
+    """Its entries below META-INF have all bits of the mode set."""
+    tree = unpack(archive((entry("META-INF/maven/", 0xFFFF), b""), (entry("META-INF/maven/pom.xml", 0xFFFF), b"<x/>")))
+    assert (tree / "META-INF" / "maven" / "pom.xml").read_bytes() == b"<x/>"
+
+
 def test_backslashes_of_dos_are_separators(unpack: Callable[[bytes | str], Path]) -> None:
     tree = unpack(archive((entry("d\\a.py", system=0), b"x"), (entry("u\\b.py"), b"y")))
     assert (tree / "d" / "a.py").exists()
