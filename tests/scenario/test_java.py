@@ -374,6 +374,19 @@ def test_a_jar_as_package(lambda_client: Any, create: Callable[..., str], classe
     assert _invoke(lambda_client, create("example.Kinds$Objects", Code={"ZipFile": nested}), _EVENT)[0] == _RECEIPT
 
 
+def test_a_mapping_of_the_packages_own(
+    lambda_client: Any, create: Callable[..., str], classes: dict[str, bytes]
+) -> None:
+    """A service of the interface that AWS's library names; two of them are a mistake."""
+    service = "META-INF/services/com.amazonaws.services.lambda.runtime.CustomPojoSerializer"
+    package = make_zip_bytes({**classes, service: "example.OwnMapping\n"})
+    said, log = _invoke(lambda_client, create("example.Kinds$Objects", Code={"ZipFile": package}), {"a": 1})
+    assert said == "own Order8 x0", log
+    package = make_zip_bytes({**classes, service: "example.OwnMapping\nexample.OwnMapping$Second\n"})
+    said, _ = _invoke(lambda_client, create("example.Kinds$Objects", Code={"ZipFile": package}), {})
+    assert "only one is allowed" in said["errorMessage"]
+
+
 def test_a_layer_with_jars(lambda_client: Any, create: Callable[..., str], classes: dict[str, bytes]) -> None:
     """Found below java/lib, after the package's own."""
     jar = make_zip_bytes(dict(classes))
