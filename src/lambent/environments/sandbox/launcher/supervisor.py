@@ -79,6 +79,7 @@ class Cell:
     is_closing: bool = False
     is_specialised: bool = False
     link: Link | None = None
+    root: tuple[tuple[int, int], ...] = ()
     shared: str | None = None
 
 
@@ -346,7 +347,11 @@ class Supervisor:
             raise RefusedError("neither a root nor code")
         try:
             if message["root"]:
-                trees.append(self._roots.take(message["root"], is_merged=message["is_merged"]))
+                if cell.root:
+                    # An earlier attempt that failed afterwards.
+                    self._roots.give_back(cell.root)
+                tree, cell.root = self._roots.take(message["root"], is_merged=message["is_merged"])
+                trees.append(tree)
                 places.append("/")
             for path, place in ((message["code"], "/var/task"), (message["layers"], "/opt")):
                 if path is not None:
@@ -494,6 +499,8 @@ class Supervisor:
         cell.messages.close()
         if cell.userns_fd >= 0:
             os.close(cell.userns_fd)
+        if cell.root:
+            self._roots.give_back(cell.root)
         if cell.link is not None and self._network is not None:
             self._network.release_link(cell.link)
         if self._options.is_rootless:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-from collections import OrderedDict
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from .. import syscalls
@@ -17,7 +17,6 @@ from ..messages import RefusedError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-MOUNTS_MAX = 64
 _LAYER = "images/layers/{}/tree"
 _PLACES = "images/places"
 _PROBE = "overlay-probe"
@@ -26,19 +25,27 @@ _READ_ONLY = syscalls.MOUNT_ATTR_RDONLY | syscalls.MOUNT_ATTR_NOSUID | syscalls.
 _NOT_TAKEN = (errno.EINVAL, errno.EPERM, errno.ENOTSUP)
 
 
+Key = tuple[tuple[int, int], ...]
+
+
 class RootMounts:
-    """Scope: one supervisor. `owner_fd`: the user namespace in which the daemon's files are root's, None for as is."""
+    """Scope: one supervisor. `owner_fd`: the user namespace in which the daemon's files are root's, None for as is.
+
+    A mount is kept as long as a sandbox has its root from it: kept longer, it would keep removed layers on the disk.
+    """
 
     def __init__(self, data_directory_fd: int) -> None:
         self._data_directory_fd = data_directory_fd
         self.owner_fd: int | None = None
         # By the directories themselves: a layer that was removed and came again is another one.
-        self._mounts: OrderedDict[tuple[tuple[int, int], ...], int] = OrderedDict()
+        self._mounts: dict[Key, int] = {}
+        self._users: Counter[Key] = Counter()
 
-    def take(self, layers: Sequence[str], *, is_merged: bool) -> int:
-        """Return a detached mount of a root: layers lowest first, under the places that are mounted over.
+    def take(self, layers: Sequence[str], *, is_merged: bool) -> tuple[int, Key]:
+        """Return a detached mount of a root, and what `give_back` wants when its sandbox has ended.
 
-        Raises OSError; RefusedError for what cannot be a root.
+        Layers lowest first; above them are the places that are mounted over. Raises OSError; RefusedError for what
+        cannot be a root.
         """
         if is_merged and len(layers) != 1:
             raise RefusedError("a merged root is one tree")
@@ -46,26 +53,32 @@ class RootMounts:
         try:
             opened.extend(map(self._open, map(_LAYER.format, layers)))
             if is_merged:
-                return self._tree(opened[0])
+                return self._tree(opened[0]), ()
             opened.append(self._open(_PLACES))
             key = tuple((status.st_dev, status.st_ino) for status in map(os.fstat, opened))
-            mount = self._mounts.get(key)
-            if mount is None:
-                mount = self._mounts[key] = self._overlay(opened[::-1])
-                while len(self._mounts) > MOUNTS_MAX:
-                    _, dropped = self._mounts.popitem(last=False)
-                    os.close(dropped)
-            self._mounts.move_to_end(key)
+            if key not in self._mounts:
+                self._mounts[key] = self._overlay(opened[::-1])
         finally:
             for fd in opened:
                 os.close(fd)
+        self._users[key] += 1
         try:
-            return syscalls.open_tree_clone(mount)
+            return syscalls.open_tree_clone(self._mounts[key]), key
         except OSError as error:
             if error.errno != errno.EINVAL:
+                self.give_back(key)
                 raise
         # Older kernels clone no detached mount: this sandbox takes it, the next one gets another.
-        return self._mounts.pop(key)
+        return self._mounts.pop(key), key
+
+    def give_back(self, key: Key) -> None:
+        """Forget the mount that a sandbox had its root from, if no other one has."""
+        self._users[key] -= 1
+        if self._users[key] <= 0:
+            del self._users[key]
+            mount = self._mounts.pop(key, -1)
+            if mount >= 0:
+                os.close(mount)
 
     def probe(self, state_fd: int) -> None:
         """Make an overlay of two empty directories and forget it. Raises OSError where overlayfs cannot be used."""
