@@ -121,6 +121,13 @@ def test_over_tcp(lambda_client: Any) -> None:
     assert found[0]["type"] == "platform.initStart"
 
 
+def test_what_waits_is_sent_before_the_environment_is_frozen(lambda_client: Any) -> None:
+    body = "register()\nlisten()\nsubscribe('platform', timeoutMs=30000)\nrun()\n"
+    extended_function(lambda_client, "flushed", body)
+    found = records(lambda_client, "flushed")
+    assert [record["type"] for record in found].count("platform.initStart") == 1
+
+
 def test_a_failure_is_told(lambda_client: Any) -> None:
     body = (
         "register('SHUTDOWN')\nlisten()\nsubscribe('platform')\n"

@@ -517,6 +517,9 @@ class ExecutionEnvironment:
         if self.state in (EnvironmentState.ENDED, EnvironmentState.SHUTDOWN):
             return
         has_runtime = self.state is not EnvironmentState.BROKEN
+        invoked, self._unfinished = self._unfinished, None
+        if invoked is not None:
+            self._report(invoked)
         self._session.begin_shutdown()
         try:
             if has_runtime:

@@ -53,6 +53,10 @@ class FunctionCounts:
     duration_ms_max: float = 0.0
     billed_duration_ms_sum: int = 0
     init_duration_ms_sum: float = 0.0
+    cold_start_sandbox_ms_sum: float = 0.0
+    cold_start_code_ms_sum: float = 0.0
+    cold_start_runtime_ms_sum: float = 0.0
+    cold_start_init_ms_sum: float = 0.0
     concurrent: int = 0
     concurrent_max: int = 0
     # UrlRequestCount, Url4xxCount, Url5xxCount, UrlRequestLatency.
@@ -93,6 +97,15 @@ class FunctionMetrics:
             counts = self._of_environment(event.environment)
             counts.initialisations += 1
             counts.init_duration_ms_sum += event.duration_ms
+            for part in event.parts:
+                if part.name == "sandbox":
+                    counts.cold_start_sandbox_ms_sum += part.duration_ms
+                elif part.name == "code":
+                    counts.cold_start_code_ms_sum += part.duration_ms
+                elif part.name == "init":
+                    counts.cold_start_init_ms_sum += part.duration_ms
+                else:
+                    counts.cold_start_runtime_ms_sum += part.duration_ms
         else:
             self._record_asynchronous(event)
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from lambent.model.environment import InitializationType
-from lambent.model.platform_event import InitReport, ProvisionedSpillover, Throttled
+from lambent.model.platform_event import InitReport, ProvisionedSpillover, Span, Throttled
 from lambent.observability.metrics import FUNCTIONS_MAX, FunctionMetrics
 
 if TYPE_CHECKING:
@@ -31,6 +31,15 @@ def test_throttles_and_initialisations_count(events: Events) -> None:
     metrics.record(InitReport(events.environment(), 0, InitializationType.ON_DEMAND, "init", "success", 12.5))
     counts = metrics.of_account("1" * 12, "eu-west-1")["hello"]
     assert (counts["throttles"], counts["initialisations"], counts["init_duration_ms_sum"]) == (1, 1, 12.5)
+
+
+def test_the_parts_of_a_cold_start_are_kept_apart(events: Events) -> None:
+    metrics = FunctionMetrics()
+    parts = tuple(Span(name, 0, float(number)) for number, name in enumerate(("sandbox", "code", "runtime", "init"), 1))
+    kind = InitializationType.ON_DEMAND
+    metrics.record(InitReport(events.environment(), 0, kind, "init", "success", 12.5, None, parts))
+    counts = metrics.of_account("1" * 12, "eu-west-1")["hello"]
+    assert [counts[f"cold_start_{name}_ms_sum"] for name in ("sandbox", "code", "runtime", "init")] == [1, 2, 3, 4]
 
 
 def test_provisioned_concurrency_counts_beside(events: Events) -> None:

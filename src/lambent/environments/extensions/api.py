@@ -87,11 +87,11 @@ class ExtensionsApi:
         return True
 
     def _register(self, request: InsideRequest) -> bytes:
-        name = request.headers.get(b"lambda-extension-name", b"").decode("latin-1")
+        name = request.headers.get(b"lambda-extension-name", b"").decode(errors="replace")
         if not name:
             raise RefusedError("Extension.InvalidExtensionName", "Empty extension name")
-        if len(name) > _NAME_CHARACTERS_MAX:
-            raise RefusedError("Extension.InvalidExtensionName", "Extension name is too long")
+        if len(name) > _NAME_CHARACTERS_MAX or not name.isprintable():
+            raise RefusedError("Extension.InvalidExtensionName", "Invalid extension name")
         extension = self._registry.register(name, _wanted_events(request.body))
         features = request.headers.get(b"lambda-extension-accept-feature", b"").split(b",")
         answer: dict[str, str] = {}

@@ -25,6 +25,9 @@ def external_extensions(opt_directories: Iterable[Path]) -> tuple[str, ...]:
         try:
             with os.scandir(directory / "extensions") as entries:
                 for entry in entries:
+                    if not entry.name.isprintable():
+                        # Nobody could register under it, and no log could name it.
+                        continue
                     if entry.is_dir() or stat.S_ISCHR(entry.stat(follow_symlinks=False).st_mode):
                         names.discard(entry.name)
                     else:

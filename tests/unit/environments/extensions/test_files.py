@@ -24,6 +24,7 @@ def tree(directory: Path, *names: str) -> Path:
 def test_files_in_order_and_no_directories(tmp_path: Path) -> None:
     opt = tree(tmp_path / "opt", "b", "a", ".hidden")
     (opt / "extensions" / "library").mkdir()
+    (opt / "extensions" / "line\nend").touch()
     assert external_extensions([opt]) == (".hidden", "a", "b")
 
 
