@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _FIXTURE = Path(__file__).parent / "fixtures" / "ruby" / "table.rb"
 _CLIENT = Path(__file__).parents[2] / "src/lambent/environments/runtimes/clients/ruby/bootstrap.rb"
 _RUBY = shutil.which("ruby") or ""
+_GEMS = Path(__file__).parents[2] / ".venv" / "share" / "gems"
 
 pytestmark = [
     pytest.mark.slow,
@@ -371,9 +372,60 @@ def test_a_gem_that_ruby_has_too_comes_from_the_package(tmp_path: Path) -> None:
 def test_a_waiting_process_ends_with_its_daemon(tmp_path: Path) -> None:
     """Nobody will ever tell it what to be."""
     ours, theirs = socket.socketpair()
-    process = subprocess.Popen(["/bin/sh", "-c", 'exec "$0" "$@" 3<&0 </dev/null', _RUBY, str(_CLIENT)], stdin=theirs.fileno(),
-                               env={"PATH": "/usr/bin"})  # fmt: skip
+    start = ["/bin/sh", "-c", 'exec "$0" "$@" 3<&0 </dev/null', _RUBY, str(_CLIENT)]
+    process = subprocess.Popen(start, stdin=theirs.fileno(), env={"PATH": "/usr/bin"})
     theirs.close()
     assert ours.recv(64) == b"ready\n"
     ours.close()
     assert process.wait(20) == 0
+
+
+_COMPARED = (
+    "echo", "symbols", "nothing", "io", "raises", "text", "argument", "deep", "unicode", "marshal", "cycle", "throw",
+    "name", "method", "overflow", "exit", "object",
+)  # fmt: skip
+
+
+@pytest.mark.skipif(not _GEMS.is_dir(), reason="AWS's Ruby client could not be installed")
+def test_answers_equal_those_of_the_official_client(tmp_path: Path) -> None:
+    """Event by event: path, body without the clients' own frames, error type, exit."""
+    directory = _table(tmp_path)
+    (client,) = _GEMS.glob("gems/aws_lambda_ric-*/lib")
+    official = [
+        _RUBY,
+        "-E",
+        "UTF-8",
+        "-I",
+        str(client),
+        "-r",
+        "aws_lambda_ric",
+        "-e",
+        "AwsLambdaRIC::Bootstrap.new.start",
+    ]
+    for handler, events in {
+        "table.handler": _COMPARED,
+        "table.positional": ["echo"],
+        "table.InClass.call_me": ["echo"],
+        "table.Deep::Inner.call_me": ["echo"],
+        "no_such_file.handler": ["echo"],
+        "table": ["echo"],
+        "a.b.c.d": ["echo"],
+    }.items():
+        for event in events:
+            made = [Event(json.dumps({"do": event, "value": "é"}).encode(), "request-0")]
+            variables = _variables(directory, handler, LANG="C.UTF-8")
+            ours = run_runtime([_RUBY, str(_CLIENT)], variables, directory, made)
+            theirs = run_runtime(official, variables, directory, made)
+            assert _seen(ours, directory) == _seen(theirs, directory), (handler, event)
+
+
+def _seen(ran: Ran, directory: Path) -> list[object]:
+    seen: list[object] = [ran.code]
+    for posted in ran.posted:
+        body = posted.body.decode()
+        if posted.path.endswith("error"):
+            payload = json.loads(body)
+            payload["stackTrace"] = [frame for frame in payload["stackTrace"] if frame.startswith(str(directory))]
+            body = re.sub("0x[0-9a-f]+", "0x", json.dumps(payload))
+        seen.append((posted.path, body, posted.headers.get("lambda-runtime-function-error-type")))
+    return seen
