@@ -390,8 +390,8 @@ def python_image(handler: str) -> Image:
                 files[f"/function/{path.relative_to(site)}"] = path
                 if path.suffix == ".so":
                     libraries.add(str(path))
-    for path in _needed(libraries):
-        files[path] = Path(os.path.realpath(path))
+    for needed in _needed(libraries):
+        files[needed] = Path(os.path.realpath(needed))
     entries: list[tuple[str, Entry | bytes | str]] = [
         (name.lstrip("/"), Entry(path.read_bytes(), path.stat().st_mode & 0o777 | 0o444))
         for name, path in sorted(files.items())

@@ -148,7 +148,7 @@ class Images:
             known = self.root_of(each)
             roots.append(known or await self._bring(source, each, report))
         await self.names.put(reference, digest, {root.architecture: root.digest for root in roots})
-        for each in {digest, *digests}:
+        for each in {*source.documents, *digests}:
             await asyncio.to_thread(self._downloads.path_of(each).unlink, missing_ok=True)
         report(Progress("done", digest))
         return roots
@@ -233,6 +233,7 @@ class Images:
         slots, report = around
         async with slots, self._trees.layer_lock(diff_id):
             if self._trees.has_layer(diff_id):
+                await asyncio.to_thread(self._downloads.path_of(descriptor.digest).unlink, missing_ok=True)
                 report(Progress("layer", descriptor.digest, descriptor.size_bytes, descriptor.size_bytes))
                 return
             size = descriptor.size_bytes
@@ -321,6 +322,7 @@ class _FromUploads:
     def __init__(self, images: Images, reference: str) -> None:
         self._images = images
         self._reference = reference
+        self.documents: set[str] = set()
 
     def __str__(self) -> str:
         return self._reference
@@ -336,6 +338,7 @@ class _FromUploads:
     async def document(self, digest: str) -> bytes:
         """Return a small blob, checked."""
         path = self._images.downloads.path_of(digest)
+        self.documents.add(digest)
         try:
             content = await asyncio.to_thread(_read, path)
         except FileNotFoundError:

@@ -44,7 +44,8 @@ class ImageNames:
     async def put(self, reference: ImageReference, digest: str, manifests: Mapping[str, str]) -> None:
         """Let a reference mean an image, durably. Raises OSError."""
         async with self._lock:
-            names = {**await self._read(), str(reference): {"digest": digest, "manifests": dict(manifests)}}
+            entry: dict[str, object] = {"digest": digest, "manifests": dict(manifests)}
+            names = {**await self._read(), str(reference): entry}
             await self._trees.write_document(_FILE, names)
             self._names = names
 

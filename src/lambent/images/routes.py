@@ -124,12 +124,13 @@ class ImageRoutes:
 
     async def blob_size(self, request: ImageRequest) -> ImageAnswer:
         """Answer how many bytes of a blob are here: an upload that was interrupted goes on behind them."""
+        _only(request, "digest")
         path = self._images.downloads.path_of(_digest(request.parameters["digest"]))
         try:
             size = (await asyncio.to_thread(path.stat)).st_size
         except FileNotFoundError:
             size = 0
-        return _answer({"Bytes": size, "IsUnpacked": await self._is_unpacked(request)})
+        return _answer({"Bytes": size})
 
     async def put_blob(self, request: ImageRequest) -> ImageAnswer:
         """Add bytes to a blob at `offset`, which is where it ends; 0 begins it anew.
@@ -250,10 +251,6 @@ class ImageRoutes:
             if build.runtime == runtime and build.is_present:
                 return build.reference
         raise ResourceNotFoundError(f"No root of {runtime} is installed: say which image it shall be made from.")
-
-    async def _is_unpacked(self, request: ImageRequest) -> bool:
-        diff_id = request.parameters.get("diff-id")
-        return diff_id is not None and self._trees.has_layer(_digest(diff_id))
 
 
 def _only(request: ImageRequest, *names: str) -> None:
