@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.running import invoke
+from tests.running import create_function, invoke
 from tests.scenario.extending import READER, call, extended_function, said, wait_for
 
 if TYPE_CHECKING:
@@ -253,4 +253,17 @@ def test_parts_and_durations_of_init_are_in_json_logs_at_debug(
     log = said(lambent_server, "debugged", "platform.report")
     found = {record["type"]: record["record"] for line in log.splitlines() if "type" in (record := json.loads(line))}
     assert found["platform.initRuntimeDone"]["status"] == "success"
-    assert [span["name"] for span in found["platform.initReport"]["spans"]][:2] == ["sandbox", "code"]
+    spans = [span["name"] for span in found["platform.initReport"]["spans"]]
+    assert spans == ["sandbox", "code", "extensions", "runtime", "init"]
+
+
+def test_the_parts_of_a_cold_start_without_extensions(lambda_client: Any, lambent_server: LambentServer) -> None:
+    logging = {"LogFormat": "JSON", "SystemLogLevel": "DEBUG"}
+    create_function(lambda_client, "bare", {"index.py": READER}, LoggingConfig=logging)
+    invoke(lambda_client, "bare", {})
+    log = said(lambent_server, "bare", "platform.report")
+    report = next(record for line in log.splitlines() if (record := json.loads(line))["type"] == "platform.initReport")
+    assert [span["name"] for span in report["record"]["spans"]] == ["sandbox", "code", "runtime", "init"]
+    status, body = lambent_server.get("/_lambent/v1/metrics")
+    assert status == 200
+    assert json.loads(body)["functions"]["bare"]["cold_start_init_ms_sum"] > 0
