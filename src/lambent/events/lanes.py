@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from lambent.model.event import AsyncEvent
     from lambent.store.queues.contracts import EventLease, QueueKey
 
-WINDOW = 6
+WINDOW = 4
 YOUNG_SECONDS = 0.1
 _YOUNG_SECONDS_QUICK = 0.25
 _YOUNG_SECONDS_MAX = 1.0
@@ -27,7 +27,7 @@ NEVER = float("inf")
 _PAUSE_SECONDS = 0.1
 _PAUSE_SECONDS_MAX = 1.0
 _BATCH_MIN = 4
-_BATCH_MAX = 128
+_BATCH_MAX = 64
 # A claim whose last event has begun this soon was too small; this late, too large.
 _QUICK_SECONDS = 0.5
 _SLOW_SECONDS = 2.0

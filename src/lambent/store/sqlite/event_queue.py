@@ -58,12 +58,16 @@ _PRAGMAS = (
 
 @dataclass(slots=True)
 class _Item:
-    """One request to the writer: an event, a settlement, or work of another kind."""
+    """One request to the writer: an event, a settlement, or work of another kind.
+
+    `is_relaxed`: it is lost with a crash without harm, so it need not wait for the disk.
+    """
 
     work: NewEvent | Settlement | Callable[[EventTable], Any]
     future: asyncio.Future[Any]
     size: int = 0
     due_ns: int = 0
+    is_relaxed: bool = False
     is_abandoned: bool = False
     is_written: bool = False
     result: Any = None
@@ -117,11 +121,11 @@ class SqliteEventQueue:
 
     async def claim(self, key: QueueKey, limit: int, lease_ms: int) -> Claim:
         """See EventQueue.claim."""
-        return await self.work(lambda table: table.claim(key, limit, lease_ms))
+        return await self.work(lambda table: table.claim(key, limit, lease_ms), is_relaxed=True)
 
     async def extend(self, leases: Sequence[EventLease], lease_ms: int) -> Sequence[bool]:
         """See EventQueue.extend."""
-        return await self.work(lambda table: table.extend(leases, lease_ms))
+        return await self.work(lambda table: table.extend(leases, lease_ms), is_relaxed=True)
 
     async def settle(self, settlement: Settlement) -> bool:
         """See EventQueue.settle."""
@@ -148,13 +152,17 @@ class SqliteEventQueue:
         self._sizes.replace(await self.work(EventTable.sizes))
         return total
 
-    async def work(self, work: Callable[[EventTable], T]) -> T:
-        """Run `work` in the writer's thread inside a transaction; return its result once that is on disk.
+    async def work(self, work: Callable[[EventTable], T], *, is_relaxed: bool = False) -> T:
+        """Run `work` in the writer's thread inside a transaction; return its result once that is committed.
+
+        What `is_relaxed` is on disk with the next commit that is not: leases mean nothing after a crash.
 
         Raises:
             ServiceError: the database could not be written; nothing was changed (500).
         """
-        result: T = await self._answer_of(self._item(work, 0))
+        item = self._item(work, 0)
+        item.is_relaxed = is_relaxed
+        result: T = await self._answer_of(item)
         return result
 
     async def run(self) -> None:
@@ -209,12 +217,22 @@ class SqliteEventQueue:
 
     def _run(self) -> None:
         while batch := self._next_batch():
-            self._run_batch(batch)
-            # One wake-up of the loop for all. It may be gone when a process ends in the middle of a write.
-            with contextlib.suppress(RuntimeError):
-                assert self._loop is not None
-                self._loop.call_soon_threadsafe(self._answer, batch)
-            del batch
+            relaxed = [item for item in batch if item.is_relaxed]
+            if len(relaxed) < len(batch):
+                self._run_and_answer([item for item in batch if not item.is_relaxed])
+            if relaxed:
+                # After the others, who wait for the disk, and without making them wait longer.
+                self._connection.execute("PRAGMA synchronous = NORMAL")
+                self._run_and_answer(relaxed)
+                self._connection.execute("PRAGMA synchronous = FULL")
+            del batch, relaxed
+
+    def _run_and_answer(self, batch: list[_Item]) -> None:
+        self._run_batch(batch)
+        # One wake-up of the loop for all. It may be gone when a process ends in the middle of a write.
+        with contextlib.suppress(RuntimeError):
+            assert self._loop is not None
+            self._loop.call_soon_threadsafe(self._answer, batch)
 
     def _next_batch(self) -> list[_Item]:
         """Return all that waits; nothing when the store is closed and everything is written."""
