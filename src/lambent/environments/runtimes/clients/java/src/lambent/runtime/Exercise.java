@@ -23,8 +23,8 @@ import java.util.Map;
 /** Runs the client against a server of its own, so that a waiting process's first invocation meets loaded classes. */
 public final class Exercise {
     private static final int CALLS = 60;
-    private static final String BODY =
-            "{\"name\": \"value \\u00e9\", \"count\": 3, \"share\": 2.5, \"list\": [{\"name\": \"x\"}], \"map\": {\"a\": null}}";
+    private static final String BODY = "{\"name\": \"value \\u00e9\", \"count\": 3, \"share\": 2.5, \"ratio\": 0.5, "
+            + "\"flag\": true, \"size\": 7, \"total\": 8, \"list\": [{\"name\": \"x\"}], \"map\": {\"a\": null}}";
     private static final byte[] ACCEPTED =
             "HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n".getBytes(StandardCharsets.US_ASCII);
 
@@ -46,7 +46,9 @@ public final class Exercise {
         FunctionProcess process = new FunctionProcess(variables, api, logger);
         String own = Exercise.class.getName();
         HandlerLoader loader = new HandlerLoader(Exercise.class.getClassLoader());
-        String[] handlers = {own + "$Objects", own + "$Objects::method", own + "$Maps", own + "$Streams"};
+        // Newer versions make code for each shape of a method that is called by reflection.
+        String[] handlers = {own + "$Objects", own + "$Objects::method", own + "$Objects::fixed", own + "$Objects::both",
+            own + "$Maps", own + "$Streams"};
         Invocation invocation = api.next();
         for (String each : handlers) {
             process.use(loader.load(each));
@@ -93,12 +95,15 @@ public final class Exercise {
         }
     }
 
-    /** An object as functions take and return it. */
-    public static final class Item {
+    /** An object as functions take and return it: neither it nor the handlers are final, for functions' are not. */
+    public static class Item {
         public Integer size;
         private String name;
         private int count;
         private Double share;
+        private double ratio;
+        private boolean flag;
+        private long total;
         private List<Item> list;
         private Map<String, Object> map;
 
@@ -128,6 +133,30 @@ public final class Exercise {
             this.share = share;
         }
 
+        public double getRatio() {
+            return ratio;
+        }
+
+        public void setRatio(double ratio) {
+            this.ratio = ratio;
+        }
+
+        public boolean isFlag() {
+            return flag;
+        }
+
+        public void setFlag(boolean flag) {
+            this.flag = flag;
+        }
+
+        public long getTotal() {
+            return total;
+        }
+
+        public void setTotal(long total) {
+            this.total = total;
+        }
+
         public List<Item> getList() {
             return list;
         }
@@ -146,7 +175,7 @@ public final class Exercise {
     }
 
     /** Objects in and out. */
-    public static final class Objects implements RequestHandler<Item, Item> {
+    public static class Objects implements RequestHandler<Item, Item> {
         @Override
         public Item handleRequest(Item item, Context context) {
             return item;
@@ -155,10 +184,18 @@ public final class Exercise {
         public String method(Item item) {
             return item.getName();
         }
+
+        public static Object fixed(Item item) {
+            return item;
+        }
+
+        public Object both(Map<String, Object> event, Context context) {
+            return event;
+        }
     }
 
     /** Maps in and out. */
-    public static final class Maps implements RequestHandler<Map<String, Object>, Object> {
+    public static class Maps implements RequestHandler<Map<String, Object>, Object> {
         @Override
         public Object handleRequest(Map<String, Object> event, Context context) {
             context.getLogger().log("exercise " + context.getRemainingTimeInMillis());
@@ -167,7 +204,7 @@ public final class Exercise {
     }
 
     /** Bytes in and out. */
-    public static final class Streams implements RequestStreamHandler {
+    public static class Streams implements RequestStreamHandler {
         @Override
         public void handleRequest(InputStream input, OutputStream output, Context context) throws IOException {
             byte[] piece = new byte[4_096];
@@ -176,7 +213,7 @@ public final class Exercise {
     }
 
     /** An error with a cause. */
-    public static final class Failing implements RequestHandler<Object, Object> {
+    public static class Failing implements RequestHandler<Object, Object> {
         @Override
         public Object handleRequest(Object event, Context context) {
             throw new IllegalStateException("exercise", new IOException("cause"));
