@@ -167,7 +167,14 @@ def test_large_payloads_are_checked_beside_the_loop(
     monkeypatch.setattr("lambent.api.invoke.find_json_error", check)
     door.client().invoke(FunctionName="f", Payload=b'"' + b"x" * (size_bytes - 2) + b'"')
     loop_thread: list[int] = []
-    door.call(lambda: loop_thread.append(threading.get_ident()))
+    is_known = threading.Event()
+
+    def tell() -> None:
+        loop_thread.append(threading.get_ident())
+        is_known.set()
+
+    door.call(tell)
+    assert is_known.wait(10)
     assert (threads != loop_thread) is is_elsewhere
 
 
