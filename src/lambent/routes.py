@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lambent.api import FileBody, HttpResponse, LocalRequest, LocalRoute
+from lambent.events import EventCall
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Mapping
@@ -83,12 +84,13 @@ def answer_route(operation: Callable[[Caller, Mapping[str, str]], Awaitable[Answ
     return respond
 
 
-def json_route(operation: Callable[[Caller, Mapping[str, str]], Awaitable[object]]) -> Respond:
-    """Return what answers with an operation's value as JSON."""
+def event_route(operation: Callable[[EventCall], Awaitable[object]]) -> Respond:
+    """Return what answers with an operation on events: its value as JSON."""
 
     async def respond(request: LocalRequest) -> HttpResponse:
         assert request.caller is not None
-        answer = await operation(request.caller, _first_values(request))
+        call = EventCall(request.caller, request.parameters, _first_values(request), request.body)
+        answer = await operation(call)
         return HttpResponse(200, _JSON, json.dumps(answer).encode())
 
     return respond

@@ -21,10 +21,9 @@ class Row(NamedTuple):
     note: str | None = None
 
 
-INVOKE = Row(method="invoke", room="api", note="RequestResponse and DryRun; Event is checked, then refused (501)")
+INVOKE = Row(method="invoke", room="api", note="TenantId answers 501 yet")
 INVOKE_STREAM = Row(method="invoke_with_response_stream", room="api", note="TenantId answers 501 yet")
 _LATER_MEMBERS = "CapacityProviderConfig, RuntimeConfig, AcceleratorConfig answer 501 yet"
-_KEPT = "stored and validated; nothing takes events yet"
 
 
 def _row(method: str, note: str | None = None) -> Row:
@@ -113,8 +112,8 @@ OPERATIONS: Mapping[str, Row] = MappingProxyType(
         "PublishVersion": _row("publish_version"),
         "PutFunctionCodeSigningConfig": _row("put_function_code_signing_config"),
         "PutFunctionConcurrency": _row("put_function_concurrency"),
-        "PutFunctionEventInvokeConfig": _row("put_function_event_invoke_config", _KEPT),
-        "PutFunctionRecursionConfig": _row("put_function_recursion_config", "stored; loops are not detected yet"),
+        "PutFunctionEventInvokeConfig": _row("put_function_event_invoke_config"),
+        "PutFunctionRecursionConfig": _row("put_function_recursion_config"),
         "PutFunctionScalingConfig": _scaling("put_function_scaling_config"),
         "PutProvisionedConcurrencyConfig": _row("put_provisioned_concurrency_config"),
         "PutResourcePolicy": _row("put_resource_policy"),
@@ -134,7 +133,7 @@ OPERATIONS: Mapping[str, Row] = MappingProxyType(
         "UpdateEventSourceMapping": _mapping("update_event_source_mapping"),
         "UpdateFunctionCode": _row("update_function_code"),
         "UpdateFunctionConfiguration": _row("update_function_configuration", _LATER_MEMBERS),
-        "UpdateFunctionEventInvokeConfig": _row("update_function_event_invoke_config", _KEPT),
+        "UpdateFunctionEventInvokeConfig": _row("update_function_event_invoke_config"),
         "UpdateFunctionUrlConfig": _row("update_function_url_config"),
     }
 )

@@ -52,6 +52,7 @@ def parser() -> argparse.ArgumentParser:
     logs.add_argument("--follow", action="store_true", help="go on printing lines as they are written")
     logs.add_argument("--since", metavar="TIME", help="30s, 10m, 2h, 7d, Unix milliseconds or an ISO time")
     _add_client_options(logs)
+    _add_events(commands.add_parser("events", help="asynchronous events that wait on the server"))
     _add_images(commands.add_parser("images", help="container images on the server"))
     _add_runtimes(commands.add_parser("runtimes", help="what runs which runtime; roots from images"))
     _add_quotas(commands.add_parser("quotas", help="quotas of the caller's account and region"))
@@ -101,6 +102,10 @@ def _run(parsed: argparse.Namespace) -> int:
         from lambent.cli.quotas import run_quotas
 
         return run_quotas(parsed)
+    if parsed.command == "events":
+        from lambent.cli.events import run_events
+
+        return run_events(parsed)
     if parsed.command == "images":
         from lambent.cli.images import run_images
 
@@ -176,6 +181,24 @@ def _add_runtimes(runtimes: argparse.ArgumentParser) -> None:
     removing.add_argument("runtime", metavar="RUNTIME")
     removing.add_argument("--digest", metavar="DIGEST", help="one build only")
     _add_client_options(removing)
+
+
+def _add_events(events: argparse.ArgumentParser) -> None:
+    actions = events.add_subparsers(dest="action", required=True, metavar="ACTION")
+    queues = actions.add_parser("queues", help="print how many events wait for each function, and for how long")
+    queues.add_argument("--json", action="store_true", help="print a JSON list")
+    peek = actions.add_parser("peek", help="print a function's next events, a JSON object each; nothing changes")
+    peek.add_argument("function", metavar="FUNCTION")
+    peek.add_argument("--limit", type=int, default=10, metavar="NUMBER", help="how many, at most 100")
+    redrive = actions.add_parser("redrive", help="bring messages of a dead-letter queue back; print how many")
+    redrive.add_argument("queue", metavar="QUEUE_ARN")
+    redrive.add_argument("--function", metavar="FUNCTION", help="whose events they are, where messages do not say so")
+    redrive.add_argument("--limit", type=int, default=1_000, metavar="NUMBER", help="how many at most")
+    drop = actions.add_parser("drop", help="drop a function's events that are not in flight; print how many")
+    drop.add_argument("function", metavar="FUNCTION")
+    drop.add_argument("--yes", action="store_true", help="do not ask")
+    for command in (queues, peek, redrive, drop):
+        _add_client_options(command)
 
 
 def _add_quotas(quotas: argparse.ArgumentParser) -> None:

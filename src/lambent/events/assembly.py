@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from lambent.events.attempts import AttemptParts, Attempts
 from lambent.events.configs import EventConfigs
@@ -12,11 +11,13 @@ from lambent.events.destinations import Destinations
 from lambent.events.figures import EventFigures
 from lambent.events.legacy import LegacyInvocations
 from lambent.events.queue import AsyncInvocations, EventRules
+from lambent.events.redrive import Redrive
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from lambent.clock import Clock
+    from lambent.events.figures import Operation
     from lambent.invocation import Invoker
     from lambent.model.arn import FunctionArn
     from lambent.model.function import FunctionVersion
@@ -25,8 +26,7 @@ if TYPE_CHECKING:
     from lambent.wire.client import OutwardClient
 
 
-@dataclass(frozen=True, slots=True)
-class AsyncRules:
+class AsyncRules(NamedTuple):
     """Settings async.* and quotas.async_payload_bytes_max; see there."""
 
     payload_bytes_max: int
@@ -34,8 +34,7 @@ class AsyncRules:
     attempts_max: int
 
 
-@dataclass(frozen=True, slots=True)
-class AsyncParts:
+class AsyncParts(NamedTuple):
     """The neighbours: see AttemptParts. `resolve` is Catalog.resolve."""
 
     store: EventStore
@@ -81,7 +80,12 @@ class AsyncPlane:
             parts.clock,
         )
         self.operations = LegacyInvocations(self.invocations)
-        self.figures = EventFigures(parts.store, self._delivery)
+        redrive = Redrive(parts.client, self.invocations)
+        self.figures = EventFigures(parts.store, redrive, parts.clock)
+
+    def routes(self) -> list[Operation]:
+        """Return the documented operations on events: method, path, and what answers."""
+        return self.figures.operations()
 
     async def run(self) -> None:
         """Deliver events until cancelled; never raises."""

@@ -15,7 +15,6 @@ from lambent.functions.concurrency.scaling import FunctionScalings
 from lambent.functions.configs.capacity_providers import CapacityProviders
 from lambent.functions.configs.event_invoke_configs import EventInvokeConfigs
 from lambent.functions.configs.function_urls import FunctionUrls
-from lambent.functions.configs.later_invocations import LaterInvocations
 from lambent.functions.configs.recursion import Recursion
 from lambent.functions.configs.runtime_management import RuntimeManagement
 from lambent.functions.configs.runtime_moves import RuntimeMoves
@@ -163,7 +162,6 @@ class ControlPlane:
         self.delete_capacity_provider = providers.delete_capacity_provider
         self.list_capacity_providers = providers.list_capacity_providers
         self.list_function_versions_by_capacity_provider = providers.list_function_versions_by_capacity_provider
-        self.invoke_async = LaterInvocations(resources).invoke_async
 
     async def run(self) -> None:
         """Settle functions and sweep code, until cancelled."""
