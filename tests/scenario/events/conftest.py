@@ -42,7 +42,7 @@ class Mailbox:
 
     def __init__(self, server: LambentServer, name: str) -> None:
         self._sqs = server.client("sqs")
-        self.url = self._sqs.create_queue(QueueName=name)["QueueUrl"]
+        self.url = self._sqs.create_queue(QueueName=name, Attributes={"VisibilityTimeout": "1"})["QueueUrl"]
         attributes = self._sqs.get_queue_attributes(QueueUrl=self.url, AttributeNames=["QueueArn"])
         self.arn: str = attributes["Attributes"]["QueueArn"]
 
@@ -57,6 +57,11 @@ class Mailbox:
                 self._sqs.delete_message(QueueUrl=self.url, ReceiptHandle=message["ReceiptHandle"])
                 return dict(message)
             assert time.monotonic() < deadline, "no message came"
+
+    def show_again(self) -> None:
+        """Return when what somebody received and kept is visible again."""
+        wait_until(lambda: not self.is_empty(), "messages are visible again")
+        time.sleep(1.1)
 
     def is_empty(self) -> bool:
         """Whether nothing is there now."""
