@@ -10,9 +10,8 @@ import resource
 import ssl
 import sys
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from lambent.environments.runtimes import (
     CatalogueOptions,
@@ -51,8 +50,7 @@ class StartError(Exception):
     """The server refuses to start; the message is a sentence for the person who started it."""
 
 
-@dataclass(frozen=True, slots=True)
-class PreparedProcess:
+class PreparedProcess(NamedTuple):
     """What the application is built from. `launcher` is None at isolation level L0. Memory in MiB."""
 
     settings: Settings
@@ -108,8 +106,7 @@ def prepare_process(settings: Settings) -> PreparedProcess:
     return PreparedProcess(settings, data_directory, lock, interpreters, sdks, launcher, memory_mib_max, tls)
 
 
-@dataclass(frozen=True, slots=True)
-class RuntimeFinding:
+class RuntimeFinding(NamedTuple):
     """One runtime identifier: the interpreter that runs it, or what is missing. `is_nearest`: another version of it."""
 
     identifier: str
@@ -119,8 +116,7 @@ class RuntimeFinding:
     missing: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Diagnosis:
+class Diagnosis(NamedTuple):
     """What this machine can run. `missing` maps a feature to why it is not there; limits and pools as settings say."""
 
     isolation_level: IsolationLevel

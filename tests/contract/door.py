@@ -11,7 +11,7 @@ import threading
 import time
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -289,7 +289,7 @@ def options(directory: Path, **changes: Any) -> ApiOptions:
     plain = ApiOptions(
         auth_mode="verify", default_account_id="000000000000", default_region="us-east-1", spool_directory=directory
     )
-    return replace(plain, **changes)
+    return plain._replace(**changes)
 
 
 class Boom(Exception):

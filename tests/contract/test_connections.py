@@ -9,7 +9,6 @@ import socket
 import struct
 import threading
 import time
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -530,7 +529,7 @@ def test_bodies_of_all_connections_together_are_bounded(
     tmp_path_factory: pytest.TempPathFactory, workers: Executor
 ) -> None:
     with Door(options(tmp_path_factory.mktemp("spool"), auth_mode="accept"), workers) as served:
-        served.server.limits = replace(served.server.limits, body_memory_bytes_max=3_000_000)
+        served.server.limits = served.server.limits._replace(body_memory_bytes_max=3_000_000)
         half = INVOKE + b"Content-Length: 2000000\r\n\r\n" + b" " * 1_500_000
         with served.connect() as first, served.connect() as second:
             first.sendall(half)

@@ -22,7 +22,8 @@ def build_go(source: Path, target: Path, *flags: str) -> Path:
 
 def build_rust(source: Path, target: Path) -> Path:
     """Build a Rust package's release executable and put it at `target`; what it built is kept for the next time."""
-    built = Path(os.environ.get("CARGO_TARGET_DIR", source.parents[1] / ".venv" / "share" / "cargo-target"))
+    # Each package has a folder of its own: their executables have one name.
+    built = Path(__file__).parents[2] / ".venv" / "share" / "cargo-target" / source.name
     environment = {**os.environ, "CARGO_TARGET_DIR": str(built)}
     _run(["cargo", "build", "--release", "--locked", "--quiet"], source, environment)
     shutil.copy(built / "release" / "bootstrap", target)

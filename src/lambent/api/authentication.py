@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from lambent.model.errors import LambdaError
 from lambent.wire import sigv2, sigv4
@@ -29,8 +28,7 @@ class AuthenticationMode(StrEnum):
     VERIFY = "verify"
 
 
-@dataclass(frozen=True, slots=True)
-class AuthenticationOptions:
+class AuthenticationOptions(NamedTuple):
     """Settings auth.* and account.*."""
 
     mode: AuthenticationMode
@@ -39,8 +37,7 @@ class AuthenticationOptions:
     clock_skew_seconds: int = 300
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(NamedTuple):
     """Who asks. `service` is the signature's, empty without one. `is_known`: the access key is one of ours."""
 
     account_id: str

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from lambent.api.authentication import AuthenticationMode, AuthenticationOptions, Authenticator
 from lambent.api.control import BodyOptions, ControlDoor
@@ -35,8 +35,7 @@ if TYPE_CHECKING:
     from lambent.clock import Clock
 
 
-@dataclass(frozen=True, slots=True)
-class ApiOptions:
+class ApiOptions(NamedTuple):
     """Plain values: settings auth.*, account.*, api.*, and where large bodies wait (a directory that exists)."""
 
     auth_mode: str

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from concurrent.futures import BrokenExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 from urllib.parse import parse_qs
 
 from lambent.api.messages import BodyPlan, HttpResponse
@@ -35,8 +35,7 @@ if TYPE_CHECKING:
 Matched = tuple["Operation", dict[str, str]]
 
 
-@dataclass(frozen=True, slots=True)
-class BodyOptions:
+class BodyOptions(NamedTuple):
     """Where and from which size (bytes) control-plane bodies leave memory, and who decodes them then."""
 
     memory_bytes_max: int
@@ -44,8 +43,7 @@ class BodyOptions:
     workers: Executor
 
 
-@dataclass(frozen=True, slots=True)
-class DecodedBody:
+class DecodedBody(NamedTuple):
     """A body without its blobs: `document` is JSON, `blobs` by dotted member path ("Code.ZipFile")."""
 
     document: bytes

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 from urllib.parse import parse_qs
 
 from lambent.api.control import caller_of
@@ -59,8 +58,7 @@ class FunctionUrls(Protocol):
         """Return the answer. `identify` returns whose signature the request carries, or raises SignatureError."""
 
 
-@dataclass(frozen=True, slots=True)
-class DoorParts:
+class DoorParts(NamedTuple):
     """What the door is made of."""
 
     description: ApiDescription

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote
 
 if TYPE_CHECKING:
@@ -15,8 +14,7 @@ if TYPE_CHECKING:
 PREFIX = "/_lambent/"
 
 
-@dataclass(frozen=True, slots=True)
-class LocalRequest:
+class LocalRequest(NamedTuple):
     """A request to one of our own operations. `caller` is None on a public route. Header names are lower case."""
 
     method: str
@@ -28,8 +26,7 @@ class LocalRequest:
     caller: Caller | None
 
 
-@dataclass(frozen=True, slots=True)
-class LocalRoute:
+class LocalRoute(NamedTuple):
     """One operation. `path` is a pattern: `{name}` stands for one segment, a last `{name+}` for all that follow.
 
     A public route is answered without authentication. `respond` may raise LambdaError.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -17,8 +16,7 @@ Headers = tuple[tuple[str, str], ...]
 _REASONS = {status.value: status.phrase for status in HTTPStatus}
 
 
-@dataclass(frozen=True, slots=True)
-class HttpLimits:
+class HttpLimits(NamedTuple):
     """Bounds of one connection, and of all together: how many, and the memory that their bodies take.
 
     Times in seconds. The longest target that AWS takes names an event source by 10,000 bytes.
@@ -34,8 +32,7 @@ class HttpLimits:
     connections_max: int = 10_000
 
 
-@dataclass(frozen=True, slots=True)
-class BodyPlan:
+class BodyPlan(NamedTuple):
     """How a body is taken: kept in memory up to `memory_bytes_max`, in a file beyond it, refused over `bytes_max`.
 
     `spool_directory` None: nothing is spooled, and `memory_bytes_max` alone counts. `is_streamed`: the body is handed
@@ -48,8 +45,7 @@ class BodyPlan:
     is_streamed: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Peer:
+class Peer(NamedTuple):
     """How a request came: `local_host` is our own address as the client reached it; scheme http or https.
 
     `remote_host` is the client's address, empty where it has none.
@@ -106,16 +102,14 @@ class HttpRequest:
         return self.target.partition("?")[2]
 
 
-@dataclass(frozen=True, slots=True)
-class FileBody:
+class FileBody(NamedTuple):
     """A file as an answer's body; read in pieces, never whole."""
 
     path: Path
     size_bytes: int
 
 
-@dataclass(frozen=True, slots=True)
-class SizedStream:
+class SizedStream(NamedTuple):
     """A stream whose length is known before it is sent. Shorter than promised, it breaks the connection."""
 
     parts: AsyncIterator[bytes]

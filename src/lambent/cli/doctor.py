@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from typing import TYPE_CHECKING
 
@@ -46,7 +45,7 @@ def run_doctor(parsed: argparse.Namespace, flags: Mapping[str, str]) -> int:
 def _as_json(diagnosis: Diagnosis) -> dict[str, object]:
     return {
         "isolation": {"level": diagnosis.isolation_level.value, "missing": dict(diagnosis.missing)},
-        "runtimes": [dataclasses.asdict(one) for one in diagnosis.runtimes],
+        "runtimes": [one._asdict() for one in diagnosis.runtimes],
         "limits": dict(diagnosis.limits),
         "pools": dict(diagnosis.pools),
     }

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from lambent.environments.door import InsideDoor
 from lambent.environments.extensions.shutdown import end_processes
@@ -52,8 +51,7 @@ _TAIL_SECONDS = 0.1
 _LIFE_NS_MAX = 11 * 3_600 * 10**9
 
 
-@dataclass(frozen=True, slots=True)
-class EnvironmentRules:
+class EnvironmentRules(NamedTuple):
     """Times and bounds that hold for every environment: seconds, milliseconds, bytes."""
 
     init_seconds: float = 10.0
@@ -63,8 +61,7 @@ class EnvironmentRules:
     streamed_response_bytes_max: int = quotas.STREAMED_RESPONSE_BYTES.value
 
 
-@dataclass(frozen=True, slots=True)
-class Surroundings:
+class Surroundings(NamedTuple):
     """What an environment is handed by its pool. `on_broken`: its runtime ended while it was idle.
 
     `spawn` owns background work; `on_settled` says that it is idle.
@@ -80,8 +77,7 @@ class Surroundings:
     spawn: Callable[[Coroutine[None, None, None]], None]
 
 
-@dataclass(frozen=True, slots=True)
-class EnvironmentStart:
+class EnvironmentStart(NamedTuple):
     """What runs in an environment.
 
     `runtime` is (Runtime Version, Runtime Version ARN), `notice` is said once in the log. `extensions` are the base

@@ -6,8 +6,7 @@ Source: recorded answers (lambda/test_lambda.json) and the runtime interface's o
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from lambent.environments.log_writer import iso_time
 from lambent.environments.runtimes.plan import ENTRY_POINT_DENIED, ENTRY_POINT_MISSING
@@ -40,8 +39,7 @@ _SIGNAL_NAMES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class RuntimeFailure:
+class RuntimeFailure(NamedTuple):
     """One failure: AWS's error type, the payload the caller gets, the log text, and the word in REPORT's Status."""
 
     error_type: str

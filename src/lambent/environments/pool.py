@@ -6,8 +6,7 @@ import asyncio
 import contextlib
 import logging
 from collections import deque
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from lambent.environments.environment import EnvironmentRules, ExecutionEnvironment, Surroundings, pool_key
 from lambent.environments.lifecycle import EnvironmentState
@@ -44,8 +43,7 @@ class InitFailedError(Exception):
     """Init of an environment failed by the function's fault; the text is AWS's error type."""
 
 
-@dataclass(frozen=True, slots=True)
-class PoolRules:
+class PoolRules(NamedTuple):
     """Bounds of a node: seconds a warm environment stays idle, MiB all environments may use (measured)."""
 
     idle_seconds_max: float

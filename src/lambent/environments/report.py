@@ -6,7 +6,6 @@ system log levels: developer guide, "System log level event mapping".
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -160,9 +159,11 @@ class EnvironmentReporter:
         write_start(self._log, invocation.request_id, version)
         telemetry = self._telemetry
         if telemetry is not None and telemetry.is_wanted:
-            head = f'{{"requestId":"{invocation.request_id}","version":"{version}"'
-            content = f"{head}{self._tracing(invocation)}}}"
-            telemetry.platform(begun_ms, "platform.start", content, head + "}")
+            telemetry.defer(self._tell_start, telemetry, invocation, begun_ms)
+
+    def _tell_start(self, telemetry: Telemetry, invocation: Invocation, begun_ms: int) -> None:
+        head = f'{{"requestId":"{invocation.request_id}","version":"{self._reference.version.version}"'
+        telemetry.platform(begun_ms, "platform.start", f"{head}{self._tracing(invocation)}}}", head + "}")
 
     def runtime_done(self, invoked: Invoked) -> None:
         """platform.runtimeDone, once: the runtime has answered and asked for the next invocation, or failed."""
@@ -171,8 +172,7 @@ class EnvironmentReporter:
             return
         invoked.runtime_done_ns = self._clock.monotonic_ns()
         if telemetry.is_wanted:
-            # The answer leaves first; what is told of it follows.
-            asyncio.get_running_loop().call_soon(self._tell_runtime_done, telemetry, invoked, self._clock.time_ms())
+            telemetry.defer(self._tell_runtime_done, telemetry, invoked, self._clock.time_ms())
 
     def _tell_runtime_done(self, telemetry: Telemetry, invoked: Invoked, at_ms: int) -> None:
         now_ns = invoked.runtime_done_ns
@@ -221,8 +221,8 @@ class EnvironmentReporter:
         self._sink.emit(InvokeReport(self._reference, at_ms, figures))
         if self._telemetry is not None and self._telemetry.is_wanted:
             overhead_ns = ended_ns - invoked.runtime_done_ns
-            tell, loop = self._tell_report, asyncio.get_running_loop()
-            loop.call_soon(tell, self._telemetry, figures, invoked.invocation, (at_ms, overhead_ns))
+            telemetry = self._telemetry
+            telemetry.defer(self._tell_report, telemetry, figures, invoked.invocation, (at_ms, overhead_ns))
 
     def _tell_report(
         self, telemetry: Telemetry, figures: InvocationFigures, invocation: Invocation, ended: tuple[int, int]

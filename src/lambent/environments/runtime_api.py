@@ -7,6 +7,8 @@ Source: AWS Lambda developer guide, "Using the Lambda runtime API"; error texts 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import socket
 from typing import TYPE_CHECKING, Protocol, cast
 
 from lambent.environments.answers.upload import ResponseUpload
@@ -105,8 +107,10 @@ class RuntimeConnection(asyncio.Protocol):
             return
         if self._streamed is not None:
             self._go_on(self._streamed)
-        if not requests and self._parser.is_expecting_continue:
-            self._write(_CONTINUE)
+        if not requests:
+            self._acknowledge()
+            if self._parser.is_expecting_continue:
+                self._write(_CONTINUE)
         # A client that sent its answer and the following GET next together reads both replies together: holding the
         # first until the next invocation saves a write and a wake-up of the runtime on every call.
         self._is_holding = len(requests) > 1
@@ -120,6 +124,18 @@ class RuntimeConnection(asyncio.Protocol):
         self._is_holding = False
         if self._held and not self._waits_next:
             self._write(b"")
+
+    def _acknowledge(self) -> None:
+        """Have what came acknowledged at once: the rest of a request may be waiting for it.
+
+        Clients that write head and body apart without TCP_NODELAY (Rust's crate, simple programs) otherwise lose 40 to
+        200 ms a call to delayed acknowledgements.
+        """
+        if self._transport is None or not hasattr(socket, "TCP_QUICKACK"):
+            return
+        with contextlib.suppress(OSError):
+            connection = self._transport.get_extra_info("socket")
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
 
     def send_invocation(self, message: bytes) -> None:
         """Write the answer of GET next and go on with what was pipelined behind it."""

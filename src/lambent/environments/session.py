@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from lambent.environments.answers.response_stream import ResponseStream
 from lambent.environments.lifecycle import EnvironmentEvent, EnvironmentState, IllegalTransitionError, next_state
@@ -20,8 +20,7 @@ if TYPE_CHECKING:
     from lambent.environments.sandbox.sandbox import RuntimeExit
 
 
-@dataclass(frozen=True, slots=True)
-class Answered:
+class Answered(NamedTuple):
     """The runtime answered the invocation. `is_error`: with an error; `is_oversize`: body over `bytes_max`.
 
     Of a response that went into a stream `body` is what is left to say: the error it ended with, if it did.
@@ -34,16 +33,14 @@ class Answered:
     bytes_max: int = quotas.RESPONSE_BYTES.value
 
 
-@dataclass(frozen=True, slots=True)
-class InitFailed:
+class InitFailed(NamedTuple):
     """The runtime reported an error of its Init."""
 
     body: bytes
     error_type: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Exited:
+class Exited(NamedTuple):
     """The runtime process ended."""
 
     exit: RuntimeExit
@@ -54,8 +51,7 @@ class Truncated:
     """The runtime broke off the response that it was streaming."""
 
 
-@dataclass(frozen=True, slots=True)
-class ExtensionFailed:
+class ExtensionFailed(NamedTuple):
     """An extension could not be started, or its process ended. `error_type` is AWS's, as Extension.Crash."""
 
     error_type: str
@@ -67,8 +63,7 @@ class DeadlinePassed:
     """Time ran out."""
 
 
-@dataclass(frozen=True, slots=True)
-class Lost:
+class Lost(NamedTuple):
     """The sandbox is gone and the function is not to blame."""
 
     reason: str

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from lambent.model.function import LogFormat
 
@@ -21,8 +20,7 @@ _LIBRARY_PATH = "/var/lang/lib:/lib64:/usr/lib64:/var/runtime:/var/runtime/lib:/
 _OF_IMAGE = ("LAMBDA_TASK_ROOT", "LAMBDA_RUNTIME_DIR")
 
 
-@dataclass(frozen=True, slots=True)
-class EnvironmentFacts:
+class EnvironmentFacts(NamedTuple):
     """What the variables say beside the function's configuration.
 
     `runtime_api` and `endpoint` are host:port as seen from inside. `interpreter_directory` is the directory of the

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
 
 from lambent.events import records, retries
 from lambent.events.destinations import DestinationError
@@ -53,8 +53,7 @@ _STATUS_CODES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class AttemptParts:
+class AttemptParts(NamedTuple):
     """What an attempt needs. `is_switched_off(function)`: its reserved concurrency is 0.
 
     `next_trace_header(received, function)` is RecursionGuard.next_header.

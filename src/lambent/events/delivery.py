@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from lambent.events.lanes import NEVER, YOUNG_SECONDS, Attempt, Lane
 from lambent.model.errors import LambdaError
@@ -32,8 +31,7 @@ _HELD_BYTES_MAX = 128 * 1024 * 1024
 _HUNGRY_TRIED = 16
 
 
-@dataclass(frozen=True, slots=True)
-class DeliveryRules:
+class DeliveryRules(NamedTuple):
     """`attempts_max`: how many events this node tries at one time, of all functions together."""
 
     attempts_max: int = 128

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import base64
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lambent.model.arn import parse_function_name
 from lambent.model.errors import LambdaError, ServiceError
@@ -25,8 +24,7 @@ _PASSING_CODES = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Attribute:
+class Attribute(NamedTuple):
     """A message attribute of SQS and SNS."""
 
     name: str
@@ -34,8 +32,7 @@ class Attribute:
     value: str
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(NamedTuple):
     """What is sent. `body` is JSON text; `object_key` names it in a bucket, `detail_type` and `resources` on a bus."""
 
     body: bytes
@@ -167,8 +164,7 @@ class Destinations:
             raise DestinationError(f"{target.arn}: {error}", is_final=not is_passing) from error
 
 
-@dataclass(frozen=True, slots=True)
-class _Target:
+class _Target(NamedTuple):
     """An ARN in parts."""
 
     arn: str

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from lambent.model.errors import RequestTooLargeError
 from lambent.model.event import AsyncEvent
@@ -26,8 +25,7 @@ if TYPE_CHECKING:
             """Do the checks that an event passes before it is taken."""
 
 
-@dataclass(frozen=True, slots=True)
-class EventRules:
+class EventRules(NamedTuple):
     """`payload_bytes_max`: what an event may have. `random_bytes` is os.urandom or a fake."""
 
     payload_bytes_max: int

@@ -10,7 +10,8 @@ Source: developer guide, "How Lambda handles errors and retries with asynchronou
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import NamedTuple
 
 from lambent.model.event import AsyncEvent, Condition, Response
 
@@ -24,8 +25,7 @@ _SETBACK_MINUTES_MAX = 5
 _DOUBLINGS_MAX = 16
 
 
-@dataclass(frozen=True, slots=True)
-class EventLimits:
+class EventLimits(NamedTuple):
     """What applies to one event. `base_seconds` stands for AWS's minute; shorter, retries come sooner."""
 
     retries_max: int = RETRIES
@@ -33,8 +33,7 @@ class EventLimits:
     base_seconds: float = BASE_SECONDS
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     """The event as it is now. It ended by `condition`, or comes back in `delay_ms`."""
 
     event: AsyncEvent

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
 
 from lambent.functions import names, paging
 from lambent.functions.configuration import configuration_of
@@ -60,8 +60,7 @@ if TYPE_CHECKING:
 _TRIES = 10
 
 
-@dataclass(frozen=True, slots=True)
-class FunctionTools:
+class FunctionTools(NamedTuple):
     """What the operations on functions work with beside the parts of the control plane."""
 
     ids: Ids

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from lambent.model.concurrency import Allocation, AllocationStatus
 from lambent.model.quotas import CODE_STORAGE_BYTES, CONCURRENT_EXECUTIONS
@@ -36,8 +35,7 @@ def _unallocated(_arn: FunctionArn) -> Allocation:
     return Allocation(0, 0, AllocationStatus.IN_PROGRESS)
 
 
-@dataclass(frozen=True, slots=True)
-class ControlPlaneRules:
+class ControlPlaneRules(NamedTuple):
     """Settings: runtimes.refuse_deprecated, quotas.concurrent_executions, quotas.code_storage_bytes, and
     function_urls.base_url as `function_urls_at`."""
 
@@ -47,8 +45,7 @@ class ControlPlaneRules:
     function_urls_at: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class ControlPlaneParts:
+class ControlPlaneParts(NamedTuple):
     """Given by app.py.
 
     `prepare(version)` makes ready what the version needs and returns None, or why this machine cannot run it.

@@ -7,8 +7,7 @@ waits: the sink is bounded and counts what it had to drop.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from lambent.model.environment import InitializationType
 
@@ -17,8 +16,7 @@ if TYPE_CHECKING:
     from lambent.model.function import FunctionVersion
 
 
-@dataclass(frozen=True, slots=True)
-class EnvironmentReference:
+class EnvironmentReference(NamedTuple):
     """Which environment speaks. `log_stream` is `YYYY/MM/DD/[version]32 hex digits`."""
 
     environment_id: str
@@ -27,8 +25,7 @@ class EnvironmentReference:
     initialization_type: InitializationType = InitializationType.ON_DEMAND
 
 
-@dataclass(frozen=True, slots=True)
-class InitStart:
+class InitStart(NamedTuple):
     """platform.initStart"""
 
     environment: EnvironmentReference
@@ -37,8 +34,7 @@ class InitStart:
     runtime_version: str
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(NamedTuple):
     """A part of something. `start_ms` is Unix epoch."""
 
     name: str
@@ -46,8 +42,7 @@ class Span:
     duration_ms: float
 
 
-@dataclass(frozen=True, slots=True)
-class InitReport:
+class InitReport(NamedTuple):
     """platform.initReport: Init ended. `status` is success, error or timeout.
 
     `parts` are those of the whole cold start, what came before Init included: sandbox, code, extensions, runtime, init.
@@ -63,8 +58,7 @@ class InitReport:
     parts: tuple[Span, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class InvokeStart:
+class InvokeStart(NamedTuple):
     """platform.start"""
 
     environment: EnvironmentReference
@@ -73,8 +67,7 @@ class InvokeStart:
     trace_header: str
 
 
-@dataclass(frozen=True, slots=True)
-class InvocationFigures:
+class InvocationFigures(NamedTuple):
     """What REPORT says of one invocation. Durations in milliseconds, memory in MiB.
 
     `status` is success, error, timeout or failure.
@@ -97,8 +90,7 @@ class InvocationFigures:
         return math.ceil(self.duration_ms + billed_init_ms)
 
 
-@dataclass(frozen=True, slots=True)
-class InvokeReport:
+class InvokeReport(NamedTuple):
     """platform.report: one invocation is over."""
 
     environment: EnvironmentReference
@@ -106,8 +98,7 @@ class InvokeReport:
     figures: InvocationFigures
 
 
-@dataclass(frozen=True, slots=True)
-class LogLines:
+class LogLines(NamedTuple):
     """Finished lines of one environment's log, each ended by a newline, in the order they were written.
 
     `lines` holds the bytes as they shall be kept (START, END, REPORT, function output …), text or JSON already.
@@ -118,8 +109,7 @@ class LogLines:
     lines: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class EnvironmentEnded:
+class EnvironmentEnded(NamedTuple):
     """The environment is gone; nothing more of its log stream follows."""
 
     environment: EnvironmentReference
@@ -127,8 +117,7 @@ class EnvironmentEnded:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Throttled:
+class Throttled(NamedTuple):
     """An invocation was refused with 429. `reason` is AWS's ThrottleReason."""
 
     account_id: str
@@ -138,8 +127,7 @@ class Throttled:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class SignatureUnverified:
+class SignatureUnverified(NamedTuple):
     """Code without a verified signature was deployed; its code signing configuration only warns."""
 
     account_id: str
@@ -148,8 +136,7 @@ class SignatureUnverified:
     at_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class ProvisionedSpillover:
+class ProvisionedSpillover(NamedTuple):
     """An invocation runs on demand because every environment of its version's provisioned concurrency is busy."""
 
     account_id: str
@@ -159,8 +146,7 @@ class ProvisionedSpillover:
     at_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class UrlAnswered:
+class UrlAnswered(NamedTuple):
     """A request to a function URL was answered, with HTTP status `status`; `latency_ms` is until the answer began."""
 
     account_id: str
@@ -171,8 +157,7 @@ class UrlAnswered:
     latency_ms: float
 
 
-@dataclass(frozen=True, slots=True)
-class AsyncEventReceived:
+class AsyncEventReceived(NamedTuple):
     """An event is in its function's queue. The metric AsyncEventsReceived."""
 
     account_id: str
@@ -181,8 +166,7 @@ class AsyncEventReceived:
     at_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class AsyncEventAged:
+class AsyncEventAged(NamedTuple):
     """An event leaves the queue for an attempt, `age_ms` after it came. The metric AsyncEventAge."""
 
     account_id: str
@@ -192,8 +176,7 @@ class AsyncEventAged:
     age_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class AsyncEventDropped:
+class AsyncEventDropped(NamedTuple):
     """An event ended without success, told to somebody or not. The metric AsyncEventsDropped."""
 
     account_id: str
@@ -203,8 +186,7 @@ class AsyncEventDropped:
     condition: Condition
 
 
-@dataclass(frozen=True, slots=True)
-class EventDeliveryFailed:
+class EventDeliveryFailed(NamedTuple):
     """A destination or a dead-letter queue did not take its message: DestinationDeliveryFailures, DeadLetterErrors."""
 
     account_id: str
@@ -214,8 +196,7 @@ class EventDeliveryFailed:
     kind: TargetKind
 
 
-@dataclass(frozen=True, slots=True)
-class RecursionStopped:
+class RecursionStopped(NamedTuple):
     """An event was not run because its function had called itself too often: RecursiveInvocationsDropped."""
 
     account_id: str

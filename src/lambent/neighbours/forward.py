@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
@@ -62,11 +61,11 @@ class Forwarder:
         request = forwarded.request
         if place.is_embedded:
             request = self._in_account(forwarded) if forwarded.is_vouched else request
-            request = replace(request, headers=(*request.headers, *place.proof))
+            request = request._replace(headers=(*request.headers, *place.proof))
         elif place.credentials is not None:
             request = await self._signed(place, forwarded)
         elif place.base_path:
-            request = replace(request, target=place.base_path + request.target)
+            request = request._replace(target=place.base_path + request.target)
         try:
             return await self._http.send(place.origin, request)
         except ConnectionFailedError as error:
@@ -82,7 +81,7 @@ class Forwarder:
         credentials = SigningCredentials(forwarded.account_id, "lambent")
         added = sign(signed, UNSIGNED_PAYLOAD, credentials, scope, self._clock.time_ms())
         target = path + (f"?{query}" if query else "")
-        return replace(request, target=target, headers=tuple({**headers, **added}.items()))
+        return request._replace(target=target, headers=tuple({**headers, **added}.items()))
 
     def _unsigned_target(self, request: OutwardRequest) -> tuple[str, str]:
         """Return path and query without a signature; one that has expired is refused."""
@@ -129,7 +128,7 @@ class Forwarder:
             self._clock.time_ms(),
         )  # fmt: skip
         target = path + (f"?{query}" if query else "")
-        return replace(request, target=target, headers=tuple({**headers, **added}.items()), body=body)
+        return request._replace(target=target, headers=tuple({**headers, **added}.items()), body=body)
 
 
 def _is_signed(name: str) -> bool:
@@ -148,7 +147,7 @@ def _unframed(request: OutwardRequest, headers: dict[str, str]) -> OutwardReques
     headers.pop("x-amz-trailer", None)
     headers["x-amz-content-sha256"] = UNSIGNED_PAYLOAD
     framed = request.body if not isinstance(request.body, bytes) else _once(request.body)
-    return replace(request, body=UnframedBody(framed), length_bytes=int(length))
+    return request._replace(body=UnframedBody(framed), length_bytes=int(length))
 
 
 async def _once(body: bytes) -> AsyncIterator[bytes]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from lambent.observability.log_format import LogRecord
@@ -13,8 +13,7 @@ if TYPE_CHECKING:
     from lambent.observability.recorder import Recorder
 
 
-@dataclass(frozen=True, slots=True)
-class LogQuery:
+class LogQuery(NamedTuple):
     """What a reader wants. `function` None takes every function that writes to the groups; times in Unix ms."""
 
     account_id: str

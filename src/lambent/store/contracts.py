@@ -7,7 +7,7 @@ Everything durable is a record: identity, revision, a document. What a document 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from lambent.model.errors import LambdaError
 
@@ -47,24 +47,21 @@ class Record:
     origin: object = field(default=None, compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class Put:
+class Put(NamedTuple):
     """Write a record over the one with that revision; None: there must be none; ANY_REVISION: over any or none."""
 
     record: Record
     expected_revision_id: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Delete:
+class Delete(NamedTuple):
     """Remove a record that must be there with that revision, or with ANY_REVISION."""
 
     key: RecordKey
     expected_revision_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class DeleteAll:
+class DeleteAll(NamedTuple):
     """Remove every record of these kinds with this name; none is no failure."""
 
     account_id: str
@@ -73,8 +70,7 @@ class DeleteAll:
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class Require:
+class Require(NamedTuple):
     """Refuse the commit unless the record is there with that revision (ANY_REVISION: any; None: it is not there)."""
 
     key: RecordKey
@@ -101,16 +97,14 @@ class CommitRefusedError(LambdaError):
         self.found = found
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(NamedTuple):
     """One committed change: the new record, or None when it was removed."""
 
     key: RecordKey
     record: Record | None
 
 
-@dataclass(frozen=True, slots=True)
-class ChangeBatch:
+class ChangeBatch(NamedTuple):
     """What one commit (or, first of all, everything before) changed. `sequence` grows with every commit.
 
     `is_whole`: with this batch all is told up to `sequence`. The content comes in several, all but the last are not.
@@ -121,8 +115,7 @@ class ChangeBatch:
     is_whole: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class ResourceChange:
+class ResourceChange(NamedTuple):
     """A change in the words of `model`: the type of the resource, and its new value or None when it was deleted."""
 
     resource: type

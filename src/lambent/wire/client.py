@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from urllib.parse import quote, urlencode
 
 from lambent.wire.error_forms import NeighbourError
@@ -77,8 +77,7 @@ class Places(Protocol):
         """Return where a service answers, started if need be. Raises NeighbourError."""
 
 
-@dataclass(frozen=True, slots=True)
-class Principal:
+class Principal(NamedTuple):
     """In whose name a call is made."""
 
     account_id: str

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import httptools
@@ -39,8 +38,7 @@ class Origin(NamedTuple):
     port: int
 
 
-@dataclass(frozen=True, slots=True)
-class OutwardRequest:
+class OutwardRequest(NamedTuple):
     """One request. `target` as it stands in the request line; `headers` without framing.
 
     A body of bytes is sent with its length; an iterator with `length_bytes`, or chunked when that is None.
@@ -53,8 +51,7 @@ class OutwardRequest:
     length_bytes: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ForwardedRequest:
+class ForwardedRequest(NamedTuple):
     """A caller's request for the service `asked` (its name on AWS's command line), and in whose name it came.
 
     `is_vouched`: the caller's access key is one of this installation, whose account it names.
@@ -67,8 +64,7 @@ class ForwardedRequest:
     is_vouched: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class ClientRules:
+class ClientRules(NamedTuple):
     """Bounds. Times in seconds: of connecting, of neither side moving a byte, of an unused connection."""
 
     connect_seconds: float = 5.0

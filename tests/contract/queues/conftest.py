@@ -34,7 +34,7 @@ class QueuePlace:
 
     def bounded(self, **bounds: float) -> QueuePlace:
         """Return the same place with other bounds."""
-        return replace(self, bounds=replace(self.bounds, **bounds))  # type: ignore[arg-type]
+        return replace(self, bounds=self.bounds._replace(**bounds))  # type: ignore[arg-type]
 
     async def open(self) -> Opened:
         """Open them as a starting daemon does."""

@@ -348,7 +348,7 @@ def test_unused_images_go_and_shared_layers_stay(lambent_server_factory: ServerF
     assert answer(client, "keeper")["word"] == "hello"
 
 
-def test_an_image_built_by_buildah(client: Any, registry: RealRegistry, tmp_path: Path) -> None:
+def test_an_image_built_by_buildah(server: LambentServer, client: Any, registry: RealRegistry, tmp_path: Path) -> None:
     context = tmp_path / "context"
     context.mkdir()
     with tarfile.open(fileobj=io.BytesIO(busybox_layer())) as archive:
@@ -366,3 +366,21 @@ def test_an_image_built_by_buildah(client: Any, registry: RealRegistry, tmp_path
     assert create(client, "built", reference)["State"] == "Active"
     told = answer(client, "built")
     assert (told["word"], told["args"], told["cwd"]) == ("built", "by buildah", "/app")
+    for kind in ("oci-archive", "docker-archive"):
+        file = tmp_path / f"{kind}.tar"
+        ran = subprocess.run([*buildah, "push", reference, f"{kind}:{file}:team/{kind}:1"], check=False)
+        assert ran.returncode == 0
+        command = [str(server.executable), "images", "import", str(file), "--endpoint-url", server.url]
+        brought = subprocess.run([*command, "--name", f"team/{kind}:1"], capture_output=True, text=True, check=False)
+        assert brought.stdout == f"docker.io/team/{kind}:1\n", brought.stderr
+        assert create(client, kind, f"team/{kind}:1")["State"] == "Active"
+        assert answer(client, kind)["word"] == "built"
+
+
+def test_without_isolation_there_is_no_root_to_give(
+    lambent_server_factory: ServerFactory, registry: RealRegistry
+) -> None:
+    server = lambent_server_factory({"images.registries": registry.host, "isolation.level": "L0"})
+    found = create(server.client(), "unisolated", registry.push(echo_image(), "unisolated"))
+    assert found["State"] == "Failed"
+    assert "level L0" in found["StateReason"]

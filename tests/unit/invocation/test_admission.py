@@ -34,12 +34,13 @@ def admission() -> Admission:
 def test_the_arn_is_the_caller_s() -> None:
     invocation = admission().admit(REQUEST, VERSION)
     assert invocation.invoked_arn == "arn:aws:lambda:us-east-1:000000000000:function:f:$LATEST"
-    assert re.fullmatch(r"Root=1-[0-9a-f]{8}-(ab){12};Parent=(ab){8};Sampled=0", invocation.trace_header)
+    trace = r"Root=1-[0-9a-f]{8}-(ab){12};Parent=(ab){8};Sampled=0;Lineage=1:[0-9a-f]{8}:0"
+    assert re.fullmatch(trace, invocation.trace_header)
 
 
 def test_a_trace_header_is_kept_unless_it_is_none() -> None:
     kept = admission().admit(replace(REQUEST, trace_header="Root=1-5e1b4151-5ac6c58f5daaf4a4a5b3c6f2"), VERSION)
-    assert kept.trace_header == "Root=1-5e1b4151-5ac6c58f5daaf4a4a5b3c6f2"
+    assert re.fullmatch(r"Root=1-5e1b4151-5ac6c58f5daaf4a4a5b3c6f2;Lineage=1:[0-9a-f]{8}:0", kept.trace_header)
     made = admission().admit(replace(REQUEST, trace_header="nonsense\n"), VERSION)
     assert made.trace_header.startswith("Root=1-")
 

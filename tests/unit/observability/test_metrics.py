@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from lambent.model.environment import InitializationType
@@ -44,7 +43,7 @@ def test_the_parts_of_a_cold_start_are_kept_apart(events: Events) -> None:
 
 def test_provisioned_concurrency_counts_beside(events: Events) -> None:
     metrics = FunctionMetrics()
-    provisioned = replace(events.environment(), initialization_type=InitializationType.PROVISIONED_CONCURRENCY)
+    provisioned = events.environment()._replace(initialization_type=InitializationType.PROVISIONED_CONCURRENCY)
     for event in (
         events.start(provisioned),
         events.start(),

@@ -220,6 +220,7 @@ class ExtensionHost:
 
     def is_flushed(self) -> bool:
         """Whether the environment may be frozen: telemetry was delivered, or was waited for long enough."""
+        self.telemetry.catch_up()
         subscribers = self.telemetry.subscribers
         if all(subscriber.is_empty for subscriber in subscribers):
             self._flush_until_ns = 0
@@ -252,6 +253,7 @@ class ExtensionHost:
     def ending(self) -> None:
         """Whatever ends from now on ends as it should."""
         self._is_ending = True
+        self.telemetry.catch_up()
         for subscriber in self.telemetry.subscribers:
             subscriber.cut()
 

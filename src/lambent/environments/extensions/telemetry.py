@@ -7,9 +7,10 @@ runtime interface emulator.
 
 from __future__ import annotations
 
+import asyncio
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lambent.environments.extensions.records import compact, time_text
 from lambent.environments.extensions.subscriber import Subscriber
@@ -17,10 +18,13 @@ from lambent.environments.extensions.subscriptions import Api, Category
 from lambent.environments.log_writer import unfolded
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from lambent.environments.extensions.subscriber import Network
     from lambent.environments.extensions.subscriptions import Subscription
 
 KEPT_BYTES_MAX = 262_144
+_DEFER_SECONDS = 0.005
 _RUNTIME_DONE_SCHEMA = "2021-03-18"
 _LOGS_ONLY = frozenset({"platform.end", "platform.fault", "platform.logsSubscription"})
 _LOGS_TOO = frozenset({"platform.start", "platform.report", "platform.extension", "platform.runtimeDone"})
@@ -46,6 +50,8 @@ class Telemetry:
         self._subscribers: list[Subscriber] = []
         self._kept: list[_Record] | None = []
         self._kept_bytes = 0
+        self._deferred: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
+        self._timer: asyncio.TimerHandle | None = None
 
     @property
     def subscribers(self) -> tuple[Subscriber, ...]:
@@ -89,8 +95,29 @@ class Telemetry:
         """Return the subscriber of an extension's name."""
         return next((each for each in self._subscribers if each.subscription.name == name), None)
 
+    def defer(self, tell: Callable[..., None], *arguments: Any) -> None:
+        """Let `tell(*arguments)` record something a moment later, in the order of these calls.
+
+        To write a record takes longer than to note what it will say: invocations that follow each other closely do
+        not wait for it.
+        """
+        self._deferred.append((tell, arguments))
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(_DEFER_SECONDS, self.catch_up)
+
+    def catch_up(self) -> None:
+        """Record what was deferred, now."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        deferred, self._deferred = self._deferred, []
+        for tell, arguments in deferred:
+            tell(*arguments)
+
     def end(self) -> None:
         """Stop delivering."""
+        self._deferred = []
+        self.catch_up()
         for subscriber in self._subscribers:
             subscriber.end()
         self._subscribers = []
@@ -98,6 +125,8 @@ class Telemetry:
 
     def platform(self, at_ms: int, kind: str, content: str, logs_content: str | None = None) -> None:
         """Record a platform event; `content` is the JSON of its record."""
+        if self._deferred:
+            self.catch_up()
         if self._kept is not None:
             self._record(_Record(at_ms, Category.PLATFORM, kind, content, logs_content))
             return
@@ -106,8 +135,12 @@ class Telemetry:
 
     def output(self, at_ms: int, category: Category, lines: bytes) -> None:
         """Record what was written inside: finished lines. A line folded by a runtime client is one record."""
-        if not self.is_wanted:
-            return
+        if self._kept is not None:
+            self._output_now(at_ms, category, lines)
+        elif self._subscribers:
+            self.defer(self._output_now, at_ms, category, lines)
+
+    def _output_now(self, at_ms: int, category: Category, lines: bytes) -> None:
         for line in lines.removesuffix(b"\n").split(b"\n"):
             text = unfolded(line).decode(errors="replace") + "\n"
             self._record(_Record(at_ms, category, category.value, text))

@@ -7,12 +7,11 @@ import os
 import socket
 import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class LauncherOptions:
+class LauncherOptions(NamedTuple):
     """What root decides once. `readable` are absolute directories that sandboxes may show beside /usr (interpreter
     roots, runtime clients, SDKs): the daemon can ask for nothing else. Environment n has host ids `uid_base` + n
     (n from 1); `uid_base` itself is root inside, which owns files and runs nothing.
@@ -29,8 +28,7 @@ class LauncherOptions:
     memory_mib_max: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Launcher:
+class Launcher(NamedTuple):
     """The daemon's end of the launcher's socket. The launcher ends, with all sandboxes, when it is closed."""
 
     socket: socket.socket

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from lambent.events.sources.deliverer import Deliverer
 from lambent.events.sources.existence import SourceChecks
@@ -25,8 +24,7 @@ if TYPE_CHECKING:
     from lambent.wire.client import OutwardClient
 
 
-@dataclass(frozen=True, slots=True)
-class EventSourceParts:
+class EventSourceParts(NamedTuple):
     """Given by app.py. `invoke` runs a function synchronously; `client` calls the services that are polled.
 
     `role_of(function_arn)` returns a function's execution role, or "" when it is not there.

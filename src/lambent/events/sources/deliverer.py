@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lambent.model.arn import parse_function_name
 from lambent.model.errors import LambdaError, ResourceNotFoundError, TooManyRequestsError
@@ -32,8 +31,7 @@ class Verdict(StrEnum):
     NO_FUNCTION = "PROBLEM: Function not found"
 
 
-@dataclass(frozen=True, slots=True)
-class Delivered:
+class Delivered(NamedTuple):
     """`result` is what the function answered, if it ran; `reason` says why it did not."""
 
     verdict: Verdict

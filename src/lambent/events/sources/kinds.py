@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from lambent.model.configs.event_source import SourceKind
 
@@ -20,16 +19,14 @@ if TYPE_CHECKING:
     from lambent.wire.client import OutwardClient
 
 
-@dataclass(frozen=True, slots=True)
-class SourcePlaces:
+class SourcePlaces(NamedTuple):
     """Settings `event_sources`: `brokers` are addresses by ARN; `is_sasl_plaintext` lets passwords go without TLS."""
 
     brokers: Mapping[str, str]
     is_sasl_plaintext: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class PollerParts:
+class PollerParts(NamedTuple):
     """What pollers work with. `role_of(function_arn)` returns the execution role that events of Kinesis name.
 
     `owner` names the process to others on the same store; `random_bytes` is the source of ids.

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from lambent.store.sqlite.event_queue import SqliteEventQueue
 from lambent.store.sqlite.leases import SqliteLeases, SqliteLimiter
@@ -15,8 +14,7 @@ if TYPE_CHECKING:
     from lambent.store.queues.contracts import EventQueue, Leases, Limiter, QueueBounds
 
 
-@dataclass(frozen=True, slots=True)
-class EventDatabase:
+class EventDatabase(NamedTuple):
     """The three contracts over one database."""
 
     queue: EventQueue

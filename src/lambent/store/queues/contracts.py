@@ -10,7 +10,7 @@ Times are given as spans and counted by the store's own clock: with several daem
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,8 +27,7 @@ class QueueKey:
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class QueueBounds:
+class QueueBounds(NamedTuple):
     """How many events and how many bytes of payload may wait altogether.
 
     The longest queue may hold four times the room that is left, so that there is always room for the others.
@@ -40,8 +39,7 @@ class QueueBounds:
     wait_seconds: float = 5.0
 
 
-@dataclass(frozen=True, slots=True)
-class NewEvent:
+class NewEvent(NamedTuple):
     """An event to be kept. `head` and `payload` are the store's affair to keep and not to understand.
 
     `lease_ms` above 0: it is claimed by who puts it, in the same commit.
@@ -53,8 +51,7 @@ class NewEvent:
     lease_ms: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class EventLease:
+class EventLease(NamedTuple):
     """The right to settle one event. `epoch` grows with every claim: who was overtaken settles nothing.
 
     `payload_bytes` is what it takes of the queue's bounds.
@@ -66,8 +63,7 @@ class EventLease:
     payload_bytes: int
 
 
-@dataclass(frozen=True, slots=True)
-class ClaimedEvent:
+class ClaimedEvent(NamedTuple):
     """An event and the lease on it. `record` is what an earlier attempt kept with it."""
 
     lease: EventLease
@@ -76,16 +72,14 @@ class ClaimedEvent:
     record: bytes | None
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(NamedTuple):
     """What a claim got, and in how many ms the next of the queue is due (None: it is empty)."""
 
     events: Sequence[ClaimedEvent]
     next_ms: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class Settlement:
+class Settlement(NamedTuple):
     """The end of an attempt. With a `fate` the event leaves the queue; without it comes back in `delay_ms`.
 
     `head` and `record` replace the event's own when it comes back.
@@ -98,8 +92,7 @@ class Settlement:
     record: bytes | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class QueueTotals:
+class QueueTotals(NamedTuple):
     """Counts of one queue, from one moment. `queued` and `in_flight` are counted, the others are summed up.
 
     `drift` is what is missing in received = queued + in flight + succeeded + dropped + dead-lettered: always 0.
@@ -169,8 +162,7 @@ class EventQueue(Protocol):
         """Commit what waits and close."""
 
 
-@dataclass(frozen=True, slots=True)
-class HeldLease:
+class HeldLease(NamedTuple):
     """Who holds a named lease. `value` is what the holders have written."""
 
     owner: str

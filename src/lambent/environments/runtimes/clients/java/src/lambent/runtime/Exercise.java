@@ -47,11 +47,10 @@ public final class Exercise {
         String own = Exercise.class.getName();
         HandlerLoader loader = new HandlerLoader(Exercise.class.getClassLoader());
         // Newer versions make code for each shape of a method that is called by reflection.
-        String[] handlers = {own + "$Objects", own + "$Objects::method", own + "$Objects::fixed", own + "$Objects::both",
-            own + "$Maps", own + "$Streams"};
+        String[] handlers = {"$Objects", "$Objects::method", "$Objects::fixed", "$Objects::both", "$Maps", "$Streams"};
         Invocation invocation = api.next();
         for (String each : handlers) {
-            process.use(loader.load(each));
+            process.use(loader.load(own + each));
             for (int call = 0; call < CALLS; call++) invocation = process.answer(invocation);
         }
         process.use(loader.load(own + "$Failing"));
@@ -77,7 +76,8 @@ public final class Exercise {
 
     private static void serve(ServerSocket server) {
         byte[] body = BODY.getBytes(StandardCharsets.UTF_8);
-        byte[] head = ("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nLambda-Runtime-Aws-Request-Id: exercise\r\n"
+        byte[] head = ("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+                + "Lambda-Runtime-Aws-Request-Id: exercise\r\n"
                 + "Lambda-Runtime-Deadline-Ms: 4102444800000\r\nLambda-Runtime-Trace-Id: Root=1-1-1\r\n"
                 + "Content-Length: " + body.length + "\r\n\r\n").getBytes(StandardCharsets.US_ASCII);
         byte[] piece = new byte[65_536];

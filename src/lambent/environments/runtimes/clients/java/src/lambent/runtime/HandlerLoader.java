@@ -97,8 +97,8 @@ final class HandlerLoader {
             Target target = ofOverload(type, each);
             if (target != null) return target;
         }
-        throw FunctionFault.of(
-                "No public method named " + name + " with appropriate method signature found on class " + type.getName());
+        throw FunctionFault.of("No public method named " + name
+                + " with appropriate method signature found on class " + type.getName());
     }
 
     // The compiler's bridges come last; longer signatures first, and a context at the end counts as one more.
@@ -144,7 +144,8 @@ final class HandlerLoader {
             Class<?>[] wanted = {InputStream.class, OutputStream.class, Context.class};
             return Arrays.equals(parameters, wanted)
                     ? null
-                    : "Ignoring three-argument overload because argument signature is not (InputStream, OutputStream, Context";
+                    : "Ignoring three-argument overload because argument signature is not "
+                            + "(InputStream, OutputStream, Context";
         }
         if (parameters.length < 2) return null;
         if (parameters[0] == Context.class) {
@@ -158,8 +159,8 @@ final class HandlerLoader {
                             + ", is not OutputStream.";
         }
         if (parameters[0] == OutputStream.class) {
-            return "Ignoring two-argument overload because first argument type is OutputStream and second argument type is"
-                    + " not Context";
+            return "Ignoring two-argument overload because first argument type is OutputStream and second argument "
+                    + "type is not Context";
         }
         return "Ignoring two-argument overload because second parameter type is not Context";
     }

@@ -16,9 +16,9 @@ import lambent.runtime.json.JsonParser;
 /**
  * Lambent's runtime for Java. Three ways to start:
  *
- * <p>"wait": exercise the client, say "ready" on descriptor 3, wait there for a line {"variables": {…}}, be the function;
- * "exercise": only that, for an archive of the classes it loads; nothing: the variables are the process's own, and it
- * is the function at once.
+ * <p>"wait": exercise the client, say "ready" on descriptor 3, wait there for a line {"variables": {…}}, be the
+ * function; "exercise": only that, for an archive of the classes it loads; nothing: the variables are the process's
+ * own, and it is the function at once.
  */
 public final class Main {
     private static final int CONTROL_DESCRIPTOR = 3;

@@ -59,7 +59,7 @@ final class NativeVariables {
         }
     }
 
-    /** The stack begins with the number of arguments, their addresses and a zero; then the variables' addresses follow. */
+    // The stack begins with the number of arguments, their addresses and a zero; then the variables' addresses follow.
     private static long tableOf(RandomAccessFile memory, long stack) throws IOException {
         long arguments = word(memory, stack);
         if (arguments < 1 || arguments > ARGUMENTS_MAX) throw new IOException("no arguments where they should be");

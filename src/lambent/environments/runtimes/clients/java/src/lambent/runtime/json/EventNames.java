@@ -15,8 +15,9 @@ final class EventNames {
         "s", "S", "n", "N", "b", "B", "m", "M", "l", "L", "null", "NULL",
     };
     private static final String[] STREAM_RECORD = {
-        "keys", "Keys", "sizeBytes", "SizeBytes", "sequenceNumber", "SequenceNumber", "streamViewType", "StreamViewType",
-        "newImage", "NewImage", "oldImage", "OldImage", "approximateCreationDateTime", "ApproximateCreationDateTime",
+        "keys", "Keys", "sizeBytes", "SizeBytes", "sequenceNumber", "SequenceNumber",
+        "streamViewType", "StreamViewType", "newImage", "NewImage", "oldImage", "OldImage",
+        "approximateCreationDateTime", "ApproximateCreationDateTime",
     };
     private static final String[] RECORDS = {"records", "Records"};
     private static final String[] SOURCE = {"eventSourceArn", "eventSourceARN"};

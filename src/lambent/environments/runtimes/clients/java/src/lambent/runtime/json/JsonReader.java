@@ -27,7 +27,9 @@ import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ConcurrentSkipListMap;
 import java.util.concurrent.atomic.AtomicReference;
 
-/** JSON to objects of one type. Lenient as AWS's runtime: unknown members are skipped, one value may stand for a list. */
+/**
+ * JSON to objects of one type. Lenient as AWS's runtime: unknown members are skipped, one value may stand for a list.
+ */
 public final class JsonReader {
     private static final String JODA_TIME = "org.joda.time.DateTime";
 
@@ -74,8 +76,8 @@ public final class JsonReader {
 
     private Object optional(Object tree, Class<?> raw) {
         if (Scalars.isBlank(tree)) return absent(raw);
-        Class<?> held = raw == OptionalInt.class ? Integer.class : raw == OptionalLong.class ? Long.class : Double.class;
-        Object read = read(tree, held);
+        boolean isWhole = raw != OptionalDouble.class;
+        Object read = read(tree, !isWhole ? Double.class : raw == OptionalInt.class ? Integer.class : Long.class);
         if (read == null) throw Scalars.unfit(tree, raw.getName(), "no number");
         if (raw == OptionalInt.class) return OptionalInt.of((Integer) read);
         return raw == OptionalLong.class ? OptionalLong.of((Long) read) : OptionalDouble.of((Double) read);
@@ -129,11 +131,13 @@ public final class JsonReader {
                 : raw.getComponentType();
         if (Scalars.isBlank(tree)) return null;
         if (tree instanceof String && Types.raw(component).isPrimitive()) {
-            throw new MappingException("Cannot deserialize value of type `" + raw.getSimpleName() + "` from " + kind(tree));
+            throw new MappingException(
+                    "Cannot deserialize value of type `" + raw.getSimpleName() + "` from " + kind(tree));
         }
         List<?> elements = tree instanceof List ? (List<?>) tree : java.util.Collections.singletonList(tree);
         Object array = Array.newInstance(Types.raw(component), elements.size());
-        for (int index = 0; index < elements.size(); index++) Array.set(array, index, read(elements.get(index), component));
+        int index = 0;
+        for (Object each : elements) Array.set(array, index++, read(each, component));
         return array;
     }
 
@@ -207,7 +211,8 @@ public final class JsonReader {
     }
 
     private static boolean isAbstract(Class<?> raw) {
-        boolean isMade = raw.isPrimitive() || raw.isArray() || Scalars.find(raw) != null || Map.class.isAssignableFrom(raw);
+        boolean isKnown = Scalars.find(raw) != null || Map.class.isAssignableFrom(raw);
+        boolean isMade = raw.isPrimitive() || raw.isArray() || isKnown;
         return !isMade && (raw.isInterface() || Modifier.isAbstract(raw.getModifiers()));
     }
 
@@ -287,7 +292,8 @@ public final class JsonReader {
 
     private static String kind(Object tree) {
         if (tree instanceof String) return "String value (token `JsonToken.VALUE_STRING`)";
-        if (tree instanceof Boolean) return "Boolean value (token `JsonToken.VALUE_" + tree.toString().toUpperCase() + "`)";
+        if (Boolean.TRUE.equals(tree)) return "Boolean value (token `JsonToken.VALUE_TRUE`)";
+        if (Boolean.FALSE.equals(tree)) return "Boolean value (token `JsonToken.VALUE_FALSE`)";
         if (tree instanceof Map) return "Object value (token `JsonToken.START_OBJECT`)";
         return tree instanceof Decimal
                 ? "Floating-point value (token `JsonToken.VALUE_NUMBER_FLOAT`)"

@@ -70,8 +70,8 @@ public final class JsonWriter {
 
     private boolean writeSimple(Object value, JsonText text, int depth) {
         if (depth > DEPTH_MAX) {
-            throw new MappingException("Document nesting depth (" + depth + ") exceeds the maximum allowed (" + DEPTH_MAX
-                    + ")");
+            throw new MappingException(
+                    "Document nesting depth (" + depth + ") exceeds the maximum allowed (" + DEPTH_MAX + ")");
         }
         if (value instanceof String) text.string((String) value);
         else if (value instanceof Integer || value instanceof Long) text.raw(value.toString());
@@ -127,7 +127,8 @@ public final class JsonWriter {
             int slash = shown.indexOf('/');
             text.string(slash == 0 ? shown.substring(1) : slash > 0 ? shown.substring(0, slash) : shown);
         } else if (value instanceof java.net.URI || value instanceof java.net.URL || value instanceof java.util.Currency
-                || value instanceof java.util.Locale || value instanceof java.util.regex.Pattern || value instanceof java.nio.charset.Charset) {
+                || value instanceof java.util.Locale || value instanceof java.util.regex.Pattern
+                || value instanceof java.nio.charset.Charset) {
             text.string(value.toString());
         } else {
             return false;

@@ -66,8 +66,8 @@ public final class S3Events {
         for (int index = 0; index < types.length; index++) {
             Object member = members.get(names[index + 1]);
             if (types[index] == String.class) arguments[index] = member == null ? "" : member.toString();
-            else if (types[index] == Long.class) arguments[index] = member instanceof Number ? ((Number) member).longValue() : 0L;
-            else arguments[index] = build(member, types[index]);
+            else if (types[index] != Long.class) arguments[index] = build(member, types[index]);
+            else arguments[index] = member instanceof Number ? ((Number) member).longValue() : 0L;
         }
         return constructor.newInstance(arguments);
     }

@@ -46,7 +46,8 @@ final class Times {
             return ZonedDateTime.parse(Scalars.text(tree)).withZoneSameInstant(ZoneOffset.UTC);
         });
         all.put(LocalDate.class, tree -> {
-            if (tree instanceof Integer || tree instanceof Long) return LocalDate.ofEpochDay(((Number) tree).longValue());
+            boolean isDays = tree instanceof Integer || tree instanceof Long;
+            if (isDays) return LocalDate.ofEpochDay(((Number) tree).longValue());
             String text = Scalars.text(tree);
             return text.indexOf('T') < 0 ? LocalDate.parse(text) : localDateTime(text).toLocalDate();
         });
@@ -114,8 +115,8 @@ final class Times {
             if (Character.isDigit(text.charAt(0))) return Date.from(lenientInstant(text));
             return Date.from(Instant.from(DateTimeFormatter.RFC_1123_DATE_TIME.withLocale(Locale.US).parse(text)));
         } catch (java.time.DateTimeException error) {
-            throw Scalars.unfit(tree, "java.util.Date", "not a valid representation (error: Failed to parse Date value '"
-                    + text + "')");
+            throw Scalars.unfit(tree, "java.util.Date",
+                    "not a valid representation (error: Failed to parse Date value '" + text + "')");
         }
     }
 
