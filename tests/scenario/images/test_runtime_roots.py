@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.images import RealRegistry, echo_image, make_tar, write_docker_archive, write_layout
+from tests.images import RealRegistry, echo_image, hex_of, make_tar, write_docker_archive, write_layout
 from tests.images import busybox_layer as shell_layer
 from tests.running import clean_environment, make_zip_bytes
 from tests.scenario.images.conftest import ROLE, answer, settled
@@ -234,6 +234,27 @@ def test_images_are_imported_listed_and_removed(lambent_server_factory: ServerFa
     assert settled(client, "late")["StateReasonCode"] == "ImageAccessDenied", "nobody answers for the name any more"
     gone = run(server, "images", "remove", name)
     assert (gone.returncode, "No image was imported" in gone.stderr) == (1, True)
+
+
+def test_an_import_that_was_interrupted_goes_on(lambent_server_factory: ServerFactory, tmp_path: Path) -> None:
+    server = lambent_server_factory({})
+    image = echo_image(make_tar([("noise", os.urandom(2_000_000))]))
+    layout = write_layout(image, tmp_path / "layout", "team/resumed:1")
+    largest = max(image.blobs.values(), key=len)
+    part = server.data_dir / "images" / "blobs" / f"{hex_of(largest)}.part"
+    part.write_bytes(largest[:1_000_000])
+    os.chown(part, part.parent.stat().st_uid, part.parent.stat().st_gid)
+    done(server, "images", "import", str(layout))
+    assert not part.exists(), "unpacked, checked against its digest, and gone"
+    part.write_bytes(b"x" * 1_000_000)
+    os.chown(part, part.parent.stat().st_uid, part.parent.stat().st_gid)
+    done(server, "images", "remove", "team/resumed:1")
+    spoilt = write_layout(image, tmp_path / "again", "team/spoilt:1")
+    refused = run(server, "images", "import", str(spoilt))
+    if refused.returncode:
+        # What was here was not what its name says: it is thrown away, and the next attempt begins anew.
+        assert "not those of" in refused.stderr or "damaged" in refused.stderr
+        done(server, "images", "import", str(spoilt))
 
 
 @pytest.mark.parametrize("content", [b"", b"no archive", b"\x1f\x8bdamaged"])
