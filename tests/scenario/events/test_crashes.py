@@ -152,6 +152,7 @@ def test_kill_9_loses_no_event(lambent_server_factory: ServerFactory, ledger: Le
 
 
 @pytest.mark.long
+@pytest.mark.timeout(1_800)
 def test_kill_9_a_hundred_times(lambent_server_factory: ServerFactory, ledger: Ledger) -> None:
     server = started(lambent_server_factory, ledger)
     sender, in_flight = kill_under_load(server, ledger, kills=100, seed=2)
