@@ -7,7 +7,7 @@ import re
 import subprocess
 
 _ASK_SECONDS = 20.0
-_PROPERTY = re.compile(r"^ {4}(java\.home|java\.version|java\.vm\.name) = (.*)$", re.MULTILINE)
+_PROPERTY = r"(?m)^ {4}(java\.home|java\.version|java\.vm\.name) = (.*)$"
 # The flags of waiting virtual machines are those of HotSpot.
 _VM_NAMES = ("OpenJDK", "HotSpot", "GraalVM")
 # Parts of a JDK that no function needs and that are full of links.
@@ -29,7 +29,7 @@ def ask_jvm(executable: str) -> dict[str, object]:
         )
     except (OSError, subprocess.TimeoutExpired):
         return {}
-    said = dict(_PROPERTY.findall(ran.stderr.decode(errors="replace")))
+    said = dict(re.findall(_PROPERTY, ran.stderr.decode(errors="replace")))
     version = full_version(said.get("java.version", ""))
     home = said.get("java.home", "")
     if not version or not home.startswith("/") or not any(name in said.get("java.vm.name", "") for name in _VM_NAMES):

@@ -33,12 +33,13 @@ _MAKE_ARCHIVE = (
     'said=$(nice "$@" -Xshare:auto -XX:SharedArchiveFile=archive -cp "$jar" "$main" exercise 2>&1) && '
     '[ -z "$said" ] && exec cat archive; exit 1'
 )
-# What a user's own options say is left to them: two collectors, for one, are refused by the virtual machine.
+# What a user's own options say is left to them: two collectors, for one, are refused by the virtual machine. Patterns
+# are not compiled before somebody has options: importing them costs every start.
 _OWN_WORDS = {
-    _SERIAL_FLAG: re.compile(r"-XX:\+Use\w+GC\b"),
-    "-XX:MaxHeapSize": re.compile(r"-Xmx|-XX:MaxHeapSize|-XX:Max(?:RAM|RAMPercentage)\b"),
-    "-XX:TieredStopAtLevel": re.compile(r"-XX:[+-]?Tiered|-Xint|-Xcomp"),
-    "-Xshare": re.compile(r"-Xshare|-XX:SharedArchiveFile|-XX:AOT"),
+    _SERIAL_FLAG: r"-XX:\+Use\w+GC\b",
+    "-XX:MaxHeapSize": r"-Xmx|-XX:MaxHeapSize|-XX:Max(?:RAM|RAMPercentage)\b",
+    "-XX:TieredStopAtLevel": r"-XX:[+-]?Tiered|-Xint|-Xcomp",
+    "-Xshare": r"-Xshare|-XX:SharedArchiveFile|-XX:AOT",
 }
 
 
@@ -94,4 +95,4 @@ def _is_users(flag: str, options: str) -> bool:
     if flag.startswith("-D"):
         return f"{flag.split('=', 1)[0]}=" in options
     pattern = next((each for name, each in _OWN_WORDS.items() if flag.startswith(name)), None)
-    return pattern is not None and pattern.search(options) is not None
+    return pattern is not None and re.search(pattern, options) is not None
