@@ -138,9 +138,7 @@ class NamespaceDriver:
         argv: tuple[str, ...] = ()
         if kind.family.is_waiting_process:
             argv = waiting_argv(kind, _CLIENT_DIRECTORY, _ARCHIVE if shared is not None else None)
-        self.ask(
-            {"kind": "create", "id": sandbox.identifier, "zygote": zygote, "argv": list(argv), "shared": shared}
-        )
+        self.ask({"kind": "create", "id": sandbox.identifier, "zygote": zygote, "argv": list(argv), "shared": shared})
         try:
             await sandbox.wait_prepared()
         except BaseException:
