@@ -113,7 +113,7 @@ def _build_go(target: Path) -> Path:
 
 
 def _build_rust(target: Path) -> Path:
-    built = _ROOT / ".venv" / "share" / "cargo-target"
+    built = _ROOT / ".venv" / "share" / "cargo-target" / "bootstrap-rust"
     command = ["cargo", "build", "--release", "--locked", "--quiet"]
     return _build(
         command, _ROOT / "examples" / "bootstrap-rust", {"CARGO_TARGET_DIR": str(built)},

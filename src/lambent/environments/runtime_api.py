@@ -131,11 +131,10 @@ class RuntimeConnection(asyncio.Protocol):
         Clients that write head and body apart without TCP_NODELAY (Rust's crate, simple programs) otherwise lose 40 to
         200 ms a call to delayed acknowledgements.
         """
-        if self._transport is None or not hasattr(socket, "TCP_QUICKACK"):
-            return
-        with contextlib.suppress(OSError):
-            connection = self._transport.get_extra_info("socket")
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+        connection = self._transport.get_extra_info("socket") if self._transport is not None else None
+        if connection is not None and hasattr(socket, "TCP_QUICKACK"):
+            with contextlib.suppress(OSError):
+                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
 
     def send_invocation(self, message: bytes) -> None:
         """Write the answer of GET next and go on with what was pipelined behind it."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 from typing import cast
 
 import pytest
@@ -154,3 +155,30 @@ async def test_a_runtime_that_asks_for_one_answer_a_connection_gets_it_closed() 
     session.deliver("id-1", b"first")
     assert transport.writes == [b"first"]
     assert transport.is_closed
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_QUICKACK"), reason="acknowledgements at once are Linux's")
+async def test_a_part_of_a_request_is_acknowledged_at_once() -> None:
+    """Clients that send head and body apart wait for that, up to 200 ms a call; whole requests cost nothing more."""
+
+    options: list[tuple[int, ...]] = []
+
+    class Socket:
+        def setsockopt(self, *option: int) -> None:
+            options.append(option)
+
+    class Connected(Transport):
+        def get_extra_info(self, name: str, default: object = None) -> object:
+            return Socket() if name == "socket" else default
+
+    session = RuntimeSession(lambda: None)
+    connection = RuntimeConnection(session)
+    connection.connection_made(Connected())
+    connection.data_received(NEXT)
+    session.deliver("id-1", b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+    assert options == []
+    head, _, body = post(b"invocation/id-1/response", b'"answer"').partition(b"\r\n\r\n")
+    connection.data_received(head + b"\r\n\r\n")
+    assert options == [(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)]
+    connection.data_received(body)
+    assert len(options) == 1
