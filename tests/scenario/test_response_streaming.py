@@ -262,6 +262,19 @@ def test_refusals_are_errors_of_the_api(server: LambentServer) -> None:
     client.delete_function_concurrency(FunctionName="python")
 
 
+def test_who_may_call_is_who_may_invoke(server: LambentServer) -> None:
+    own, other = server.client(), server.client(access_key="111122223333")
+    arn = "arn:aws:lambda:us-east-1:000000000000:function:python"
+    with pytest.raises(ClientError) as refused:
+        other.invoke_with_response_stream(FunctionName=arn, Payload=b"1")
+    assert refused.value.response["Error"]["Code"] == "AccessDeniedException"
+    own.add_permission(FunctionName="python", StatementId="s", Action="lambda:InvokeFunction", Principal="111122223333")
+    answer = other.invoke_with_response_stream(FunctionName=arn, Payload=b"1")
+    first, last = answer["EventStream"]
+    answer["EventStream"].close()
+    assert (first, last) == ({"PayloadChunk": {"Payload": b"1"}}, {"InvokeComplete": {}})
+
+
 def test_errors_before_the_first_byte(server: LambentServer) -> None:
     body, complete = streamed(server, "node", throwEarly=True)
     assert (body, complete["ErrorCode"]) == (b"", "Unhandled")

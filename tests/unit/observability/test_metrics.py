@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lambent.model.environment import InitializationType
-from lambent.model.platform_event import InitReport, ProvisionedSpillover, Span, Throttled
+from lambent.model.platform_event import InitReport, ProvisionedSpillover, Span, Throttled, UrlAnswered
 from lambent.observability.metrics import FUNCTIONS_MAX, FunctionMetrics
 
 if TYPE_CHECKING:
@@ -30,6 +30,15 @@ def test_throttles_and_initialisations_count(events: Events) -> None:
     metrics.record(InitReport(events.environment(), 0, InitializationType.ON_DEMAND, "init", "success", 12.5))
     counts = metrics.of_account("1" * 12, "eu-west-1")["hello"]
     assert (counts["throttles"], counts["initialisations"], counts["init_duration_ms_sum"]) == (1, 1, 12.5)
+
+
+def test_answers_of_urls_count() -> None:
+    metrics = FunctionMetrics()
+    for status, latency_ms in ((200, 1.5), (302, 0.5), (404, 1.0), (502, 2.0)):
+        metrics.record(UrlAnswered("1" * 12, "eu-west-1", "hello", 0, status, latency_ms))
+    counts = metrics.of_account("1" * 12, "eu-west-1")["hello"]
+    assert (counts["url_requests"], counts["url_4xx"], counts["url_5xx"]) == (4, 1, 1)
+    assert counts["url_latency_ms_sum"] == 5.0
 
 
 def test_the_parts_of_a_cold_start_are_kept_apart(events: Events) -> None:
