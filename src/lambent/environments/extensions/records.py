@@ -33,7 +33,8 @@ def compact(record: Mapping[str, object]) -> str:
 
 def time_text(at_ms: int) -> str:
     """Return `at_ms` (Unix epoch) as `2026-01-31T23:59:59.123Z`."""
-    return f"{_second_text(at_ms // 1000)}.{at_ms % 1000:03d}Z"
+    seconds, rest_ms = divmod(at_ms, 1000)
+    return f"{_second_text(seconds)}.{rest_ms:03d}Z"
 
 
 # A record of an invocation has seven times in it, mostly of one second.

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lambent.environments.extensions.records import compact, time_text
 from lambent.environments.extensions.subscriber import Subscriber
@@ -50,8 +50,10 @@ class Telemetry:
         self._subscribers: list[Subscriber] = []
         self._kept: list[_Record] | None = []
         self._kept_bytes = 0
-        self._deferred: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
+        self._deferred: list[tuple[Callable[..., None], tuple[object, ...]]] = []
         self._timer: asyncio.TimerHandle | None = None
+        # The usual case, told without detours: one subscriber, by the Telemetry API, to platform records.
+        self._only: Subscriber | None = None
 
     @property
     def subscribers(self) -> tuple[Subscriber, ...]:
@@ -82,6 +84,8 @@ class Telemetry:
     def close_subscriptions(self) -> None:
         """Init is over."""
         self._kept = None
+        if len(self._subscribers) == 1 and self._subscribers[0].subscription.api is Api.TELEMETRY:
+            self._only = self._subscribers[0] if self._subscribers[0].wants(Category.PLATFORM) else None
 
     def subscribe(self, subscription: Subscription) -> Subscriber:
         """Add a subscriber; it gets what was recorded since Init began. Its `run` is the caller's to start."""
@@ -95,7 +99,7 @@ class Telemetry:
         """Return the subscriber of an extension's name."""
         return next((each for each in self._subscribers if each.subscription.name == name), None)
 
-    def defer(self, tell: Callable[..., None], *arguments: Any) -> None:
+    def defer(self, tell: Callable[..., None], *arguments: object) -> None:
         """Let `tell(*arguments)` record something a moment later, in the order of these calls.
 
         To write a record takes longer than to note what it will say: invocations that follow each other closely do
@@ -121,6 +125,7 @@ class Telemetry:
         for subscriber in self._subscribers:
             subscriber.end()
         self._subscribers = []
+        self._only = None
         self._kept = None
 
     def platform(self, at_ms: int, kind: str, content: str, logs_content: str | None = None) -> None:
@@ -129,6 +134,9 @@ class Telemetry:
             self.catch_up()
         if self._kept is not None:
             self._record(_Record(at_ms, Category.PLATFORM, kind, content, logs_content))
+            return
+        if self._only is not None and kind not in _LOGS_ONLY:
+            self._only.add(f'{{"time":"{time_text(at_ms)}","type":"{kind}","record":{content}}}'.encode())
             return
         for subscriber in self._subscribers:
             self._offer_platform(subscriber, at_ms, kind, content, logs_content)
