@@ -78,12 +78,17 @@ class IdleImages:
                 if self._trees.record(digest) is not None:
                     await self._trees.used(digest)
             oldest_ns = (self._clock.time_ms() - self._inactive_seconds * 1000) * 1_000_000
-            for version in list(self._view.versions()):
-                if version.state is not FunctionState.ACTIVE or version.image_manifest is None:
-                    continue
-                used_ns = self._trees.last_used_ns(version.image_manifest)
-                if used_ns is not None and max(used_ns, version.last_modified_ms * 1_000_000) < oldest_ns:
-                    await self._run_quietly(states.deactivate(version), version)
+            idle = [version for version in self._view.versions() if self._is_idle(version, oldest_ns)]
+            for version in idle:
+                await self._run_quietly(states.deactivate(version), version)
+            if idle:
+                states.want_sweep()
+
+    def _is_idle(self, version: FunctionVersion, oldest_ns: int) -> bool:
+        if version.state is not FunctionState.ACTIVE or version.image_manifest is None:
+            return False
+        used_ns = self._trees.last_used_ns(version.image_manifest)
+        return used_ns is not None and max(used_ns, version.last_modified_ms * 1_000_000) < oldest_ns
 
     async def _run_quietly(self, work: Awaitable[None], version: FunctionVersion) -> None:
         try:

@@ -144,10 +144,12 @@ class Images:
             if not digests:
                 raise failures.invalid(reference_text, "its index came without any image")
         roots = []
-        for each in digests:
-            known = self.root_of(each)
-            roots.append(known or await self._bring(source, each, report))
-        await self.names.put(reference, digest, {root.architecture: root.digest for root in roots})
+        # Until they have a name, nothing names them but this.
+        async with self._trees.holding(digest, digests):
+            for each in digests:
+                known = self.root_of(each)
+                roots += [known or await self._bring(source, each, report)]
+            await self.names.put(reference, digest, {root.architecture: root.digest for root in roots})
         for each in {*source.documents, *digests}:
             await asyncio.to_thread(self._downloads.path_of(each).unlink, missing_ok=True)
         report(Progress("done", digest))

@@ -157,7 +157,7 @@ class Registry:
                 return response
             location = _header(response, "location")
             await response.aclose()
-            asked, target = _moved(asked, target, location)
+            asked, target = moved(asked, target, location)
         raise ConnectionFailedError("it redirects without end")
 
     async def _proof(self, place: Place, challenge: str, scope: str) -> str:
@@ -173,7 +173,7 @@ class Registry:
         return await self._token(place, parameters, scope)
 
     async def _token(self, place: Place, parameters: dict[str, str], scope: str) -> str:
-        asked, target = _moved(place.origin, "/", parameters.get("realm", ""))
+        asked, target = moved(place.origin, "/", parameters.get("realm", ""))
         query = {"scope": parameters.get("scope") or scope}
         if "service" in parameters:
             query["service"] = parameters["service"]
@@ -207,7 +207,7 @@ def _exchange(asked: Origin, target: str, query: dict[str, str], login: Login) -
     return OutwardRequest("POST", target, headers, urlencode(form).encode())
 
 
-def _moved(origin: Origin, target: str, location: str) -> tuple[Origin, str]:
+def moved(origin: Origin, target: str, location: str) -> tuple[Origin, str]:
     """Return where a Location or a realm leads. Raises ConnectionFailedError for one that leaves TLS, or nowhere."""
     present = f"{origin.scheme}://{_authority(origin)}{target}"
     parts = urlsplit(urljoin(present, location))
@@ -219,10 +219,10 @@ def _moved(origin: Origin, target: str, location: str) -> tuple[Origin, str]:
     is_as_plain = parts.scheme == "http" and origin.scheme == "http"
     if not parts.hostname or not (parts.scheme == "https" or is_plain_loopback or is_as_plain):
         raise ConnectionFailedError("it sends us where nothing is protected")
-    moved = Origin(parts.scheme, parts.hostname, port or (443 if parts.scheme == "https" else 80))
+    there = Origin(parts.scheme, parts.hostname, port or (443 if parts.scheme == "https" else 80))
     if is_plain_loopback and not is_loopback(origin.host):
         raise ConnectionFailedError("it sends us to services of this machine")
-    return moved, replace_spaces(f"{parts.path or '/'}{'?' + parts.query if parts.query else ''}")
+    return there, replace_spaces(f"{parts.path or '/'}{'?' + parts.query if parts.query else ''}")
 
 
 def replace_spaces(target: str) -> str:

@@ -211,8 +211,10 @@ class ImageRoutes:
 
         async def work(report: Callable[[Progress], None]) -> object:
             digest = await self._images.resolve(text, architecture)
-            root = await self._images.pull(text, digest, architecture, report)
-            build = await self._roots.install(runtime, root, text)
+            # Until it is a root, nothing names it but this.
+            async with self._trees.holding(digest, ()):
+                root = await self._images.pull(text, digest, architecture, report)
+                build = await self._roots.install(runtime, root, text)
             moved = await self.move(runtime) if self.move is not None else 0
             return {**_build(build), "FunctionsMoved": moved}
 

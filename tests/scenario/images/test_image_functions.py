@@ -6,6 +6,7 @@ import base64
 import io
 import json
 import os
+import shutil
 import subprocess
 import tarfile
 import time
@@ -349,6 +350,8 @@ def test_unused_images_go_and_shared_layers_stay(lambent_server_factory: ServerF
 
 
 def test_an_image_built_by_buildah(server: LambentServer, client: Any, registry: RealRegistry, tmp_path: Path) -> None:
+    if shutil.which("buildah") is None or os.geteuid() != 0:
+        pytest.skip("no buildah that may build here")
     context = tmp_path / "context"
     context.mkdir()
     with tarfile.open(fileobj=io.BytesIO(busybox_layer())) as archive:
@@ -368,8 +371,7 @@ def test_an_image_built_by_buildah(server: LambentServer, client: Any, registry:
     assert (told["word"], told["args"], told["cwd"]) == ("built", "by buildah", "/app")
     for kind in ("oci-archive", "docker-archive"):
         file = tmp_path / f"{kind}.tar"
-        ran = subprocess.run([*buildah, "push", reference, f"{kind}:{file}:team/{kind}:1"], check=False)
-        assert ran.returncode == 0
+        subprocess.run([*buildah, "push", reference, f"{kind}:{file}:team/{kind}:1"], check=True)
         command = [str(server.executable), "images", "import", str(file), "--endpoint-url", server.url]
         brought = subprocess.run([*command, "--name", f"team/{kind}:1"], capture_output=True, text=True, check=False)
         assert brought.stdout == f"docker.io/team/{kind}:1\n", brought.stderr

@@ -192,6 +192,28 @@ def test_what_the_host_has(server: LambentServer, registry: RealRegistry) -> Non
     assert "not a runtime identifier" in unknown.stderr
 
 
+def test_layers_and_custom_runtimes_in_a_root(server: LambentServer, registry: RealRegistry) -> None:
+    client = server.client()
+    reference = registry.push(root_image("1"), "layered")
+    for runtime in ("python3.6", "provided.al2"):
+        done(server, "runtimes", "install", runtime, "--image", reference)
+    layer = client.publish_layer_version(
+        LayerName="beside", Content={"ZipFile": make_zip_bytes({"marker": "from a layer"})}
+    )["LayerVersionArn"]
+    own = "#!/bin/sh\nWORD=own COMMAND='/bin/busybox cat /opt/marker' exec /app/bootstrap\n"
+    for name, runtime, files in (
+        ("layered", "python3.6", {"marker": "x"}),
+        ("custom", "provided.al2", {"bootstrap": (own, 0o755)}),
+    ):
+        client.create_function(
+            FunctionName=name, Runtime=runtime, Handler="a.b", Role=ROLE, Timeout=20, Layers=[layer],
+            Code={"ZipFile": make_zip_bytes(files)},
+            Environment={"Variables": {"COMMAND": "/bin/busybox cat /opt/marker"}},
+        )  # fmt: skip
+        assert settled(client, name)["State"] == "Active"
+        assert answer(client, name)["said"] == "from a layer"
+
+
 def test_an_image_that_can_start_nothing(server: LambentServer, registry: RealRegistry) -> None:
     reference = registry.push(echo_image(config={"Entrypoint": []}), "no-start")
     refused = run(server, "runtimes", "install", "python3.6", "--image", reference)
