@@ -136,7 +136,7 @@ class FunctionUrls:
             return asked
         begun_ns = self._clock.monotonic_ns()
         try:
-            caller = self._admit(config, identify)
+            caller = self._admit(config, call, identify)
             trace_header = call.headers.get("x-amzn-trace-id") or self._trace_header()
             door = Door(config.url_id, domain_name, caller, self._clock.time_ms(), trace_header)
             answer = _too_large() if is_oversize else await self._run(config, call, path, door)
@@ -161,30 +161,28 @@ class FunctionUrls:
         region = rest.partition(".")[2].partition(".")[0]
         return config if config is not None and config.region == region else None
 
-    def _admit(self, config: FunctionUrlConfig, identify: Identify) -> HttpCaller | None:
+    def _admit(self, config: FunctionUrlConfig, call: HttpCall, identify: Identify) -> HttpCaller | None:
         """Return who calls, None for nobody known. Raises AccessDeniedError, SignatureError."""
-        arn = _arn(config)
-        contexts = {
-            _INVOKE_URL: {"lambda:FunctionUrlAuthType": config.auth_type},
-            _INVOKE: {"lambda:InvokedViaFunctionUrl": "true", "lambda:FunctionUrlAuthType": config.auth_type},
-        }
         caller = _identified(identify) if config.auth_type == _IAM else None
-        if caller is None:
-            allowed = config.auth_type != _IAM and all(
-                self._policies.allows(Principal(), action, arn, contexts[action]) for action in self._actions
-            )
-        else:
-            principal = Principal(arn=caller.principal_arn, account_id=caller.account_id)
-            # Of one's own account the identity's policies count too, and those allow everything here.
-            is_own = caller.account_id == config.account_id
-            allowed = all(
-                not self._policies.denies(principal, action, arn, contexts[action])
-                if is_own
-                else self._policies.allows(principal, action, arn, contexts[action])
-                for action in self._actions
-            )
-        if not allowed:
+        if caller is None and config.auth_type == _IAM:
             raise AccessDeniedError(_FORBIDDEN)
+        context = {
+            "lambda:FunctionUrlAuthType": config.auth_type,
+            "lambda:InvokedViaFunctionUrl": "true",
+            "aws:SourceIp": call.source_ip,
+            "aws:SecureTransport": "true" if call.scheme == "https" else "false",
+        }
+        principal = Principal()
+        if caller is not None:
+            principal = Principal(arn=caller.principal_arn, account_id=caller.account_id)
+            context |= {"aws:PrincipalArn": caller.principal_arn, "aws:PrincipalAccount": caller.account_id}
+        # Of one's own account the identity's policies count too, and those allow everything here.
+        is_own = caller is not None and caller.account_id == config.account_id
+        arn = _arn(config)
+        for action in self._actions:
+            is_denied = is_own and self._policies.denies(principal, action, arn, context)
+            if is_denied or not (is_own or self._policies.allows(principal, action, arn, context)):
+                raise AccessDeniedError(_FORBIDDEN)
         return caller
 
     async def _run(self, config: FunctionUrlConfig, call: HttpCall, path: str, door: Door) -> HttpAnswer:
