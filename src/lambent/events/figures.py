@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from lambent.model.errors import InvalidParameterValueError, InvalidRequestContentError
 from lambent.store.queues.contracts import QueueKey
@@ -25,8 +24,7 @@ _PEEKED_MAX = 100
 _REDRIVEN_MAX = 100_000
 
 
-@dataclass(frozen=True, slots=True)
-class EventCall:
+class EventCall(NamedTuple):
     """A request to one of these operations: who, `{name}`s of the path, the query, a JSON body or nothing."""
 
     caller: Caller

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING
 from lambent.model.arn import parse_function_name
 from lambent.model.errors import InvalidRequestContentError, ResourceNotFoundError
 from lambent.model.invocation import InvokeRequest
-from lambent.wire.generated.invoke_async import InvokeAsyncResponse
 
 if TYPE_CHECKING:
     from lambent.events.queue import AsyncInvocations
     from lambent.model.caller import Caller
-    from lambent.wire.generated.invoke_async import InvokeAsyncRequest
+    from lambent.wire.generated.invoke_async import InvokeAsyncRequest, InvokeAsyncResponse
 
 
 class LegacyInvocations:
@@ -39,5 +38,8 @@ class LegacyInvocations:
             json.loads(payload)
         except (ValueError, RecursionError) as error:
             raise InvalidRequestContentError(f"Could not parse request body into json: {error}") from None
+        # Few call it: a start does not pay for its shapes.
+        from lambent.wire.generated.invoke_async import InvokeAsyncResponse
+
         await self._invocations.accept(InvokeRequest(function, caller.request_id, payload))
         return InvokeAsyncResponse(status=202)

@@ -187,7 +187,7 @@ class World:
 
     def arrive(self) -> None:
         """Let settlements that are due arrive, out of order."""
-        due = []
+        due: list[Arrival] = []
         while self.arrivals and self.arrivals[0].at_ms <= self.clock.now_ms and len(due) < 8:
             due.append(heapq.heappop(self.arrivals))
         self.random.shuffle(due)

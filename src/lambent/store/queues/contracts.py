@@ -9,7 +9,6 @@ Times are given as spans and counted by the store's own clock: with several daem
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
@@ -18,8 +17,7 @@ if TYPE_CHECKING:
     from lambent.model.event import EventFate
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class QueueKey:
+class QueueKey(NamedTuple):
     """Every function has a queue of its own, with all its versions and aliases."""
 
     account_id: str
