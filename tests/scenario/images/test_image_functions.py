@@ -275,6 +275,23 @@ def test_aws_s_entry_point_starts_its_bootstrap(client: Any, registry: RealRegis
     assert answer(client, "base")["word"] == "other.handler in /var/task"
 
 
+def test_extensions_that_are_in_the_image(client: Any, registry: RealRegistry) -> None:
+    script = """#!/bin/busybox sh
+    api="http://$AWS_LAMBDA_RUNTIME_API/2020-01-01/extension"
+    /bin/busybox wget -q -S -O - --header "Lambda-Extension-Name: beside" --post-data '{"events": ["INVOKE"]}' \
+        "$api/register" 2>/tmp/registered >/dev/null
+    id=$(/bin/busybox grep -i identifier /tmp/registered | /bin/busybox tr -d '\\r' | /bin/busybox sed 's/.*: *//')
+    while /bin/busybox wget -q -O /tmp/next --header "Lambda-Extension-Identifier: $id" "$api/event/next"; do
+        /bin/busybox mv /tmp/next /tmp/event
+    done
+    """
+    over = make_tar([("opt/extensions/beside", script.replace("\n    ", "\n"))])
+    create(client, "extended", registry.push(echo_image(over), "extended"))
+    command = "while ! /bin/busybox test -s /tmp/event; do /bin/busybox usleep 1000; done; /bin/busybox cat /tmp/event"
+    update(client, "extended", Environment={"Variables": {"COMMAND": command, "PATH": "/bin"}})
+    assert "INVOKE" in answer(client, "extended")["said"]
+
+
 def test_a_private_registry(lambent_server_factory: ServerFactory, tmp_path: Path) -> None:
     registry = RealRegistry(tmp_path / "private", is_private=True).start()
     try:
