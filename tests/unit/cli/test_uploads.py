@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import io
-
+from typing import TYPE_CHECKING
 
 from lambent.cli.uploads import ProgressBars
-from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import pytest
