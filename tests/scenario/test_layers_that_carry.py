@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 import uuid
 from typing import TYPE_CHECKING, Any
 
@@ -78,6 +79,23 @@ def test_a_wrapper_script_starts_the_runtime(lambda_client: Any, runtime: str, f
     assert said == "/opt/wrappers/start"
     assert int(count) >= 2
     assert _invoke(lambda_client, name)[0][1] == pid, "the wrapper became the runtime and stays"
+
+
+@pytest.mark.skipif(shutil.which("javac") is None, reason="no Java compiler")
+def test_a_wrapper_script_starts_java(lambda_client: Any, tmp_path: Path) -> None:
+    """As for the other managed runtimes."""
+    source = tmp_path / "F.java"
+    source.write_text('public class F { public String handle() { return System.getenv("WRAPPED"); } }\n')
+    subprocess.run(
+        ["javac", "--release", "8", "-nowarn", "-d", str(tmp_path), str(source)], check=True, capture_output=True
+    )
+    layer = _publish(lambda_client, {"wrappers/start": (_WRAPPER, 0o755)})
+    variables = {"Variables": {"AWS_LAMBDA_EXEC_WRAPPER": "/opt/wrappers/start"}}
+    files = {"F.class": (tmp_path / "F.class").read_bytes()}
+    name = _create(lambda_client, files, Runtime="java17", Handler="F::handle", Layers=[layer], Environment=variables)
+    said, error = _invoke(lambda_client, name)
+    assert error is None, said
+    assert said.startswith("/opt/wrappers/start ")
 
 
 @pytest.mark.parametrize(
