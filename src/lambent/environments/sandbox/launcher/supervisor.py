@@ -240,6 +240,9 @@ class Supervisor:
             _kill(zygote.pid)
         with contextlib.suppress(ChildProcessError):
             while True:
+                # One that a zygote cloned a moment ago, and that nobody has told us of, waits for our word for ever.
+                for child in _children():
+                    _kill(child)
                 pid, _ = os.waitpid(-1, 0)
                 cell_or_none = self._cell_by_pid.pop(pid, None)
                 if cell_or_none is not None:
@@ -507,6 +510,12 @@ class Supervisor:
             self._tmp_directories.give_back(cell.slot)
         heapq.heappush(self._free_slots, cell.slot)
         self._tell({"kind": "ended", "id": cell.identifier, "reason": reason})
+
+
+def _children() -> list[int]:
+    with contextlib.suppress(OSError), open("/proc/thread-self/children") as file:
+        return [int(pid) for pid in file.read().split()]
+    return []
 
 
 def _kill(pid: int) -> None:
