@@ -244,3 +244,17 @@ def test_the_other_architecture_runs_when_nothing_in_it_is_native() -> None:
     """arm64 packages of scripts run on x86_64."""
     options = CatalogueOptions(has_native_code=lambda _: False)
     assert isinstance(_plan("python3.11", options, architecture="arm64"), RuntimePlan)
+
+
+@pytest.mark.parametrize("runtime", list(IDENTIFIERS))
+def test_every_identifier_on_a_machine_with_nothing(runtime: str) -> None:
+    """Programs run anywhere; for everything else the reason says how to have it."""
+    plan = RuntimeCatalogue(()).plan(_version(runtime, handler="Assembly::Type::Method"))
+    if runtime.startswith(("provided", "custom", "go")):
+        assert isinstance(plan, RuntimePlan)
+        return
+    assert isinstance(plan, Unavailable)
+    assert (
+        "was not found on this machine: install " in plan.reason or "was found on this machine: install " in plan.reason
+    )
+    assert f"`lambent runtimes install {runtime}`" in plan.reason
