@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.running import create_function, invoke
-from tests.scenario.extending import READER, call, extended_function, said, wait_for
+from tests.scenario.extending import READER, call, extended_function, layer, said, wait_for
 
 if TYPE_CHECKING:
     from tests.running import LambentServer
@@ -126,6 +126,29 @@ def test_what_waits_is_sent_before_the_environment_is_frozen(lambda_client: Any)
     extended_function(lambda_client, "flushed", body)
     found = records(lambda_client, "flushed")
     assert [record["type"] for record in found].count("platform.initStart") == 1
+
+
+def test_a_streamed_response_has_a_duration_and_its_bytes(lambda_client: Any) -> None:
+    body = "register()\nlisten()\nsubscribe('platform')\nrun()\n"
+    code = (
+        "exports.handler = awslambda.streamifyResponse(async (event, stream) => {\n"
+        "  if (event.read) {\n"
+        "    stream.end(JSON.stringify(require('fs').readFileSync('/tmp/telemetry', 'utf8').trim().split('\\n')));\n"
+        "    return;\n  }\n"
+        "  stream.write('a'.repeat(1000));\n"
+        "  setTimeout(() => stream.end('b'.repeat(500)), 200);\n"
+        "});\n"
+    )
+    arn = layer(lambda_client, "streamed", {"watcher": body})
+    create_function(lambda_client, "streamed", {"index.js": code}, Runtime="nodejs20.x", Layers=[arn])
+    answer = lambda_client.invoke_with_response_stream(FunctionName="streamed", Payload=b"{}")
+    parts = [event["PayloadChunk"]["Payload"] for event in answer["EventStream"] if "PayloadChunk" in event]
+    assert len(b"".join(parts)) == 1500
+    found = records(lambda_client, "streamed")
+    done = next(record["record"] for record in found if record["type"] == "platform.runtimeDone")
+    assert done["metrics"]["producedBytes"] == 1500
+    spans = {span["name"]: span["durationMs"] for span in done["spans"]}
+    assert spans["responseDuration"] > 150
 
 
 def test_a_failure_is_told(lambda_client: Any) -> None:

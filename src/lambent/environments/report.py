@@ -172,23 +172,30 @@ class EnvironmentReporter:
             return
         invoked.runtime_done_ns = self._clock.monotonic_ns()
         if telemetry.is_wanted:
-            telemetry.defer(self._tell_runtime_done, telemetry, invoked, self._clock.time_ms())
+            # What fails later is no part of it: extensions may still work.
+            done = (self._clock.time_ms(), invoked.produced_bytes, *invoked.status)
+            telemetry.defer(self._tell_runtime_done, telemetry, invoked, done)
 
-    def _tell_runtime_done(self, telemetry: Telemetry, invoked: Invoked, at_ms: int) -> None:
-        now_ns = invoked.runtime_done_ns
-        latency_ms, overhead_ms = (invoked.answered_ns - invoked.begun_ns) / 1e6, (now_ns - invoked.answered_ns) / 1e6
-        begun = time_text(at_ms - (now_ns - invoked.begun_ns) // 1_000_000)
-        answered = time_text(at_ms - (now_ns - invoked.answered_ns) // 1_000_000)
+    def _tell_runtime_done(
+        self, telemetry: Telemetry, invoked: Invoked, done: tuple[int, int, str, str | None]
+    ) -> None:
+        at_ms, produced_bytes, status, error_type = done
+        now_ns, answered_ns, responded_ns = invoked.runtime_done_ns, invoked.answered_ns, invoked.responded_ns
+        begun, responded, answered = (
+            time_text(at_ms - (now_ns - each_ns) // 1_000_000)
+            for each_ns in (invoked.begun_ns, responded_ns, answered_ns)
+        )
+        latency_ms, overhead_ms = (responded_ns - invoked.begun_ns) / 1e6, (now_ns - answered_ns) / 1e6
+        response_ms = (answered_ns - responded_ns) / 1e6
         spans = (
             f'[{{"name":"responseLatency","start":"{begun}","durationMs":{latency_ms:.3f}}},'
-            f'{{"name":"responseDuration","start":"{answered}","durationMs":0.0}},'
+            f'{{"name":"responseDuration","start":"{responded}","durationMs":{response_ms:.3f}}},'
             f'{{"name":"runtimeOverhead","start":"{answered}","durationMs":{overhead_ms:.3f}}}]'
         )
-        status, error_type = invoked.status
         head = f'{{"requestId":"{invoked.invocation.request_id}","status":"{status}"'
         tail = f',"errorType":{compact_text(error_type)}' if error_type else ""
         duration_ms = (now_ns - invoked.begun_ns) / 1e6
-        metrics = f',"metrics":{{"durationMs":{duration_ms:.3f},"producedBytes":{len(invoked.payload)}}}'
+        metrics = f',"metrics":{{"durationMs":{duration_ms:.3f},"producedBytes":{produced_bytes}}}'
         content = f'{head}{metrics}{self._tracing(invoked.invocation)},"spans":{spans}{tail}}}'
         telemetry.platform(at_ms, "platform.runtimeDone", content, head + "}")
 
