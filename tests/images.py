@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 import signal
+import ssl
 import subprocess
 import sys
 import sysconfig
@@ -260,7 +261,7 @@ class BadRegistry:
     at /token to whoever brings USER and PASSWORD.
     """
 
-    def __init__(self, images: Mapping[str, Image]) -> None:
+    def __init__(self, images: Mapping[str, Image], certificate: tuple[Path, Path] | None = None) -> None:
         self.images = dict(images)
         self.asked: list[Asked] = []
         self.answer: Callable[[Asked], tuple[int, Mapping[str, str], bytes] | None] = lambda _: None
@@ -279,6 +280,10 @@ class BadRegistry:
                 pass
 
         self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answers)
+        if certificate is not None:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(*certificate)
+            self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
         self.port = self._server.server_address[1]
         self.host = f"localhost:{self.port}"
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)

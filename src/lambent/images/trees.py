@@ -9,7 +9,7 @@
     images/places/                     what is mounted over in every root: empty files and directories
 
 Everything is made under a name that begins with a dot, brought to disk and renamed; so a crash leaves nothing but such
-names, which the next start sweeps. An image is there when its description is, and that is written last.
+names, which are swept after the next start. An image is there when its description is, and that is written last.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class ImageTrees:
     """The directory `images/` in the data directory. Scope: node. After a crash: whole images."""
 
     def __init__(self, directory: Path, executor: Executor) -> None:
-        """Open it and sweep what a crash left. `executor` unpacks: a pool of processes. Blocks shortly."""
+        """Open it; what a crash left goes with the first sweep. `executor` unpacks: processes. Blocks shortly."""
         self.directory = directory
         self._executor = executor
         self._records: dict[str, ImageRecord | None] = {}
@@ -69,10 +69,11 @@ class ImageTrees:
         self._held: Counter[str] = Counter()
         self._lock = asyncio.Lock()
         self._is_overlay_known: dict[str, bool] = {}
+        # Gigabytes, perhaps: a start does not wait for them.
+        self._left: list[Path] = []
         for name in _DIRECTORIES:
             (directory / name).mkdir(mode=0o755, parents=True, exist_ok=True)
-            for left in (directory / name).glob(".*"):
-                _remove(left)
+            self._left += (directory / name).glob(".*")
         make_places(directory / "places")
 
     @property
@@ -208,7 +209,8 @@ class ImageTrees:
         async with self._lock:
             kept = set(used) | set(self._held)
             trash = await asyncio.to_thread(self._discard, kept, now_seconds)
-        await asyncio.to_thread(_remove_all, trash)
+        left, self._left = self._left, []
+        await asyncio.to_thread(_remove_all, [*left, *trash])
         return len(trash)
 
     def _discard(self, kept: set[str], now_seconds: float) -> list[Path]:

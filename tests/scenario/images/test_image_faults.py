@@ -7,18 +7,20 @@ import json
 import os
 import subprocess
 import tarfile
+import tempfile
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from botocore.exceptions import ClientError
 
+from tests.certificates import self_signed
 from tests.images import PASSWORD, USER, BadRegistry, Entry, Image, echo_image, hex_of, make_image, make_tar
 from tests.scenario.images.conftest import ROLE, answer, create, settled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from tests.conftest import ServerFactory
     from tests.running import LambentServer
@@ -188,6 +190,28 @@ def test_tokens(lambent_server_factory: ServerFactory, bad: BadRegistry) -> None
     assert settled(reader, "reader")["LastUpdateStatus"] == "Successful", "a token that has expired is asked for anew"
 
 
+def test_tls_is_checked(lambent_server_factory: ServerFactory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    certificate, key = self_signed(tmp_path)
+    registry = BadRegistry({"app": echo_image()}, (certificate, key))
+    try:
+        settings = {"images.registries": f"registry.example=https://127.0.0.1:{registry.port}"}
+        found = create(lambent_server_factory(settings).client(), "stranger", "registry.example/app:1")
+        assert (found["State"], found["StateReasonCode"]) == ("Failed", "InternalError")
+        assert not registry.asked, "nothing is said to whom nobody knows"
+        # The server's account reads it, which cannot enter the tests' directory.
+        known = Path(tempfile.gettempdir()) / f"lambent-test-{os.getpid()}.pem"
+        known.write_bytes(certificate.read_bytes())
+        monkeypatch.setenv("SSL_CERT_FILE", str(known))
+        try:
+            client = lambent_server_factory(settings).client()
+            assert create(client, "known", "registry.example/app:1")["State"] == "Active"
+            assert answer(client, "known")["word"] == "hello"
+        finally:
+            known.unlink()
+    finally:
+        registry.close()
+
+
 def test_storage_behind_a_registry_gets_no_proof(lambent_server_factory: ServerFactory, bad: BadRegistry) -> None:
     image = bad.images["app"] = echo_image()
     storage = BadRegistry({"app": image})
@@ -245,10 +269,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A data directory on a disk of 64 MiB."""
     if os.geteuid() != 0:
         pytest.skip("levels L2 and L3 need root")
-    import tempfile
-    from pathlib import Path as RealPath
-
-    directory = RealPath(tempfile.mkdtemp(prefix="lambent-test-small-"))
+    directory = Path(tempfile.mkdtemp(prefix="lambent-test-small-"))
     image = directory.with_suffix(".ext4")
     with image.open("wb") as file:
         file.truncate(72 << 20)

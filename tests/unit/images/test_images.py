@@ -151,6 +151,7 @@ async def test_a_crash_leaves_whole_images(tmp_path: Path, executor: ProcessPool
     again = images(tmp_path, executor)
     assert again.root_of("0" * 64) is None
     assert again.root_of(image.digest) is not None
+    await again.sweep([])
     assert [path.name for path in (tmp_path / "layers").iterdir() if path.name.startswith(".")] == []
     assert not (tmp_path / "manifests" / ".half").exists()
     (tmp_path / "names.json").write_text("damaged")
