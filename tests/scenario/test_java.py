@@ -66,16 +66,21 @@ def create(lambda_client: Any, package: bytes, request: pytest.FixtureRequest) -
             lambda_client.delete_function(FunctionName=name)
 
 
-def _init_lines(server: LambentServer, name: str) -> str:
-    """Return what the log says before the first START: it is no part of an invocation's tail."""
-    deadline = time.monotonic() + 10
+def _log_with(server: LambentServer, name: str, part: str) -> str:
+    """Return the log of a function's environment when it holds `part`."""
+    deadline = time.monotonic() + 20
     while True:
         for path in (server.data_dir / "logs").rglob("*"):
             text = path.read_text() if name in str(path) and path.is_file() else ""
-            if "INIT_START" in text:
-                return text.partition("START RequestId")[0]
-        assert time.monotonic() < deadline, f"no INIT_START of {name}"
+            if part in text:
+                return text
+        assert time.monotonic() < deadline, f"no {part} of {name}"
         time.sleep(0.05)
+
+
+def _init_lines(server: LambentServer, name: str) -> str:
+    """Return what the log says before the first START: it is no part of an invocation's tail."""
+    return _log_with(server, name, "INIT_START").partition("START RequestId")[0]
 
 
 def _invoke(client: Any, name: str, event: object = None) -> tuple[Any, str]:
@@ -175,6 +180,14 @@ def test_context(lambda_client: Any, create: Callable[..., str]) -> None:
     again, _ = _invoke(lambda_client, name)
     assert (seen["invocations"], again["invocations"]) == (1, 2)
     assert again["logStreamName"] == seen["logStreamName"]
+
+
+def test_shutdown_hooks_run(lambda_client: Any, lambent_server: LambentServer, create: Callable[..., str]) -> None:
+    """When an environment is shut down, here because its function has changed."""
+    name = create("example.Around$Ending")
+    assert _invoke(lambda_client, name)[0] == "registered"
+    lambda_client.update_function_configuration(FunctionName=name, Description="another")
+    assert "the hook ran\n" in _log_with(lambent_server, name, "the hook ran")
 
 
 def test_log_lines(lambda_client: Any, create: Callable[..., str]) -> None:
