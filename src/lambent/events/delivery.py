@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import heapq
+import itertools
 import logging
 from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
@@ -56,6 +58,9 @@ class Delivery:
         self._rules = rules
         self._lanes: dict[QueueKey, Lane] = {}
         self._hungry: deque[Lane] = deque()
+        # When lanes are due, the soonest first; one that has meanwhile been served finds nothing to do.
+        self._due: list[tuple[float, int, Lane]] = []
+        self._numbers = itertools.count()
         self._crowded: dict[Lane, None] = {}
         self._held: dict[int, Attempt] = {}
         self._held_bytes = 0
@@ -75,7 +80,7 @@ class Delivery:
         if self._tasks is None or self._is_stopping or lane.has_backlog(now) or not self._may_start(lane, now):
             await self._store.put(event)
             lane = self._lanes.setdefault(key, lane)
-            lane.note_due(now)
+            self._note_due(lane, now)
             self._pump(lane)
             return
         # Nobody is before it: it is claimed by the commit that keeps it, and starts when that is on disk.
@@ -104,7 +109,7 @@ class Delivery:
     def note_due(self, lane: Lane, delay_ms: int) -> None:
         """An event of this lane went back to the store and is due in `delay_ms`."""
         lane = self._lanes.setdefault(lane.key, lane)
-        lane.note_due(asyncio.get_running_loop().time() + delay_ms / 1_000)
+        self._note_due(lane, asyncio.get_running_loop().time() + delay_ms / 1_000)
         self._wake.set()
 
     def settled(self, attempt: Attempt) -> None:
@@ -148,18 +153,22 @@ class Delivery:
         crowded, self._crowded = self._crowded, {}
         for lane in crowded:
             self._pump(lane)
-        for lane in [lane for lane in self._lanes.values() if lane.next_due <= now]:
-            self._pump(lane)
+        while self._due and self._due[0][0] <= now:
+            _, _, lane = heapq.heappop(self._due)
+            if lane.next_due <= now:
+                self._pump(lane)
+
+    def _note_due(self, lane: Lane, due: float) -> None:
+        """The store has an event that is due then. What a lane knew already needs no other alarm."""
+        if lane.note_due(due):
+            heapq.heappush(self._due, (due, next(self._numbers), lane))
 
     async def _wait_for_work(self) -> None:
         now = asyncio.get_running_loop().time()
-        due = min((lane.next_due for lane in self._lanes.values() if not lane.is_claiming), default=NEVER)
+        due = self._due[0][0] if self._due else NEVER
         seconds = max(0.001, min(due - now, _LOOK_SECONDS))
         if self._crowded:
             seconds = min(seconds, _TICK_SECONDS)
-        elif due <= now:
-            # Due, and its lane can take no more at the moment.
-            seconds = _TICK_SECONDS
         try:
             async with asyncio.timeout(seconds):
                 await self._wake.wait()
@@ -229,9 +238,12 @@ class Delivery:
             claimed, next_ms = await self._store.claim(lane.key, limit, int(_LEASE_SECONDS * 1_000))
         except LambdaError as error:
             _log.warning("events of %s cannot be read: %s", lane.key.name, error.message)
-            lane.next_due = loop.time() + _AFTER_FAILURE_SECONDS
+            lane.next_due = NEVER
+            self._note_due(lane, loop.time() + _AFTER_FAILURE_SECONDS)
         else:
-            lane.next_due = NEVER if next_ms is None else loop.time() + next_ms / 1_000
+            lane.next_due = NEVER
+            if next_ms is not None:
+                self._note_due(lane, loop.time() + next_ms / 1_000)
             for lease, event in claimed:
                 attempt = Attempt(lease, event)
                 self._hold(attempt)
@@ -252,7 +264,7 @@ class Delivery:
             for key, next_ms in backlog:
                 lane = self._lanes.get(key) or self._lanes.setdefault(key, Lane(key))
                 if not lane.is_claiming:
-                    lane.note_due(now + next_ms / 1_000)
+                    self._note_due(lane, now + next_ms / 1_000)
             self._wake.set()
             await asyncio.sleep(_LOOK_SECONDS_SHARED if self._store.is_shared else _LOOK_SECONDS)
 

@@ -140,9 +140,12 @@ class Lane:
             self.pause_until = now + self._pause_seconds
             self._pause_seconds = min(2 * self._pause_seconds, _PAUSE_SECONDS_MAX)
 
-    def note_due(self, due: float) -> None:
-        """The store has an event that is due then."""
-        self.next_due = min(self.next_due, due)
+    def note_due(self, due: float) -> bool:
+        """The store has an event that is due then; return whether that is sooner than what was known."""
+        if due >= self.next_due:
+            return False
+        self.next_due = due
+        return True
 
     def wants_claim(self, now: float) -> bool:
         """Whether it is time to fetch more events from the store."""
