@@ -61,7 +61,7 @@ class ResponseUpload:
         for part in parts:
             self._seen_bytes += len(part)
             if self._seen_bytes > self.bytes_max:
-                self._refuse_more()
+                self._refuse_more(part)
                 return
             if self._stream is not None:
                 self._stream.put(part)
@@ -89,9 +89,12 @@ class ResponseUpload:
         """The request will never be whole."""
         self._session.truncated(self._request_id)
 
-    def _refuse_more(self) -> None:
+    def _refuse_more(self, part: bytes) -> None:
         if not self.is_oversize:
             self.is_oversize = True
+            allowed = len(part) - (self._seen_bytes - self.bytes_max)
+            if self._stream is not None and allowed > 0:
+                self._stream.put(part[:allowed])
             self._kept.clear()
             self._session.end_response(self._request_id, Answered(b"", is_oversize=True, bytes_max=self.bytes_max))
 

@@ -160,10 +160,18 @@ async def test_over_the_bound() -> None:
     outcome = await runtime.outcome
     assert isinstance(outcome, Answered)
     assert (outcome.is_oversize, outcome.bytes_max) == (True, 10)
+    assert await anext(runtime.streams[0]) == b"0123456789"
     runtime.send(chunk(b"x" * 100))
+    assert runtime.streams[0].pending_bytes == 0
     assert runtime.transport.written == b""
     runtime.send(b"0\r\n\r\n")
     assert runtime.error() == (413, "RequestEntityTooLarge")
+
+
+async def test_up_to_the_bound() -> None:
+    runtime = Runtime(bytes_max=10)
+    runtime.send(HEAD + chunk(b"012345") + chunk(b"6789ab"))
+    assert await anext(runtime.streams[0]) == b"0123456789"
 
 
 async def test_a_slow_reader_holds_the_runtime_up() -> None:
