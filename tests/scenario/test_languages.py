@@ -210,6 +210,25 @@ def test_go_programs_that_know_no_runtime_api(lambda_client: Any, old_go: bytes)
     assert call({"do": "echo", "text": "after"})[0]["text"] == "after"
 
 
+@pytest.mark.parametrize(
+    ("files", "reason"),
+    [
+        ({"other": "x"}, "no such file or directory"),
+        ({"main": ("x", 0o644)}, "permission denied"),
+        ({"main": ("no program", 0o755)}, "exec format error"),
+        ({"main/x": "a folder"}, "permission denied"),
+    ],
+    ids=["missing", "mode", "text", "folder"],
+)
+def test_go_handlers_that_name_no_program(lambda_client: Any, files: dict[str, Any], reason: str) -> None:
+    """Told at each invocation, in the words of AWS's go1.x."""
+    call = Deployed(lambda_client, files, Runtime="go1.x", Handler="main")
+    for _ in range(2):
+        payload, error, _ = call({})
+        expected = {"errorMessage": f"fork/exec /var/task/main: {reason}", "errorType": "PathError"}
+        assert (payload, error) == (expected, "Unhandled")
+
+
 @pytest.mark.skipif(shutil.which("cc") is None or shutil.which("c++") is None, reason="no C compiler")
 @pytest.mark.parametrize("source", ["bootstrap.c", "bootstrap.cpp"])
 @pytest.mark.parametrize("runtime", ["provided", "provided.al2", "provided.al2023"])

@@ -20,8 +20,9 @@ _FIND_BOOTSTRAP = (
     f'for f; do if [ -f "$f" ]; then exit {ENTRY_POINT_DENIED}; fi; done; exit {ENTRY_POINT_MISSING}'
 )
 
-# A Go program whose library is older than 1.18 does not know the Runtime API: a program of ours stands between.
-_START_GO = 'if [ -f "$0" ] && ! grep -q AWS_LAMBDA_RUNTIME_API "$0"; then exec "$@" "$0"; fi; exec "$0"'
+# A Go program whose library is older than 1.18 does not know the Runtime API: a program of ours stands between. It also
+# tells what cannot be started.
+_START_GO = 'if [ -x "$0" ] && grep -qs AWS_LAMBDA_RUNTIME_API "$0"; then exec "$0"; fi; exec "$@" "$0"'
 
 # What is wrong with a wrapper is said in the words of AWS's runtimes, with their exit statuses.
 _WRAP = (

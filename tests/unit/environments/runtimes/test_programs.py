@@ -77,6 +77,7 @@ def test_go_programs_of_both_ages(tmp_path: Path) -> None:
     for text, expected in (("AWS_LAMBDA_RUNTIME_API", "alone"), ("_LAMBDA_SERVER_PORT", f"between x {tmp_path}/go")):
         program = _program(tmp_path / "go", f"#!/bin/sh\n# {text}\necho alone")
         assert _run((*plan.argv[:3], program, between, "x")) == (0, f"{expected}\n")
+    assert _run((*plan.argv[:3], "/no/such", between)) == (0, "between /no/such\n"), "it tells what is missing"
     alone = plan_go(_version("go1.x", "/main"), {}, None, "")
     assert (alone.argv, alone.kind.interpreter) == (("/var/task/main",), None)
 

@@ -66,12 +66,11 @@ class Program:
 
 def main(path):
     """Answer invocations for ever."""
+    api = lambent_runtime_http.RuntimeApi(os.environ["AWS_LAMBDA_RUNTIME_API"], "lambent-go1.x")
     try:
         program = Program(path)
     except OSError as error:
-        sys.stderr.write("Couldn't start %s: %s\n" % (path, error.strerror))
-        sys.exit(127)
-    api = lambent_runtime_http.RuntimeApi(os.environ["AWS_LAMBDA_RUNTIME_API"], "lambent-go1.x")
+        _refuse_all(api, "fork/exec %s: %s" % (path, os.strerror(error.errno or 0).lower()))
     invocation = api.next()
     while True:
         response = program.invoke(_request(invocation))
@@ -86,6 +85,14 @@ def main(path):
             program.kill()
             os._exit(_PANIC_STATUS)
         invocation = api.fail_and_next(invocation.request_id, _payload(error), kind, "{}")
+
+
+def _refuse_all(api, message):
+    """Answer every invocation as AWS's go1.x does when there is nothing to start."""
+    payload = json.dumps({"errorMessage": message, "errorType": "PathError"}, separators=(",", ":")).encode()
+    invocation = api.next()
+    while True:
+        invocation = api.fail_and_next(invocation.request_id, payload, "PathError", "{}")
 
 
 def _request(invocation):
