@@ -205,6 +205,25 @@ def test_a_crash_after_the_answer_is_said_in_the_log(lambda_client: Any, lambent
     said(lambent_server, "crashes-late", "Status: error\tError Type: Extension.Crash")
 
 
+def test_a_crash_while_the_tail_is_waited_for_holds_nothing_up(
+    lambda_client: Any, lambent_server: LambentServer
+) -> None:
+    body = "register('INVOKE')\nnext_event()\ntime.sleep(0.03)\nsys.exit(7)\n"
+    extended_function(lambda_client, "crashes-in-tail", body, Timeout=20)
+    # With one environment, the next call needs the one that failed.
+    lambda_client.put_function_concurrency(FunctionName="crashes-in-tail", ReservedConcurrentExecutions=1)
+    for _ in range(3):
+
+        def answer() -> Any:
+            try:
+                return lambda_client.invoke(FunctionName="crashes-in-tail", Payload=b"{}", LogType="Tail")
+            except lambda_client.exceptions.TooManyRequestsException:
+                return None
+
+        wait_for(answer, "free environment")
+    said(lambent_server, "crashes-in-tail", "Status: error\tError Type: Extension.Crash")
+
+
 @pytest.mark.parametrize(
     ("name", "body"),
     [("hangs-at-register", "time.sleep(60)\n"), ("hangs-at-init", "register()\ntime.sleep(60)\n")],

@@ -364,15 +364,19 @@ class ExecutionEnvironment:
             assert isinstance(outcome, Answered | InitFailed)
             error_type = outcome.error_type
             is_error = isinstance(outcome, InitFailed) or outcome.is_error
-        if self._extensions is None or self.state is EnvironmentState.BROKEN:
+        payload = invoked.payload
+        if self._extensions is None:
             self._report(invoked)
         else:
             self._unfinished = invoked
             if not self._is_finished() and invoked.invocation.wants_log_tail:
                 await self._extensions.wait_idle(_TAIL_SECONDS)
                 self._is_finished()
+            if self.state is EnvironmentState.BROKEN:
+                # It failed as the answer came, or has failed since.
+                self._report_failed(None if failure is not None else self._extensions.failed)
         error = FunctionErrorKind.UNHANDLED if is_error else None
-        return InvocationResult(invoked.payload, self.version.version, error, self._log.take_tail(), error_type)
+        return InvocationResult(payload, self.version.version, error, self._log.take_tail(), error_type)
 
     def _is_finished(self) -> bool:
         """Write what is due of the invocation that was answered; True when that was all."""
@@ -418,7 +422,8 @@ class ExecutionEnvironment:
         if self._is_invoking:
             return
         if self._unfinished is not None:
-            self._finish_failed(outcome)
+            self._report_failed(outcome)
+            self._break_down(outcome)
         elif state is EnvironmentState.SETTLING:
             self._settle()
         elif state is EnvironmentState.IDLE:
@@ -429,17 +434,18 @@ class ExecutionEnvironment:
         if settles == self._settles and (self.state is EnvironmentState.SETTLING or self._unfinished is not None):
             self._failed(DeadlinePassed())
 
-    def _finish_failed(self, outcome: Outcome) -> None:
-        """The caller has its answer; what failed afterwards is said in the log."""
+    def _report_failed(self, late: Outcome | None) -> None:
+        """The caller has its answer; what failed afterwards, `late`, is said in the log."""
         invoked, self._unfinished = self._unfinished, None
-        assert invoked is not None
-        invoked.outcome = outcome
-        request_id, now_ms = invoked.invocation.request_id, self._clock.time_ms()
-        invoked.failure = failure_of(outcome, request_id, self.version.timeout_seconds, now_ms)
-        if invoked.failure is not None:
-            self._reporter.fault(invoked.failure.log_text)
+        if invoked is None:
+            return
+        if late is not None and isinstance(invoked.outcome, Answered):
+            invoked.outcome = late
+            request_id, now_ms = invoked.invocation.request_id, self._clock.time_ms()
+            invoked.failure = failure_of(late, request_id, self.version.timeout_seconds, now_ms)
+            if invoked.failure is not None:
+                self._reporter.fault(invoked.failure.log_text)
         self._report(invoked)
-        self._break_down(outcome)
 
     def _runtime_free(self) -> None:
         if self._is_invoking:

@@ -54,8 +54,7 @@ class Invoked:
         """What the caller is answered."""
         if self.failure is not None:
             return self.failure.payload
-        assert isinstance(self.outcome, Answered | InitFailed)
-        return self.outcome.body
+        return self.outcome.body if isinstance(self.outcome, Answered | InitFailed) else b""
 
     @property
     def status(self) -> tuple[str, str | None]:

@@ -186,6 +186,11 @@ class ExtensionHost:
     # Invoke.
 
     @property
+    def failed(self) -> Outcome | None:
+        """What ended the present phase, if anything did."""
+        return self._failed
+
+    @property
     def is_idle(self) -> bool:
         """Whether every extension waits for its next event."""
         return not any(extension.is_busy for extension in self._registry)
