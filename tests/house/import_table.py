@@ -53,7 +53,7 @@ TABLE: Mapping[str, frozenset[str]] = {
         ),
         # Parts of the assembly with a subject of their own.
         "feed": "model store environments invocation events gateways",
-        "routes": "model api functions images observability",
+        "routes": "model api events functions images observability",
         # What app.py must do before the event loop and before rights are dropped.
         "startup": "clock settings model store environments",
         "workers": "",

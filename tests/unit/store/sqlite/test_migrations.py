@@ -21,7 +21,6 @@ from lambent.model.function import (
 )
 from lambent.store import FunctionStore, InstallationKey, Resources
 from lambent.store.contracts import StoreUnusableError
-from lambent.store.sqlite import migrations
 from lambent.store.sqlite.connection import connect
 from lambent.store.sqlite.migrations import MIGRATIONS, SchemaTooNewError, migrate
 from lambent.store.sqlite.records import SqliteRecordStore
@@ -239,12 +238,11 @@ def test_what_is_no_database_is_refused(tmp_path: Path) -> None:
         SqliteRecordStore(tmp_path / "lambent.db")
 
 
-def test_a_step_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_step_that_fails_leaves_nothing(tmp_path: Path) -> None:
     connection = connect(str(tmp_path / "lambent.db"))
     broken = (MIGRATIONS[0], "CREATE TABLE half (a); INSERT INTO nowhere VALUES (1);")
-    monkeypatch.setattr(migrations, "MIGRATIONS", broken)
     with pytest.raises(sqlite3.OperationalError):
-        migrate(connection, up_to=2)
+        migrate(connection, steps=broken)
     assert not any("half" in form for form in forms(connection))
     assert connection.execute("PRAGMA user_version").fetchone()[0] == 1
     connection.close()
