@@ -96,6 +96,15 @@ def broken(error: OSError) -> ImageUnusableError:
     )
 
 
+def killed() -> ImageUnusableError:
+    """Return what is said when the process that unpacks ends again and again: memory is short, mostly."""
+    return ImageUnusableError(
+        "The process that unpacks images was killed twice; nothing was kept.",
+        ReasonCode.INTERNAL,
+        code="ServiceException",
+    )
+
+
 def is_full(error: OSError) -> bool:
     """Whether an error says that there is no room."""
     return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)

@@ -177,13 +177,23 @@ class Images:
             if known is not None:
                 return known
             try:
-                return await self._brought(source, digest, report)
+                return await self._tried(source, digest, report)
             except ManifestError as error:
                 raise _refused(str(source), error) from error
-            except BrokenExecutor as error:
-                raise failures.unreachable(str(source), "the process that unpacks has ended") from error
             except OSError as error:
                 raise failures.no_room() if failures.is_full(error) else failures.broken(error) from error
+
+    async def _tried(self, source: _Source, digest: str, report: Callable[[Progress], None]) -> ImageRoot:
+        try:
+            return await self._brought(source, digest, report)
+        except BrokenExecutor:
+            _log.warning("image %s: a process that unpacks was killed; once more", source)
+        try:
+            return await self._brought(source, digest, report)
+        except BrokenExecutor as error:
+            raise failures.killed() from error
+        finally:
+            await self._trees.remove_left()
 
     async def _brought(self, source: _Source, digest: str, report: Callable[[Progress], None]) -> ImageRoot:
         document = await source.manifest(digest)

@@ -209,9 +209,14 @@ class ImageTrees:
         async with self._lock:
             kept = set(used) | set(self._held)
             trash = await asyncio.to_thread(self._discard, kept, now_seconds)
-        left, self._left = self._left, []
-        await asyncio.to_thread(_remove_all, [*left, *trash])
+        await asyncio.to_thread(_remove_all, trash)
+        await self.remove_left()
         return len(trash)
+
+    async def remove_left(self) -> None:
+        """Remove what a crash or a process that was killed left half-made."""
+        left, self._left = self._left, []
+        await asyncio.to_thread(_remove_all, left)
 
     def _discard(self, kept: set[str], now_seconds: float) -> list[Path]:
         trash = []
@@ -257,6 +262,8 @@ class ImageTrees:
             future.add_done_callback(lambda _: shutil.rmtree(fresh, ignore_errors=True))
             raise
         except BaseException:
+            # A process that is being ended may write on for a moment: it is looked for once more.
+            self._left.append(fresh)
             await asyncio.to_thread(_remove, fresh)
             raise
 

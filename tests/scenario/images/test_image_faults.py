@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import subprocess
 import tarfile
 import tempfile
@@ -248,6 +249,30 @@ def test_a_crash_while_images_are_pulled(lambent_server_factory: ServerFactory, 
     for turn in range(3):
         assert settled(client, f"crash-{turn}")["State"] == "Active"
         assert answer(client, f"crash-{turn}")["word"] == "hello"
+
+
+def test_a_process_that_is_killed_while_it_unpacks(server: LambentServer, bad: BadRegistry) -> None:
+    many = make_tar([(f"files/{number}", os.urandom(300)) for number in range(12_000)])
+    bad.images["app"] = echo_image(many)
+    client = server.client()
+    client.create_function(
+        FunctionName="killed", PackageType="Image", Code={"ImageUri": f"{bad.host}/app:1"}, Role=ROLE, Timeout=20
+    )
+    layers = server.data_dir / "images" / "layers"
+    _wait(lambda: any(len(os.listdir(tree)) > 0 for tree in layers.glob(".*/tree/files")))
+    for pid in _children(server.pid):
+        if b"multiprocessing" in Path(f"/proc/{pid}/cmdline").read_bytes():
+            os.kill(pid, signal.SIGKILL)
+    assert settled(client, "killed")["State"] == "Active", "once more, by another process"
+    assert answer(client, "killed")["word"] == "hello"
+    assert left(server) == []
+
+
+def _children(pid: int) -> list[int]:
+    found = []
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        found += [int(child) for child in (task / "children").read_text().split()]
+    return found
 
 
 def test_a_full_disk(lambent_server_factory: ServerFactory, bad: BadRegistry, small_disk: Path) -> None:
