@@ -1,6 +1,7 @@
 package lambent.runtime;
 
 import java.io.ByteArrayOutputStream;
+import java.io.File;
 import java.io.FileDescriptor;
 import java.io.FileInputStream;
 import java.io.FileOutputStream;
@@ -16,12 +17,13 @@ import lambent.runtime.json.JsonParser;
 /**
  * Lambent's runtime for Java. Three ways to start:
  *
- * <p>"wait": exercise the client, say "ready" on descriptor 3, wait there for a line {"variables": {…}}, be the
- * function; "exercise": only that, for an archive of the classes it loads; nothing: the variables are the process's
- * own, and it is the function at once.
+ * <p>"wait": exercise the client unless there is code already, say "ready" on descriptor 3, wait there for a line
+ * {"variables": {…}}, be the function; "exercise": only that, for an archive of the classes it loads; nothing: the
+ * variables are the process's own, and it is the function at once.
  */
 public final class Main {
     private static final int CONTROL_DESCRIPTOR = 3;
+    private static final String TASK_ROOT = "/var/task";
 
     private Main() {}
 
@@ -33,7 +35,7 @@ public final class Main {
         }
         if (way.equals("wait")) {
             FileDescriptor control = descriptor(CONTROL_DESCRIPTOR);
-            Exercise.run();
+            if (!isCodeHere()) Exercise.run();
             OutputStream output = new FileOutputStream(control);
             output.write("ready\n".getBytes(StandardCharsets.US_ASCII));
             InputStream input = new FileInputStream(control);
@@ -44,6 +46,12 @@ public final class Main {
             Variables.replace(variables);
         }
         FunctionProcess.run(System.getenv());
+    }
+
+    /** Whether this process replaces one that has ended: its function waits, with a small share of the processors. */
+    private static boolean isCodeHere() {
+        String[] names = new File(TASK_ROOT).list();
+        return names != null && names.length > 0;
     }
 
     private static FileDescriptor descriptor(int number) throws ReflectiveOperationException {
