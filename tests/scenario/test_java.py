@@ -17,6 +17,7 @@ from tests.runtimes import java_packages
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from tests.conftest import ServerFactory
     from tests.running import LambentServer
 
 pytestmark = pytest.mark.slow
@@ -287,6 +288,27 @@ def test_powertools(lambda_client: Any, create: Callable[..., str]) -> None:
         counted = [line for line in lines if "_aws" in line]
         assert [line["Items"] for line in counted if "Items" in line] == [1.0]
         assert any("ColdStart" in line for line in counted) == is_cold
+
+
+def test_without_isolation(lambent_server_factory: ServerFactory, package: bytes) -> None:
+    """At level 0 a virtual machine starts when its function does, in the directory of its code."""
+    client = lambent_server_factory({"isolation.level": "L0"}).client()
+    client.create_function(
+        FunctionName="plain",
+        Runtime="java17",
+        Handler="example.Around$Surroundings",
+        Role="arn:aws:iam::000000000000:role/test",
+        Code={"ZipFile": package},
+        MemorySize=256,
+        Timeout=20,
+        Environment={"Variables": {"OWN": "ä", "TZ": "Europe/Berlin"}},
+    )
+    client.get_waiter("function_active_v2").wait(FunctionName="plain", WaiterConfig={"Delay": 1, "MaxAttempts": 60})
+    seen, log = _invoke(client, "plain")
+    assert "child" in seen, log
+    assert (seen["relative"], seen["nio"], seen["resource"]) == ("hello", "hello", "hello")
+    assert seen["child"] == f"ä {seen['directory']} hello"
+    assert (seen["zone"], seen["encoding"]) == ("Europe/Berlin", "UTF-8")
 
 
 def test_errors(lambda_client: Any, create: Callable[..., str]) -> None:
