@@ -42,7 +42,7 @@ class EventSourcesSettings:
 
     brokers: tuple[str, ...] = setting(
         (),
-        "Where a source is, ARN=ADDRESS: host:port,… of an MSK cluster, the URL of an MQ broker or of DocumentDB.",
+        "Where a source is, ARN=ADDRESS: host:port;… of an MSK cluster.",
         "",
         Bounds(check=check_broker, text="ARN=ADDRESS", is_secret=True),
     )

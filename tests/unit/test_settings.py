@@ -60,6 +60,7 @@ def test_every_setting_is_set_by_each_of_its_names(tmp_path: Path) -> None:
 
 
 _OTHERS = {
+    "event_sources.brokers": "arn:aws:kafka:us-east-1:000000000000:cluster/c/1=one:9092;two:9092",
     "store.url": "postgresql://user:secret@db.example/lambent",
     "cluster.slice": "0.25",
     "async.retry_base_seconds": "0.5",

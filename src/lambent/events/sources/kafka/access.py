@@ -30,7 +30,7 @@ def has_schemas(mapping: EventSourceMapping) -> bool:
 
 
 def servers_of(mapping: EventSourceMapping, brokers: Mapping[str, str]) -> str:
-    """Return the cluster's servers, `host:port,…`; `brokers` are the setting's addresses by ARN.
+    """Return the cluster's servers, `host:port,…`; `brokers` are the setting's addresses by ARN, `host:port;…`.
 
     Raises:
         SourceError: nobody said where the cluster is.
@@ -42,7 +42,7 @@ def servers_of(mapping: EventSourceMapping, brokers: Mapping[str, str]) -> str:
         raise SourceError(
             f"the setting event_sources.brokers has no address for {mapping.event_source_arn}", is_lasting=True
         )
-    return address
+    return address.replace(";", ",")
 
 
 def access_settings(secrets: Mapping[str, Mapping[str, str]], *, is_plaintext: bool) -> dict[str, str]:
