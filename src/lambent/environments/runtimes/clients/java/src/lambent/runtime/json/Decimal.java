@@ -3,20 +3,23 @@ package lambent.runtime.json;
 /** A number with a fraction or an exponent whose digits are kept until it is known what it becomes. */
 final class Decimal extends Number {
     private static final long serialVersionUID = 1L;
-    final String text;
+    private final String text;
+    private final double value;
 
+    /** Throws NumberFormatException. */
     Decimal(String text) {
         this.text = text;
+        this.value = Double.parseDouble(text);
     }
 
     @Override
     public int intValue() {
-        return (int) doubleValue();
+        return (int) value;
     }
 
     @Override
     public long longValue() {
-        return (long) doubleValue();
+        return (long) value;
     }
 
     @Override
@@ -26,7 +29,7 @@ final class Decimal extends Number {
 
     @Override
     public double doubleValue() {
-        return Double.parseDouble(text);
+        return value;
     }
 
     @Override

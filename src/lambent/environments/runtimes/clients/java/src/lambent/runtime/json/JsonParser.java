@@ -187,6 +187,7 @@ public final class JsonParser {
     private Object number() {
         int start = at;
         boolean isWhole = true;
+        boolean isSigned = false;
         if (text[at] == '-') {
             at++;
             if (at < end && text[at] == 'I') return literal("Infinity", Double.NEGATIVE_INFINITY);
@@ -194,15 +195,14 @@ public final class JsonParser {
         while (at < end) {
             byte each = text[at];
             if (each == '.' || each == 'e' || each == 'E') isWhole = false;
-            else if ((each < '0' || each > '9') && each != '+' && each != '-') break;
+            else if (each == '+' || each == '-') isSigned = true;
+            else if (each < '0' || each > '9') break;
             at++;
         }
+        if (isWhole && at - start < 10 && text[start] >= '0' && !isSigned) return small(start);
         String digits = new String(text, start, at - start, StandardCharsets.ISO_8859_1);
         try {
-            if (!isWhole) {
-                Double.parseDouble(digits);
-                return new Decimal(digits);
-            }
+            if (!isWhole) return new Decimal(digits);
             if (digits.length() < 10) return Integer.valueOf(digits);
             if (digits.length() < 19) return smallest(Long.parseLong(digits));
             BigInteger big = new BigInteger(digits);
@@ -210,6 +210,13 @@ public final class JsonParser {
         } catch (NumberFormatException error) {
             throw new MappingException("Invalid numeric value: " + digits, error);
         }
+    }
+
+    /** The digits from `start` on, few enough for an int and nothing but digits. */
+    private Integer small(int start) {
+        int value = 0;
+        for (int index = start; index < at; index++) value = value * 10 + (text[index] - '0');
+        return value;
     }
 
     private static Number smallest(long value) {
