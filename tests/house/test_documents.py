@@ -102,7 +102,19 @@ def test_every_dependency_has_its_reason() -> None:
 
 # Entries of the data directory, not of the tree.
 _DATA_ENTRIES = frozenset(
-    {"keys/", "zips/", "code/", "layers/", "logs/", "spool/", "run/", "tmp-images/", "launcher/", "neighbours/", "java/"}
+    {
+        "keys/",
+        "zips/",
+        "code/",
+        "layers/",
+        "logs/",
+        "spool/",
+        "run/",
+        "tmp-images/",
+        "launcher/",
+        "neighbours/",
+        "java/",
+    }
 )
 _DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 
