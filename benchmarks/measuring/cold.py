@@ -10,7 +10,7 @@ import statistics
 from typing import TYPE_CHECKING
 
 from benchmarks.measuring import codes
-from benchmarks.measuring.daemon import Code, Daemon
+from benchmarks.measuring.daemon import Creatable, Daemon
 from benchmarks.measuring.generator import Load, LoadError, LoadPlan
 from benchmarks.measuring.rows import Row, missing
 
@@ -25,7 +25,13 @@ class ColdRow:
     """One row: an empty function of one kind, its target and floor in ms, the pause between two first invokes."""
 
     def __init__(
-        self, key: str, what: str, code: Code, target: float | None, floor: float | None = None, pause_ms: int = 300
+        self,
+        key: str,
+        what: str,
+        code: Creatable,
+        target: float | None,
+        floor: float | None = None,
+        pause_ms: int = 300,
     ) -> None:
         self.key, self.what, self.code, self.target, self.floor, self.pause_ms = (
             key,

@@ -17,7 +17,7 @@ import time
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from benchmarks.measuring.generator import LoadError
 from benchmarks.measuring.signing import Caller
@@ -30,6 +30,13 @@ STOP_SECONDS = 60.0
 ACTIVE_SECONDS = 60.0
 ROLE = "arn:aws:iam::000000000000:role/benchmark"
 _LAMBENT = Path(sys.executable).parent / "lambent"
+
+
+class Creatable(Protocol):
+    """What a function is made of."""
+
+    def members(self) -> dict[str, object]:
+        """Return CreateFunction's members without the name, as they stand in JSON."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +152,7 @@ class Daemon:
         """Send one signed request and return status, headers and body."""
         return send_raw(self.port, self.caller.request(method, path, body))
 
-    def create(self, name: str, code: Code) -> None:
+    def create(self, name: str, code: Creatable) -> None:
         """Create a function and return when it is active. Raises LoadError."""
         body = json.dumps({"FunctionName": name, **code.members()}).encode()
         status, _, answer = self.call("POST", "/2015-03-31/functions", body)

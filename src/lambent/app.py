@@ -538,10 +538,7 @@ class Application:
             health_route(lambda: self.is_ready, lambent_version, self._neighbours_state),
             LocalRoute("GET", "/_lambent/v1/logs", answer_route(self.observability.logs)),
             LocalRoute("GET", "/_lambent/v1/metrics", answer_route(self.observability.metrics)),
-            *(
-                LocalRoute(method, path, event_route(work))
-                for method, path, work in self.asynchronous.routes()
-            ),
+            *(LocalRoute(method, path, event_route(work)) for method, path, work in self.asynchronous.routes()),
             status_route(self._status),
             *(LocalRoute(method, path, image_route(work)) for method, path, work in self.images.routes.table()),
             code_route(self.control_plane),

@@ -55,7 +55,8 @@ class ApiParts:
     """The neighbours: see invoke.Invokes, operations.OPERATIONS, authentication.FindCredentials.
 
     `workers` decode large bodies (a process pool); `random_bytes` is os.urandom or a fake. `neighbours` take what is
-    for other services; without them it is refused. `events` take Invoke of type Event. `planes`: room → object, beside the control plane.
+    for other services; without them it is refused. `events` take Invoke of type Event. `planes`: room → object,
+    beside the control plane.
     `allows(principal_arn, account_id, action, arn)`: whether a resource policy lets another account's identity.
     """
 

@@ -24,8 +24,8 @@ class EnvironmentFacts(NamedTuple):
     """What the variables say beside the function's configuration.
 
     `runtime_api` and `endpoint` are host:port as seen from inside. `interpreter_directory` is the directory of the
-    interpreter's executable, put first on PATH. `runtime_variables` are those of the runtime family, or with `is_rooted`
-    those of the image that is the root: it says itself where its libraries, task and runtime are.
+    interpreter's executable, put first on PATH. `runtime_variables` are those of the runtime family, or with
+    `is_rooted` those of the image that is the root: it says itself where its libraries, task and runtime are.
     """
 
     runtime_api: str

@@ -112,8 +112,8 @@ class FunctionVersion:
     `configuration_id` is new whenever code or configuration changes and untouched by state transitions: an
     environment made for another one retires. `environment` holds plain text and never reaches a log or repr;
     `environment_given` tells an Environment without variables from none at all, which AWS answers differently.
-    `image_manifest` is the digest (hex) of the image that `image_uri` meant when it was given; None until a registry was
-    asked. `runtime_build` is that of the installed root that runs its runtime, None for what the host has.
+    `image_manifest` is the digest (hex) of the image that `image_uri` meant when it was given; None until a registry
+    was asked. `runtime_build` is that of the installed root that runs its runtime, None for what the host has.
     `environment_cipher` is the variables under the KMS key (base64): then only it is stored, and `environment` is empty
     wherever nobody has decrypted it. `latest_configuration_id` is, of a published version, the `configuration_id` that
     $LATEST had then: its own differs.

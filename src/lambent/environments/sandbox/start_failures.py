@@ -15,7 +15,8 @@ _WORKING_DIRECTORY = "Runtime.InvalidWorkingDir"
 def start_failure(told: Mapping[str, Any]) -> tuple[str, str]:
     """Return AWS's error type and text for what the sandbox's inside told: step, name and errno.
 
-    Source: observed ("fork/exec /entry: no such file or directory", "exec: \\"x\\": executable file not found in $PATH").
+    Source: observed ("fork/exec /entry: no such file or directory", "exec: \\"x\\": executable file not found in
+    $PATH").
     """
     reason = os.strerror(int(told["errno"]))
     reason = reason[:1].lower() + reason[1:]
