@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from lambent.model.errors import ServiceError, UnavailableError
+from lambent.model.errors import UnavailableError
 from lambent.store.contracts import StoreUnusableError
 from lambent.store.queues.contracts import NewEvent, Settlement
 from lambent.store.queues.sizes import QueueSizes
@@ -48,7 +48,6 @@ _BATCH_BYTES_MAX = 32 * 1024 * 1024
 _WAITING_MAX = 20_000
 _WAITING_BYTES_MAX = 256 * 1024 * 1024
 _WATCH_SECONDS = 0.25
-_COMMITS_BETWEEN_CHECKPOINTS = 100
 _PRAGMAS = (
     # A payload that must not linger is sealed; overwriting every event that is done would double the writing.
     "PRAGMA secure_delete = OFF",
@@ -105,7 +104,6 @@ class SqliteEventQueue:
         self._waiting: queue.SimpleQueue[_Item | None] = queue.SimpleQueue()
         self._unanswered: deque[_Item] = deque()
         self._waiting_bytes = 0
-        self._commits = 0
         self._is_closed = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = threading.Thread(target=self._run, name="event-writer", daemon=True)
@@ -168,24 +166,7 @@ class SqliteEventQueue:
         return result
 
     async def run(self) -> None:
-        """Do what must go on beside the calls, until cancelled."""
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._run_checkpoints())
-            await self._run_watch()
-
-    async def _run_checkpoints(self) -> None:
-        """Bring the log into the database while others write: a commit that had to do it all would take long."""
-        seen = 0
-        while True:
-            await asyncio.sleep(_WATCH_SECONDS)
-            if self._commits - seen >= _COMMITS_BETWEEN_CHECKPOINTS:
-                seen = self._commits
-                # A disk that refuses it refuses the next commit too, whose caller is told.
-                with contextlib.suppress(ServiceError):
-                    await asyncio.to_thread(self._read, _checkpoint)
-
-    async def _run_watch(self) -> None:
-        """Refuse what has waited for too long: a disk that hangs shall not make callers hang."""
+        """Refuse what has waited for too long, until cancelled: a disk that hangs shall not make callers hang."""
         while True:
             await asyncio.sleep(_WATCH_SECONDS)
             now_ns = self._clock.monotonic_ns()
@@ -279,7 +260,6 @@ class SqliteEventQueue:
             self._write(batch)
             self._table.add_sums()
             connection.execute("COMMIT")
-            self._commits += 1
         except Exception as error:
             # A bug in one piece of work must not leave the others waiting for ever.
             self._roll_back()
@@ -328,11 +308,6 @@ class SqliteEventQueue:
                 future.set_exception(item.error)
             else:
                 future.set_result(item.result)
-
-
-def _checkpoint(connection: sqlite3.Connection) -> None:
-    connection.execute("PRAGMA query_only = OFF")
-    connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 
 
 def _opened(path: str) -> sqlite3.Connection:
