@@ -78,8 +78,7 @@ def test_it_survives_a_crash_and_goes_with_its_function(lambent_server_factory: 
     readers = configure(client)
     before = read(readers)
     assert before["recursion"] == {"RecursiveLoop": "Allow"}
-    assert before["mapping"]["State"] == "Disabled"
-    assert before["mapping"]["StateTransitionReason"].startswith("Lambent does not poll")
+    assert before["mapping"]["State"] == "Enabled"
     assert before["mapping's tags"] == {"Tags": {"c": "d"}}
     server.kill()
     server.start()

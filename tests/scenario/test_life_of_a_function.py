@@ -95,13 +95,6 @@ def test_log_tail_and_dry_run(lambda_client: Any) -> None:
     assert lambda_client.invoke(FunctionName="talks", InvocationType="DryRun")["StatusCode"] == 204
 
 
-def test_event_invocations_say_that_they_are_not_there_yet(lambda_client: Any) -> None:
-    create_function(lambda_client, "later", {"index.py": COUNTER})
-    with pytest.raises(lambda_client.exceptions.ClientError) as refused:
-        lambda_client.invoke(FunctionName="later", InvocationType="Event")
-    assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == 501
-
-
 def test_client_context_and_function_arn(lambda_client: Any) -> None:
     code = (
         "def handler(event, context):\n"
