@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from tests.running import LambentServer
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.long, pytest.mark.slow]
 
 CODE = {"index.py": "def handler(event, context):\n    return 1\n"}
 NAMES = st.sampled_from(["a", "b"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -58,15 +59,21 @@ def client(
     """A server that was started where DOTNET_ROOT and NUGET_PACKAGES are set."""
     # Below pytest's own directory the daemon's account could not read.
     packages = FIXTURES.parents[2] / ".venv" / "share" / f"nuget-{os.getpid()}"
+    root, copy = str(_ROOT), Path("/var/tmp") / f"lambent-dotnet-{os.getpid()}"
+    if root.startswith("/tmp/"):
+        # A function's own /tmp would hide it.
+        shutil.copytree(root, copy, symlinks=True)
+        root = str(copy)
     support = packages / "amazon.lambda.runtimesupport" / "1.13.0" / "lib" / "netcoreapp3.1"
     support.mkdir(parents=True)
     (support / "Amazon.Lambda.RuntimeSupport.dll").write_bytes(assemblies["Amazon.Lambda.RuntimeSupport"])
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("DOTNET_ROOT", str(_ROOT))
+        patch.setenv("DOTNET_ROOT", root)
         patch.setenv("NUGET_PACKAGES", str(packages))
         server = lambent_server_factory()
     yield server.client()
     shutil.rmtree(packages)
+    shutil.rmtree(copy, ignore_errors=True)
 
 
 def _create(client: Any, name: str, files: Mapping[str, Any], **members: Any) -> None:

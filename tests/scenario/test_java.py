@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tests.conftest import ServerFactory
     from tests.running import LambentServer
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.long, pytest.mark.slow]
 
 _EVENT = {"customer": "Ada", "count": 2, "lines": [{"article": "tea", "price": 1.5}, {"article": "cup", "price": 2}]}
 _RECEIPT = {"text": "Ada x2", "total": 3.5}

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.long, pytest.mark.slow]
 
 _WAIT = {"Delay": 1, "MaxAttempts": 60}
 _HAS_RUBY = shutil.which("ruby") is not None

@@ -33,9 +33,9 @@ def test_the_records_of_a_cold_start_and_an_invocation_in_order(lambda_client: A
     code = "print('loaded')\n" + READER.replace(
         "def handler(event, context):", "def handler(event, context):\n    print('in')"
     )
-    extended_function(lambda_client, "order", SUBSCRIBED, code)
-    assert invoke(lambda_client, "order", {"read": "answers"}) == ['[200, "OK"]']
-    found = records(lambda_client, "order")
+    extended_function(lambda_client, "in-order", SUBSCRIBED, code)
+    assert invoke(lambda_client, "in-order", {"read": "answers"}) == ['[200, "OK"]']
+    found = records(lambda_client, "in-order")
     kinds = [record["type"] for record in found]
     report = kinds.index("platform.report")
     assert kinds[0] == "platform.initStart"
@@ -55,7 +55,7 @@ def test_the_records_of_a_cold_start_and_an_invocation_in_order(lambda_client: A
     by_kind = {record["type"]: record["record"] for record in reversed(found[: report + 1])}
     assert by_kind["platform.initStart"]["initializationType"] == "on-demand"
     assert by_kind["platform.initStart"]["phase"] == "init"
-    assert by_kind["platform.initStart"]["functionName"] == "order"
+    assert by_kind["platform.initStart"]["functionName"] == "in-order"
     assert by_kind["platform.initRuntimeDone"] == {
         "initializationType": "on-demand",
         "phase": "init",

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 from lambent.model.arn import parse_function_name
-from lambent.model.errors import InvalidRequestContentError, ResourceNotFoundError
+from lambent.model.errors import AccessDeniedError, InvalidRequestContentError, ResourceNotFoundError
 from lambent.model.invocation import InvokeRequest
 
 if TYPE_CHECKING:
@@ -26,12 +26,18 @@ class LegacyInvocations:
 
         Raises:
             InvalidRequestContentError: the event is not JSON (400).
+            AccessDeniedError: it is another account's, whose policy does not allow it (403).
             ResourceNotFoundError and others: see AsyncInvocations.accept.
         """
         function = parse_function_name(request.function_name, account_id=caller.account_id, region=caller.region)
         if function.region != caller.region:
             raise ResourceNotFoundError(
                 f"Functions from '{function.region}' are not reachable in this region ('{caller.region}')"
+            )
+        if function.account_id != caller.account_id:
+            raise AccessDeniedError(
+                f"User: {caller.principal_arn} is not authorized to perform: lambda:InvokeFunction on resource: "
+                f"{function} because no resource-based policy allows the lambda:InvokeFunction action"
             )
         payload = request.invoke_args or b"{}"
         try:

@@ -20,8 +20,11 @@ _OPERATIONS = frozenset(
         "GetFunction", "GetFunctionConfiguration", "UpdateFunctionCode", "DeleteFunction", "PublishVersion",
         "ListVersionsByFunction", "CreateAlias", "GetAlias", "ListAliases", "UpdateAlias", "DeleteAlias", "GetPolicy",
         "PutFunctionConcurrency", "DeleteFunctionConcurrency", "ListTags", "TagResource", "UntagResource",
+        "InvokeAsync",
     )
 )  # fmt: skip
+# Source: API reference, InvokeAsync: the permission is that of Invoke.
+_ACTIONS = {"InvokeAsync": "lambda:InvokeFunction"}
 
 
 class ForeignFunctions:
@@ -54,7 +57,7 @@ class ForeignFunctions:
             return caller
         if arn.account_id == caller.account_id or arn.region != caller.region:
             return caller
-        action = f"lambda:{caller.operation}"
+        action = _ACTIONS.get(caller.operation, f"lambda:{caller.operation}")
         if not self._allows(caller.principal_arn, caller.account_id, action, arn):
             return caller
         return replace(caller, account_id=arn.account_id)

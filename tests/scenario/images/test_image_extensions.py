@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tests.conftest import ServerFactory
     from tests.running import LambentServer
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.long, pytest.mark.slow]
 
 BESIDE = """#!/bin/busybox sh
 wget() { /bin/busybox wget -q "$@"; }

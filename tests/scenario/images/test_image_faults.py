@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from tests.conftest import ServerFactory
     from tests.running import LambentServer
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.long, pytest.mark.slow]
 
 
 @pytest.fixture

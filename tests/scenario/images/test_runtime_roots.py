@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tests.images import Image
     from tests.running import LambentServer
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.long, pytest.mark.slow]
 
 # Says which build it is, whose code it has and what it was told; python3.6 has no other runtime here that could.
 _BOOTSTRAP = """#!/bin/busybox sh

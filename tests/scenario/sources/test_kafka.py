@@ -16,6 +16,8 @@ from tests.scenario.sources.conftest import events_of, wait_state, wait_until
 if TYPE_CHECKING:
     from tests.running import LambentServer
 
+pytestmark = pytest.mark.long
+
 RECORDER = """
 import base64, json, os
 

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from tests.conftest import ServerFactory
     from tests.running import LambentServer
 
+pytestmark = pytest.mark.long
+
 # Keeps what it gets. A record whose data is {"fail": n} fails the first n times; "always" fails for ever.
 RECORDER = """
 import base64, json, os

@@ -10,6 +10,7 @@ from lambent.observability import LogStore, Recorder, log_reader
 from lambent.observability.log_format import LogGroup, encode
 from lambent.observability.log_reader import LogQuery, LogReader
 from lambent.observability.metrics import FunctionMetrics
+from tests.loops import run_apart
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,7 +31,7 @@ def _messages(store: LogStore, recorder: Recorder, query: LogQuery) -> list[str]
     async def read() -> bytes:
         return b"".join([chunk async for chunk in LogReader(store, recorder, query)])
 
-    return [json.loads(line)["message"] for line in asyncio.run(read()).splitlines()]
+    return [json.loads(line)["message"] for line in run_apart(read()).splitlines()]
 
 
 def _filled(path: Path) -> tuple[LogStore, Recorder]:
@@ -83,7 +84,7 @@ def test_a_follower_gets_lines_as_they_are_written(tmp_path: Path, events: Event
             loop.cancel()
         return chunks
 
-    assert [json.loads(chunk)["message"] for chunk in asyncio.run(scenario())] == ["one", "two"]
+    assert [json.loads(chunk)["message"] for chunk in run_apart(scenario())] == ["one", "two"]
 
 
 def test_a_follower_of_a_silent_log_says_nothing_and_ends_with_the_server(
@@ -98,4 +99,4 @@ def test_a_follower_of_a_silent_log_says_nothing_and_ends_with_the_server(
         recorder.end_followers()
         return [chunk async for chunk in reader]
 
-    assert asyncio.run(scenario()) == []
+    assert run_apart(scenario()) == []

@@ -11,6 +11,7 @@ from lambent.observability.log_format import LogGroup
 from lambent.observability.logs import LogStore
 from lambent.observability.metrics import FunctionMetrics
 from lambent.observability.recorder import Recorder
+from tests.loops import run_apart
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -55,7 +56,7 @@ def test_lines_are_on_disk_when_run_ends(tmp_path: Path, events: Events) -> None
             recorder.emit(events.lines("second\n", events.environment(stream="s2")))
             recorder.emit(events.lines("third\n"))
 
-    asyncio.run(scenario())
+    run_apart(scenario())
     assert _lines(tmp_path) == b"first\nsecond\nthird\n"
 
 
@@ -69,7 +70,7 @@ def test_followers_wake_after_a_batch(tmp_path: Path, events: Events) -> None:
                 await recorder.wait_written(seen)
             return _lines(tmp_path)
 
-    assert asyncio.run(scenario()) == b"one\n"
+    assert run_apart(scenario()) == b"one\n"
 
 
 def test_what_does_not_fit_is_counted_and_said_in_the_log(
@@ -86,7 +87,7 @@ def test_what_does_not_fit_is_counted_and_said_in_the_log(
             pass
         return recorder
 
-    assert asyncio.run(scenario()).statistics() == {"queued_bytes": 0, "lost_bytes": 800}
+    assert run_apart(scenario()).statistics() == {"queued_bytes": 0, "lost_bytes": 800}
     text = _lines(tmp_path)
     assert text.count(b"x" * 399) == 1
     assert text.endswith(b"LOGS_DROPPED 800 bytes: lines came faster than they could be written\n")
@@ -113,7 +114,7 @@ def test_a_disk_that_refuses_is_said_when_it_takes_again(
             recorder.emit(events.lines("kept\n"))
         return recorder
 
-    recorder = asyncio.run(scenario())
+    recorder = run_apart(scenario())
     assert recorder.lost_bytes == 10
     assert _lines(tmp_path) == b"kept\nLOGS_DROPPED 10 bytes: lines came faster than they could be written\n"
 
@@ -124,4 +125,4 @@ def test_other_events_are_counted_at_once(tmp_path: Path, events: Events) -> Non
         Recorder(LogStore(tmp_path, 1), metrics).emit(events.start())
         return metrics.of_account("1" * 12, "eu-west-1")
 
-    assert asyncio.run(scenario())["hello"]["concurrent"] == 1
+    assert run_apart(scenario())["hello"]["concurrent"] == 1

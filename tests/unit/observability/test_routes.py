@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ from lambent.model.caller import Caller
 from lambent.model.errors import InvalidParameterValueError
 from lambent.observability import Answer, FunctionMetrics, LogStore, ObservabilityRoutes, Recorder
 from lambent.observability.log_format import LogGroup, encode
+from tests.loops import run_apart
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -44,7 +44,7 @@ def _logs(routes: ObservabilityRoutes, **query: str) -> tuple[Answer, list[str]]
         answer = await routes.logs(_CALLER, query)
         return answer, await _collect(answer.body)
 
-    answer, body = asyncio.run(ask())
+    answer, body = run_apart(ask())
     return answer, [json.loads(line)["message"] for line in body.splitlines()]
 
 
@@ -70,14 +70,14 @@ def test_a_group_of_nobody_is_empty(routes: ObservabilityRoutes) -> None:
 )
 def test_wrong_parameters_are_refused(routes: ObservabilityRoutes, query: dict[str, str]) -> None:
     with pytest.raises(InvalidParameterValueError):
-        asyncio.run(routes.logs(_CALLER, query))
+        run_apart(routes.logs(_CALLER, query))
 
 
 def test_metrics(routes: ObservabilityRoutes) -> None:
-    answer = asyncio.run(routes.metrics(_CALLER, {}))
+    answer = run_apart(routes.metrics(_CALLER, {}))
     assert isinstance(answer.body, bytes)
     body = json.loads(answer.body)
     assert body["functions"]["hello"]["invocations"] == 1
     assert body["logs"]["lost_bytes"] == 0
     with pytest.raises(InvalidParameterValueError):
-        asyncio.run(routes.metrics(_CALLER, {"x": "y"}))
+        run_apart(routes.metrics(_CALLER, {"x": "y"}))

@@ -16,6 +16,7 @@ from lambent.environments.runtime_api import RuntimeConnection
 from lambent.environments.sandbox.sandbox import RuntimeExit
 from lambent.environments.session import Answered, DeadlinePassed, Exited, RuntimeSession, Truncated
 from lambent.model.quotas import RESPONSE_BYTES
+from tests.loops import run_apart
 
 PREFIX = b"/2018-06-01/runtime/"
 NEXT = b"GET " + PREFIX + b"invocation/next HTTP/1.1\r\n\r\n"
@@ -298,7 +299,7 @@ async def test_trailers_have_a_bound(trailer: bytes) -> None:
 
 @given(st.lists(st.binary(min_size=1, max_size=400), max_size=8), st.integers(1, 57))
 def test_any_parts_in_any_pieces(parts: list[bytes], piece_bytes: int) -> None:
-    asyncio.run(_in_pieces(parts, piece_bytes))
+    run_apart(_in_pieces(parts, piece_bytes))
 
 
 async def _in_pieces(parts: list[bytes], piece_bytes: int) -> None:

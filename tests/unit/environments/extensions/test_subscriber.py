@@ -11,6 +11,7 @@ import pytest
 
 from lambent.environments.extensions.subscriber import Subscriber
 from lambent.environments.extensions.subscriptions import Api, Category, Destination, Subscription
+from tests.loops import run_apart
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -71,7 +72,7 @@ def with_listener(listener: Any, scenario: Callable[[Subscriber], Awaitable[None
         while len(asyncio.all_tasks()) > 1:
             await asyncio.sleep(0.01)
 
-    asyncio.run(main())
+    run_apart(main())
 
 
 def test_a_batch_is_cut_when_its_time_is_over() -> None:
@@ -157,7 +158,7 @@ def test_who_never_answers_gets_no_more_than_fits() -> None:
                 assert subscriber._dropped_records == 90
                 subscriber.end()
 
-    asyncio.run(main())
+    run_apart(main())
 
 
 def test_lines_over_tcp() -> None:
@@ -192,4 +193,4 @@ def test_nobody_listens() -> None:
                 assert subscriber._dropped_records == 1
                 subscriber.end()
 
-    asyncio.run(main())
+    run_apart(main())

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from typing import TYPE_CHECKING, Any
 
 from lambent.environments.extensions.subscriptions import Api, Category, Destination, Subscription
 from lambent.environments.extensions.telemetry import Telemetry
+from tests.loops import run_apart
 
 if TYPE_CHECKING:
     import socket
@@ -41,7 +41,7 @@ def run(scenario: Any) -> None:
     async def main() -> None:
         scenario()
 
-    asyncio.run(main())
+    run_apart(main())
 
 
 def test_who_subscribes_late_in_init_gets_what_was_before() -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, cast
 import pytest
 
 from lambent.environments.sandbox.dns import HOST_NAME, DnsForwarder, parse_resolv_conf
+from tests.loops import run_apart
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Coroutine
@@ -21,7 +22,7 @@ RESOLVERS = "nameserver 127.0.0.1\n"
 
 
 def run(test: Coroutine[None, None, None]) -> None:
-    asyncio.run(test)
+    run_apart(test)
 
 
 def query(name: str, kind: int = 1, identifier: int = 0x1234) -> bytes:

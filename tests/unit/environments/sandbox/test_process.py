@@ -26,6 +26,7 @@ from lambent.environments.sandbox.sandbox import (
     Specialisation,
 )
 from lambent.model.environment import IsolationLevel
+from tests.loops import run_apart
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine
@@ -53,7 +54,7 @@ control.on("data", (line) => {
 
 
 def run(test: Coroutine[None, None, None]) -> None:
-    asyncio.run(test)
+    run_apart(test)
 
 
 @asynccontextmanager

@@ -26,6 +26,7 @@ _POLL_SECONDS = 0.1
 _JOIN_SECONDS = 10.0
 _MEMORY_KIB = 16_384
 _REFRESH_MS = 10_000
+_SESSION_MS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +82,8 @@ class KafkaConsumer:
                     "enable.auto.offset.store": False,
                     "auto.offset.reset": "latest" if plan.is_latest else "earliest",
                     "queued.max.messages.kbytes": _MEMORY_KIB,
+                    # How long the brokers wait for one that was killed.
+                    "session.timeout.ms": _SESSION_MS,
                     # A topic may be made after its mapping.
                     "topic.metadata.refresh.interval.ms": _REFRESH_MS,
                     "error_cb": self._error,
