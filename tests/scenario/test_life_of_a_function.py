@@ -112,8 +112,8 @@ def test_client_context_and_function_arn(lambda_client: Any) -> None:
 def test_many_at_once_each_get_an_environment(lambent_server: LambentServer, lambda_client: Any) -> None:
     from concurrent.futures import ThreadPoolExecutor
 
-    code = "import time, uuid\nme = str(uuid.uuid4())\ndef handler(event, context):\n    time.sleep(3)\n    return me\n"
-    create_function(lambda_client, "many", {"index.py": code})
+    code = "import time, uuid\nme = str(uuid.uuid4())\ndef handler(event, context):\n    time.sleep(2)\n    return me\n"
+    create_function(lambda_client, "many", {"index.py": code}, Timeout=30)
     clients = [lambent_server.client() for _ in range(10)]
     with ThreadPoolExecutor(10) as threads:
         environments = set(threads.map(lambda client: invoke(client, "many"), clients))
