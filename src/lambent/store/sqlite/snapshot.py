@@ -31,9 +31,11 @@ class Snapshot:
         """Take the present moment, which is after the commit of that sequence. Never raises: `next_piece` does."""
         self.sequence = sequence
         try:
-            self._connection.execute("BEGIN")
-            self._rows = self._connection.execute(queries.ALL)
+            with self._lock:
+                self._connection.execute("BEGIN")
+                self._rows = self._connection.execute(queries.ALL)
         except sqlite3.Error as error:
+            # Among others: who asked for it is gone and has closed it.
             self._error = error
 
     def next_piece(self) -> list[Record]:
@@ -52,6 +54,6 @@ class Snapshot:
             raise service_error(error) from error
 
     def close(self) -> None:
-        """End the transaction. Waits for a piece that is being read, some milliseconds."""
+        """End the transaction. Waits for a piece that is being read, some milliseconds; a connection takes one thread."""
         with self._lock:
             self._connection.close()
