@@ -54,6 +54,6 @@ class Snapshot:
             raise service_error(error) from error
 
     def close(self) -> None:
-        """End the transaction. Waits for a piece that is being read, some milliseconds; a connection takes one thread."""
+        """End the transaction. Waits for what is being read, some milliseconds: a connection takes one thread."""
         with self._lock:
             self._connection.close()
