@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from tests.conftest import ServerFactory
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.long, pytest.mark.slow]
 
 ECHO = "def handler(event, context):\n    return event\n"
 ROLE = "arn:aws:iam::000000000000:role/r"

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tests.conftest import ServerFactory
     from tests.running import LambentServer
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.long, pytest.mark.slow]
 _SLEEPS = "import time\ndef handler(event, context):\n    time.sleep(event['seconds'])\n"
 
 

@@ -16,6 +16,8 @@ from tests.scenario.sources.conftest import RECORDER, events_of, wait_state, wai
 if TYPE_CHECKING:
     from tests.running import LambentServer
 
+pytestmark = pytest.mark.long
+
 
 class Scene:
     """A recorder function, a queue, and a mapping between them."""
