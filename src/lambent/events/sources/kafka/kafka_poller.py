@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 from lambent.events.sources.filtering.selection import Selection
 from lambent.events.sources.kafka.access import access_settings, servers_of
 from lambent.events.sources.kafka.consumer import ConsumerPlan, KafkaConsumer
+from lambent.events.sources.pausing import pause
 from lambent.events.sources.secrets import read_secrets
 from lambent.events.sources.source import SourceError, SourceRecord
 from lambent.events.sources.streams.contracts import time_text
@@ -143,6 +144,7 @@ class KafkaPoller:
 
     def __init__(self, mapping: EventSourceMapping, parts: KafkaParts, tell: Callable[[str], None]) -> None:
         self._mapping = mapping
+        self._selection = Selection(mapping.filter_criteria, "value")
         self._parts = parts
         self._tell = tell
         self._stopped = asyncio.Event()
@@ -156,6 +158,7 @@ class KafkaPoller:
     def change(self, mapping: EventSourceMapping) -> None:
         """Go on with other members of the same mapping."""
         self._mapping = mapping
+        self._selection = Selection(mapping.filter_criteria, "value")
 
     def stop(self) -> None:
         """Read nothing more; batches under way are brought to an end."""
@@ -170,7 +173,7 @@ class KafkaPoller:
                 await self._poll()
             except SourceError as error:
                 self.failed(str(error))
-                await self._pause(_TROUBLE_SECONDS[min(failures, len(_TROUBLE_SECONDS) - 1)])
+                await pause(_TROUBLE_SECONDS[min(failures, len(_TROUBLE_SECONDS) - 1)], self._stopped)
                 failures += 1
 
     async def _poll(self) -> None:
@@ -256,7 +259,7 @@ class KafkaPoller:
                 if partition.is_held and partition.waiting.qsize() < _HELD_FROM // 2:
                     partition.is_held = False
                     self._hold(key, is_held=False)
-                if Selection(self._mapping.filter_criteria, "value").wants(record):
+                if self._selection.wants(record):
                     await partition.lane.put(record)
                 else:
                     self._done(key, (record,))
@@ -276,13 +279,6 @@ class KafkaPoller:
     def _hold(self, key: tuple[str, int], *, is_held: bool) -> None:
         if self._consumer is not None:
             self._consumer.hold(*key, is_held=is_held)
-
-    async def _pause(self, seconds: float) -> None:
-        try:
-            async with asyncio.timeout(seconds):
-                await self._stopped.wait()
-        except TimeoutError:
-            return
 
 
 def place_of(message: Message) -> tuple[str, int, int]:

@@ -19,11 +19,12 @@ from typing import TYPE_CHECKING
 from lambent.events.sources.answers import failed_items
 from lambent.events.sources.deliverer import Verdict
 from lambent.events.sources.filtering.selection import Selection
+from lambent.events.sources.pausing import pause
 from lambent.events.sources.source import SourceError
 from lambent.model.quotas import PAYLOAD_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from lambent.clock import Clock
     from lambent.events.sources.deliverer import Delivered, Deliverer
@@ -105,7 +106,7 @@ class QueuePoller:
                 except SourceError as error:
                     self._log.warning("event source mapping %s: %s", self._mapping.uuid, error)
                     self._tell(f"PROBLEM: {error}")
-                    await self._pause(_SOURCE_RETRY_SECONDS[min(failures, len(_SOURCE_RETRY_SECONDS) - 1)])
+                    await pause(_SOURCE_RETRY_SECONDS[min(failures, len(_SOURCE_RETRY_SECONDS) - 1)], self._stopped)
                     failures += 1
                     continue
                 failures = 0
@@ -170,7 +171,7 @@ class QueuePoller:
             step_ns = min(left_ns, int(self._source.keep_seconds * 1e9))
             wait_seconds = min(20, step_ns // 1_000_000_000)
             if not wait_seconds:
-                await self._pause(step_ns / 1e9)
+                await pause(step_ns / 1e9, self._stopped)
 
     async def _receive(self, count_max: int, wait_seconds: int) -> list[SourceRecord]:
         received = await self._source.receive(count_max, wait_seconds)
@@ -193,7 +194,7 @@ class QueuePoller:
             # Only a stop ends the wait for a slot.
             await self._quietly(self._source.give_back(records))
         elif delivered.verdict is Verdict.NO_FUNCTION:
-            await self._pause(_SOURCE_RETRY_SECONDS[2])
+            await pause(_SOURCE_RETRY_SECONDS[2], self._stopped)
         if done:
             await self._quietly(self._source.remove(done))
 
@@ -216,7 +217,7 @@ class QueuePoller:
                 return delivered
             if not tries:
                 self._hold()
-            await self._pause(_RETRY_SECONDS[min(tries, len(_RETRY_SECONDS) - 1)])
+            await pause(_RETRY_SECONDS[min(tries, len(_RETRY_SECONDS) - 1)], self._stopped)
             tries += 1
             if self._clock.monotonic_ns() - kept_ns > self._source.keep_seconds * 1e9:
                 kept_ns = self._clock.monotonic_ns()
@@ -231,16 +232,9 @@ class QueuePoller:
         if not self._held:
             self._open.set()
 
-    async def _pause(self, seconds: float) -> None:
+    async def _quietly(self, call: Awaitable[None]) -> None:
         try:
-            async with asyncio.timeout(seconds):
-                await self._stopped.wait()
-        except TimeoutError:
-            return
-
-    async def _quietly(self, call: object) -> None:
-        try:
-            await call  # type: ignore[misc]
+            await call
         except SourceError as error:
             # The records come again: that is what at least once means.
             self._log.warning("event source mapping %s: %s", self._mapping.uuid, error)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+import itertools
 import json
 import logging
 import uuid
@@ -12,9 +12,11 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from lambent.events.destinations import DestinationError, Message
+from lambent.events.sources.pausing import pause
 from lambent.events.sources.streams.contracts import time_text
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Callable, Mapping, Sequence
 
     from lambent.clock import Clock
@@ -70,19 +72,16 @@ class FailureRecords:
             )  # fmt: skip
             return True
         message = self._message(mapping, lost)
-        for tries in range(1_000_000):
+        for tries in itertools.count():
             try:
                 await self._destinations.send(mapping.on_failure, message, mapping.account_id, mapping.region)
             except DestinationError as error:
                 self._log.warning("event source mapping %s: on-failure destination: %s", mapping.uuid, error)
                 if error.is_final:
                     return True
-                try:
-                    async with asyncio.timeout(_RETRY_SECONDS[min(tries, len(_RETRY_SECONDS) - 1)]):
-                        await stopped.wait()
+                if await pause(_RETRY_SECONDS[min(tries, len(_RETRY_SECONDS) - 1)], stopped):
                     return False
-                except TimeoutError:
-                    continue
+                continue
             return True
         return True
 

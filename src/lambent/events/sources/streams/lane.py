@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from lambent.events.sources.answers import failed_items
 from lambent.events.sources.deliverer import Verdict
+from lambent.events.sources.pausing import pause
 from lambent.events.sources.streams.failures import GivenUp, LostBatch
 from lambent.model.quotas import PAYLOAD_BYTES
 
@@ -149,7 +150,7 @@ class Lane:
                     return await self._process(records[:middle], tries - 1) and await self._process(
                         records[middle:], tries - 1
                     )
-            await self._pause(min(_RETRY_SECONDS_FIRST * 2**pauses, _RETRY_SECONDS_MAX))
+            await pause(min(_RETRY_SECONDS_FIRST * 2**pauses, _RETRY_SECONDS_MAX), self._parts.stopped)
             pauses += 1
         return False
 
@@ -207,10 +208,3 @@ class Lane:
     def _retries_max(self) -> int:
         retries = self._parts.mapping().maximum_retry_attempts
         return -1 if retries is None else retries
-
-    async def _pause(self, seconds: float) -> None:
-        try:
-            async with asyncio.timeout(seconds):
-                await self._parts.stopped.wait()
-        except TimeoutError:
-            return

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from lambent.events.sources.filtering.selection import Selection
+from lambent.events.sources.pausing import pause
 from lambent.events.sources.source import SourceError
 from lambent.events.sources.streams.checkpoints import RENEW_SECONDS, Checkpoint
 from lambent.events.sources.streams.contracts import IteratorExpiredError, Position, Start
@@ -157,7 +158,7 @@ class ShardReader:
             except SourceError as error:
                 self._log.warning("event source mapping %s: %s", self._parts.mapping().uuid, error)
                 self._parts.tell(f"PROBLEM: {error}")
-                await self._pause(_TROUBLE_SECONDS[min(troubles, len(_TROUBLE_SECONDS) - 1)])
+                await pause(_TROUBLE_SECONDS[min(troubles, len(_TROUBLE_SECONDS) - 1)], self._stopped)
                 troubles += 1
                 iterator = None
                 position = self._after(last, position)
@@ -172,7 +173,9 @@ class ShardReader:
                 for lane in self._lanes:
                     await lane.close()
                 return
-            await self._pause(_BUSY_SECONDS if page.records else _IDLE_SECONDS[min(empty, len(_IDLE_SECONDS) - 1)])
+            await pause(
+                _BUSY_SECONDS if page.records else _IDLE_SECONDS[min(empty, len(_IDLE_SECONDS) - 1)], self._stopped
+            )
 
     async def _begin(self) -> Position:
         """Return where to begin. That it began is kept, so that nothing that comes now is missed by a successor."""
@@ -250,10 +253,3 @@ class ShardReader:
     def _lost(self) -> None:
         self._log.warning("shard %s is read by another process now", self._shard.shard_id)
         self.stop()
-
-    async def _pause(self, seconds: float) -> None:
-        try:
-            async with asyncio.timeout(seconds):
-                await self._stopped.wait()
-        except TimeoutError:
-            return

@@ -52,13 +52,13 @@ class StreamPoller:
         self._changed = asyncio.Event()
         self._readers: dict[str, ShardReader] = {}
         self._finished: set[str] = set()
-        self._known: frozenset[str] | None = None
+        self._has_looked = False
         self._log = logging.getLogger(__name__)
 
     @property
     def is_ready(self) -> bool:
         """Whether every shard's place has been found."""
-        return self._known is not None and all(reader.is_ready for reader in list(self._readers.values()))
+        return self._has_looked and all(reader.is_ready for reader in list(self._readers.values()))
 
     def change(self, mapping: EventSourceMapping) -> None:
         """Go on with other members of the same mapping."""
@@ -87,7 +87,7 @@ class StreamPoller:
     async def _look(self, tasks: asyncio.TaskGroup) -> None:
         """Give a reader to every shard that has none and whose parents are done."""
         shards = {shard.shard_id: shard for shard in await self._source.shards()}
-        is_first_look = self._known is None
+        is_first_look = not self._has_looked
         for shard in shards.values():
             if shard.shard_id in self._readers or shard.shard_id in self._finished or self._stopped.is_set():
                 continue
@@ -108,7 +108,7 @@ class StreamPoller:
                 await lease.release()
                 continue
             self._start(tasks, shard, lease, first or Position(Start.TRIM_HORIZON))
-        self._known = frozenset(shards)
+        self._has_looked = True
 
     def _first(self, shard: Shard, shards: Mapping[str, Shard], *, is_first_look: bool) -> Position | None:
         """Return where to begin in a shard that was never read; None when nothing in it is wanted."""
