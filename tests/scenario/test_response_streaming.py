@@ -174,6 +174,8 @@ def events(server: LambentServer, name: str, event: dict[str, Any], **members: A
 
 
 def streamed(server: LambentServer, name: str, **event: Any) -> tuple[bytes, dict[str, Any]]:
+    """Call a function whose environment is idle again: what one invocation kept, the next one finds."""
+    wait_nothing_runs(server)
     *chunks, last = events(server, name, event)
     return b"".join(chunk["PayloadChunk"]["Payload"] for chunk in chunks), last["InvokeComplete"]
 
