@@ -205,12 +205,29 @@ class RecursionStopped(NamedTuple):
     at_ms: int
 
 
+class SourceMeasured(NamedTuple):
+    """A figure of an event source mapping, by AWS's name of the metric; `mapping_id` is its UUID.
+
+    `is_level`: the value is how things are at this moment, and is not added to what was.
+    """
+
+    account_id: str
+    region: str
+    name: str
+    at_ms: int
+    mapping_id: str
+    metric: str
+    value: float
+    is_level: bool = False
+
+
 PlatformEvent = (
     AsyncEventReceived
     | AsyncEventAged
     | AsyncEventDropped
     | EventDeliveryFailed
     | RecursionStopped
+    | SourceMeasured
     | InitStart
     | InitReport
     | InvokeStart

@@ -18,6 +18,7 @@ from lambent.model.platform_event import (
     ProvisionedSpillover,
     RecursionStopped,
     SignatureUnverified,
+    SourceMeasured,
     Throttled,
     UrlAnswered,
 )
@@ -69,11 +70,13 @@ class FunctionCounts:
 class FunctionMetrics:
     """Counts by account, region and function name.
 
-    Scope: node. A crash sets them to zero. Holds at most FUNCTIONS_MAX functions; those seen first leave first.
+    Scope: node. A crash sets them to zero. Holds at most FUNCTIONS_MAX functions, and as many event source mappings;
+    those seen first leave first.
     """
 
     def __init__(self) -> None:
         self._counts: dict[_Key, FunctionCounts] = {}
+        self._sources: dict[_Key, dict[str, float | str]] = {}
 
     def record(self, event: PlatformEvent) -> None:
         """Count one event; events that carry no figure change nothing."""
@@ -114,6 +117,28 @@ class FunctionMetrics:
         mine = [(key[2], counts) for key, counts in self._counts.items() if key[:2] == (account_id, region)]
         return {name: asdict(counts) for name, counts in sorted(mine, key=lambda item: item[0])}
 
+    def of_mappings(self, account_id: str, region: str) -> dict[str, dict[str, float | str]]:
+        """Return UUID → figures of one account's event source mappings, by AWS's names of the metrics.
+
+        Of a level, as a lag or an age, the last value stands under its name and the highest under NAME_max.
+        """
+        return {key[2]: dict(kept) for key, kept in sorted(self._sources.items()) if key[:2] == (account_id, region)}
+
+    def _record_source(self, event: SourceMeasured) -> None:
+        key = (event.account_id, event.region, event.mapping_id)
+        kept = self._sources.get(key)
+        if kept is None:
+            if len(self._sources) >= FUNCTIONS_MAX:
+                del self._sources[next(iter(self._sources))]
+            kept = self._sources[key] = {}
+        kept["function"] = event.name
+        if not event.is_level:
+            kept[event.metric] = float(kept.get(event.metric, 0)) + event.value
+            return
+        kept[event.metric] = event.value
+        highest = f"{event.metric}_max"
+        kept[highest] = max(float(kept.get(highest, 0)), event.value)
+
     def _record_asynchronous(self, event: PlatformEvent) -> None:
         if isinstance(event, AsyncEventReceived):
             self._of((event.account_id, event.region, event.name)).async_events_received += 1
@@ -129,6 +154,8 @@ class FunctionMetrics:
             counts.dead_letter_errors += event.kind is TargetKind.DEAD_LETTER
         elif isinstance(event, RecursionStopped):
             self._of((event.account_id, event.region, event.name)).recursive_invocations_dropped += 1
+        elif isinstance(event, SourceMeasured):
+            self._record_source(event)
 
     def _record_url(self, event: UrlAnswered) -> None:
         counts = self._of((event.account_id, event.region, event.name))

@@ -73,7 +73,7 @@ class ObservabilityRoutes:
         return Answer(200, reader, {"content-type": "application/x-ndjson"})
 
     async def metrics(self, caller: Caller, query: Mapping[str, str]) -> Answer:
-        """Answer the counts of the caller's functions since the daemon started, and the log's own.
+        """Answer the counts of the caller's functions and mappings since the daemon started, and the log's own.
 
         Raises:
             InvalidParameterValueError: there are no parameters.
@@ -82,6 +82,7 @@ class ObservabilityRoutes:
             raise InvalidParameterValueError(f"Unknown parameter: {min(query)}")
         body = {
             "functions": self._metrics.of_account(caller.account_id, caller.region),
+            "event_source_mappings": self._metrics.of_mappings(caller.account_id, caller.region),
             "logs": {**self._store.statistics(), **self._recorder.statistics()},
         }
         return Answer(200, json.dumps(body, indent=1).encode() + b"\n")
