@@ -27,6 +27,26 @@ def handler(mib):
         time.sleep(1)
     return 1
 """
+# Memory that no process's size shows.
+UNSEEN_MEMORY = """
+import ctypes, os, socket
+def handler(wanted):
+    one, other = socket.socketpair()
+    sizes = []
+    for option in (socket.SO_SNDBUF, socket.SO_RCVBUF):
+        before = one.getsockopt(socket.SOL_SOCKET, option)
+        one.setsockopt(socket.SOL_SOCKET, option, before // 4)
+        sizes.append(one.getsockopt(socket.SOL_SOCKET, option) / before)
+    one.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    try:
+        os.close(os.memfd_create("x"))
+        files = 0
+    except OSError as error:
+        files = error.errno
+    libc = ctypes.CDLL(None, use_errno=True)
+    segments = 0 if libc.shmget(0, 4096, 0o1600) >= 0 else ctypes.get_errno()
+    return [sizes, one.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE), files, segments]
+"""
 FILL = """
 def handler(event):
     kind = next(line.split()[2] for line in open("/proc/mounts") if line.split()[1] == "/tmp")
@@ -72,11 +92,24 @@ def test_no_cgroups(in_farm: Callable[..., None]) -> None:
         running.sandbox.thaw()
         assert await running.ask(1) == 1
         assert running.sandbox.memory_peak_mib() >= 1
+        unseen = await farm.run(UNSEEN_MEMORY)
+        assert await unseen.ask(1) == [[1, 1], 1, errno.EPERM, errno.EPERM]
+        await unseen.close()
         await running.tell(400)
         assert await running.sandbox.wait_exited() == RuntimeExit(None, 9, is_out_of_memory=True)
         await running.close()
 
     in_farm(scenario, hidden=(*cgroup_mounts("cgroup2"), *cgroup_mounts("cgroup")))
+
+
+def test_a_memory_cgroup_lets_functions_have_what_it_counts(in_farm: Callable[..., None]) -> None:
+    async def scenario(farm: Farm) -> None:
+        running = await farm.run(UNSEEN_MEMORY)
+        # The kernel doubles what it is asked for.
+        assert await running.ask(1) == [[0.5, 0.5], 1, 0, 0]
+        await running.close()
+
+    in_farm(scenario)
 
 
 def test_no_disk_images(in_farm: Callable[..., None]) -> None:

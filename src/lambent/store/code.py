@@ -59,6 +59,9 @@ class CodeStore:
         self._bringing: dict[str, asyncio.Lock] = {}
         self._held: Counter[str] = Counter()
         self._kept_by_sweep: set[str] | None = None
+        # How many versions are being made ready: their merged trees are in no list before they are whole.
+        self._versions_underway = 0
+        self.was_busy = False
         self._lock = asyncio.Lock()
         self._known: dict[str, CodeReference] = {}
         for directory in self._directories:
@@ -129,9 +132,13 @@ class CodeStore:
         Raises:
             ServiceError: a package cannot be had, or is not what its name says (500).
         """
-        for sha256 in _packages(version):
-            await self.bring(sha256)
-        await self.merge_layers(version)
+        self._versions_underway += 1
+        try:
+            for sha256 in _packages(version):
+                await self.bring(sha256)
+            await self.merge_layers(version)
+        finally:
+            self._versions_underway -= 1
 
     def has(self, version: FunctionVersion) -> bool:
         """Whether all packages of a version are on this node."""
@@ -204,8 +211,12 @@ class CodeStore:
     async def sweep(self, in_use: Callable[[], Awaitable[frozenset[str]]]) -> int:
         """Remove every package that is neither in `in_use()` nor being added; return how many names went.
 
+        `was_busy` tells afterwards whether packages were being added or made ready when it began: what belongs to a
+        version that was deleted meanwhile only the next sweep finds.
+
         Raises: what `in_use` raises; then nothing is removed.
         """
+        self.was_busy = bool(self._held) or self._versions_underway > 0
         # What is held at any moment from here on may be committed after `in_use` has looked.
         self._kept_by_sweep = set(self._held)
         try:

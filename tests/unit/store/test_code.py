@@ -70,8 +70,10 @@ async def test_the_same_bytes_are_unpacked_once_while_they_are_here(tmp_path: Pa
                 assert (reference.sha256, reference.unpacked_bytes) == (digest(ONE), 1)
                 # Held as any other: no sweep takes it before it is committed.
                 assert await code.sweep(nothing) == 0
+                assert code.was_busy
         assert executor.count == 1
         assert await code.sweep(nothing) == 2
+        assert not code.was_busy
         async with code.add(ONE):
             assert names(tmp_path / "code") == {digest(ONE)}
         assert executor.count == 2

@@ -37,12 +37,13 @@ class SizeWatch:
         self.is_tmp_outgrown = False
 
     def look(self) -> None:
-        """Measure, and note what is too large."""
+        """Measure, note what is too large, and kill it at once: buffers fill while the loop is told."""
         pids = self._pids = _descendants(self._init_pid)
         if not self._is_memory_limited:
             # First what is quickly asked: the sizes of many processes take long, and buffers fill meanwhile.
             if descriptors_in_use(pids) > DESCRIPTORS_MAX:
                 self.is_memory_outgrown = True
+                self.kill_seen()
                 return
             memory_bytes = _memory_bytes(pids)
             self.memory_peak_bytes = max(self.memory_peak_bytes, min(memory_bytes, self._memory_bytes_max))

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 # A sweep reads the names of all packages; deletions in quick succession share one.
 _PAUSE_SECONDS = 1.0
 _UNASKED_SECONDS = 3600.0
-# What an environment outlived its function with goes soon after it.
+# What an environment outlived its function with, and what was made ready while its version was deleted, goes soon.
 _OUTLIVED_SECONDS = 3.0
 
 
@@ -56,7 +56,8 @@ class Sweeper:
         while True:
             # Unasked now and then: what another daemon deleted, and what shared packages keep for an hour.
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_OUTLIVED_SECONDS if self._is_outlived else _UNASKED_SECONDS):
+                is_early = self._is_outlived or self._code.was_busy
+                async with asyncio.timeout(_OUTLIVED_SECONDS if is_early else _UNASKED_SECONDS):
                     await self._wanted.wait()
             self._wanted.clear()
             try:

@@ -27,6 +27,7 @@ class Code:
         self.failures: list[Exception] = []
         self.swept: list[frozenset[str]] = []
         self.has_swept = asyncio.Event()
+        self.was_busy = False
 
     async def warm_up(self) -> None:
         pass
@@ -51,8 +52,10 @@ def code(monkeypatch: pytest.MonkeyPatch) -> Code:
     return Code()
 
 
-async def run(code: Code, until: Callable[[Sweeper], Awaitable[None]]) -> None:
-    sweeper = Sweeper(cast("Any", Store()), cast("Any", code), lambda: {"in-environment"})
+async def run(
+    code: Code, until: Callable[[Sweeper], Awaitable[None]], in_environments: str = "in-environment"
+) -> None:
+    sweeper = Sweeper(cast("Any", Store()), cast("Any", code), lambda: {in_environments})
     async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
         running = tasks.create_task(sweeper.run())
         await until(sweeper)
@@ -75,14 +78,26 @@ async def test_at_the_start_and_when_asked(code: Code) -> None:
     assert code.swept == [{"in-store", "in-environment"}] * 2
 
 
-async def test_unasked_now_and_then(code: Code, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sweeping, "_UNASKED_SECONDS", 0.01)
+@pytest.mark.parametrize(
+    ("pause", "in_environments", "was_busy"),
+    [
+        ("_UNASKED_SECONDS", "in-store", False),
+        ("_OUTLIVED_SECONDS", "in-environment", False),
+        ("_OUTLIVED_SECONDS", "in-store", True),
+    ],
+    ids=["now and then", "an environment outlives its function", "a version was being made ready"],
+)
+async def test_unasked(
+    code: Code, monkeypatch: pytest.MonkeyPatch, pause: str, in_environments: str, was_busy: bool
+) -> None:
+    monkeypatch.setattr(sweeping, pause, 0.01)
+    code.was_busy = was_busy
 
     async def until(_: Sweeper) -> None:
         for _turn in range(3):
             await wait_swept(code)
 
-    await run(code, until)
+    await run(code, until, in_environments)
 
 
 async def test_a_store_that_is_away_ends_nothing(code: Code) -> None:

@@ -136,6 +136,8 @@ def assemble(*, is_memory_limited: bool = True) -> bytes:
         *families,
         _instruction(_RETURN, 0, 0, _EPERM),
     ]
+    if not is_memory_limited:
+        program += _ignore_buffer_sizes(column)
     return b"".join(program) + _search(denied)
 
 
