@@ -112,6 +112,13 @@ class SourceTree:
         others = tuple(file for file in self.files if file.path != path)
         return SourceTree((*others, SourceFile(path, f"{known.text}\n{text}\n")))
 
+    def alone(self, path: str, text: str) -> SourceTree:
+        """Return a tree of one file `path` that says `text`, in which imports reach what they reach in this tree."""
+        planted = SourceTree((SourceFile(path, text),))
+        # Of a cached property: what an import may name is asked of the whole house.
+        planted.__dict__["by_module"] = {**self.by_module, **planted.by_module}
+        return planted
+
     def target_of(self, found: Import) -> str | None:
         """Return the module of the house that an import reaches, or None when it is somebody else's."""
         if found.module.partition(".")[0] != PACKAGE:

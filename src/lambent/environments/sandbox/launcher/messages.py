@@ -49,7 +49,14 @@ SCHEMA: dict[str, dict[str, tuple[str, int, int]]] = {
 
 
 class RefusedError(Exception):
-    """The message is not one of the closed set, or names something it may not name."""
+    """The message is not one of the closed set, or names something it may not name.
+
+    `concerned` names the sandbox or zygote as far as the message did, so that its asker need not wait for an answer.
+    """
+
+    def __init__(self, text: str, concerned: dict[str, int] | None = None) -> None:
+        super().__init__(text)
+        self.concerned = concerned or {}
 
 
 def parse(data: bytes, generation: int) -> dict[str, Any] | None:
@@ -73,7 +80,8 @@ def parse(data: bytes, generation: int) -> dict[str, Any] | None:
         raise RefusedError(f"{kind}: wrong members")
     for name, rule in schema.items():
         if not _fits(message[name], *rule):
-            raise RefusedError(f"{kind}: bad {name}")
+            named = {key: message[key] for key in ("id", "zygote") if _fits(message.get(key), *_IDENTIFIER)}
+            raise RefusedError(f"{kind}: bad {name}", named if sent == generation else None)
     if sent != generation:
         return None
     message["kind"] = kind

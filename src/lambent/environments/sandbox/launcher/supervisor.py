@@ -281,14 +281,16 @@ class Supervisor:
         if not data:
             self._is_ending = True
             return
-        message: dict[str, Any] | None = None
+        concerned: dict[str, Any] = {}
         try:
             message = parse(data, self._generation)
             if message is not None:
+                concerned = message
                 self._obey_kind[message["kind"]](message)
         except (RefusedError, OSError) as error:
-            identifier = message.get("id") if message else None
-            zygote = message.get("zygote") if message else None
+            if isinstance(error, RefusedError):
+                concerned = concerned or error.concerned
+            identifier, zygote = concerned.get("id"), concerned.get("zygote")
             self._tell({"kind": "failed", "id": identifier, "zygote": zygote, "reason": str(error)[:500]})
 
     def _start_zygote(self, message: dict[str, Any]) -> None:
