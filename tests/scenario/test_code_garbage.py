@@ -87,6 +87,7 @@ def change(server: LambentServer, number: int, stopped: threading.Event) -> None
                 client.delete_function(FunctionName=f"f{text}")
 
 
+@pytest.mark.long
 def test_nothing_is_left_and_nothing_is_lost(lambent_server_factory: ServerFactory) -> None:
     server = lambent_server_factory({"isolation.level": "L0"})
     for round_number in range(3):

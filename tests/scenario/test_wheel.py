@@ -24,6 +24,7 @@ def _run(*command: str | Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
+@pytest.mark.long
 def test_an_installed_wheel_serves_and_invokes() -> None:
     # Not below pytest's own directory: the daemon's account must be able to walk there.
     place = Path(tempfile.mkdtemp(prefix="lambent-wheel-"))

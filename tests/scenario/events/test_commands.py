@@ -33,7 +33,7 @@ def events(server: LambentServer, *words: str, status: int = 0) -> str:
 
 
 def test_what_waits_is_seen_and_dropped_with_confirmation(eventful: LambentServer, client: Any) -> None:
-    slow = "import time\ndef handler(event, context):\n    time.sleep(20)\n"
+    slow = "import time\ndef handler(event, context):\n    time.sleep(10)\n"
     create_function(client, "waits", {"index.py": slow}, Timeout=30)
     client.put_function_concurrency(FunctionName="waits", ReservedConcurrentExecutions=1)
     ids = [send(client, "waits", {"n": number}) for number in range(6)]

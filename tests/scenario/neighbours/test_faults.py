@@ -308,6 +308,7 @@ def test_an_endpoint_with_credentials_gets_our_signature(lambent_server_factory:
     assert headers["host"] == f"127.0.0.1:{told.server_address[1]}"
 
 
+@pytest.mark.long
 def test_a_child_that_hangs_is_replaced(lambent_server_factory: ServerFactory) -> None:
     server = lambent_server_factory(
         {"isolation.level": "L0", "neighbours.enabled": "true", "neighbours.timeout_seconds": "2"}

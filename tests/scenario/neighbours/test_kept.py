@@ -37,6 +37,7 @@ class Load(threading.Thread):
                 continue
 
 
+@pytest.mark.long
 def test_every_listing_is_equal_after_a_kill_under_load(neighboured: LambentServer) -> None:
     assert len(KINDS) == 23
     clients: dict[str, Any] = {service: patient_client(neighboured, service) for service, _, _ in KINDS.values()}
