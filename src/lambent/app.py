@@ -153,6 +153,7 @@ class Application:
         self._build_data_plane()
         self._build_queue(key)
         self._build_control_plane(key)
+        self._build_triggering()
         self._build_door()
         self._build_feed()
 
@@ -285,6 +286,8 @@ class Application:
             password=os.urandom(16).hex(),
             public_address=lambda: self.address,
             hung_seconds=min(30.0, timeout_seconds),
+            calls_port=lambda: self.triggering.port(),
+            greet=lambda origin: self.triggering.greet(origin),
         )
         self.child = EmbeddedChild(plan) if settings.neighbours.enabled else None
         self.endpoints = Endpoints(settings.neighbours, self.child)
@@ -297,6 +300,23 @@ class Application:
         lines_per_second_max = None if own is not None and own.endpoint else _EMBEDDED_LINES_PER_SECOND_MAX
         endpoint = LogsEndpoint(self.neighbours)
         self.delivery = LogDelivery(endpoint, lines_per_second_max) if is_delivering else None
+
+    def _build_triggering(self) -> None:
+        from lambent.triggering import Triggering, TriggeringParts
+
+        self.triggering = Triggering(
+            TriggeringParts(
+                self.catalog,
+                self.invoker,
+                self.asynchronous,
+                self.policies,
+                self.neighbours,
+                self.outward,
+                self.child.password if self.child is not None else os.urandom(16).hex(),
+                self.clock,
+                os.urandom,
+            )
+        )
 
     def _build_door(self) -> None:
         settings = self.settings
@@ -345,7 +365,9 @@ class Application:
                 log=logging.getLogger("lambent.api"),
                 local_routes=self._local_routes(),
                 quotas=self.control_plane.quotas,
-                neighbours=Forwarder(self.endpoints, self.outward, self.clock),
+                neighbours=Forwarder(
+                    self.endpoints, self.outward, self.clock, self.triggering.shadows.wait_settled
+                ),
                 function_urls=FunctionUrls(
                     self.function_urls,
                     self.invoker,
@@ -370,6 +392,7 @@ class Application:
                 self.asynchronous,
                 self.event_sources,
                 self._unlearned.put_nowait,
+                self.triggering.changed,
             ),
         )
 
@@ -390,6 +413,7 @@ class Application:
                 self.feed.run,
                 self._learn_packages,
                 self._end_idle_workers,
+                self.triggering.run,
                 *((self.child.run,) if self.child is not None else ()),
                 *((self.delivery.run,) if self.delivery is not None else ()),
             )
@@ -540,6 +564,7 @@ class Application:
             LocalRoute("GET", "/_lambent/v1/metrics", answer_route(self.observability.metrics)),
             *(LocalRoute(method, path, event_route(work)) for method, path, work in self.asynchronous.routes()),
             status_route(self._status),
+            *self.triggering.routes(),
             *(LocalRoute(method, path, image_route(work)) for method, path, work in self.images.routes.table()),
             code_route(self.control_plane),
         ]

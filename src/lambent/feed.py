@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
 
 class FeedReaders(NamedTuple):
-    """Who is told. `learn(version)` is called for each version that appears or changes."""
+    """Who is told. `learn(version)` is called for each version that appears or changes, `touched` for each function
+    of which a version or an alias comes, changes or goes."""
 
     catalog: Catalog
     pool: EnvironmentPool
@@ -39,6 +40,7 @@ class FeedReaders(NamedTuple):
     asynchronous: AsyncPlane
     event_sources: EventSources
     learn: Callable[[FunctionVersion], None]
+    touched: Callable[[FunctionArn], None] = lambda _: None
 
 
 class ChangeFeed:
@@ -78,6 +80,7 @@ class ChangeFeed:
             readers.learn(value)
         readers.pool.retire(arn, key.qualifier, value.configuration_id if value is not None else None)
         readers.provisioned.changed(arn)
+        readers.touched(arn)
 
     def _alias(self, change: ResourceChange) -> None:
         if change.value is None:
@@ -85,6 +88,7 @@ class ChangeFeed:
         else:
             self._readers.catalog.put_alias(change.value)
         self._readers.provisioned.changed(_function_of(change.key))
+        self._readers.touched(_function_of(change.key))
 
     def _policy(self, change: ResourceChange) -> None:
         key = change.key

@@ -49,10 +49,12 @@ TABLE: Mapping[str, frozenset[str]] = {
         "cli.keys": "clock settings store",
         "app": (
             "clock settings model wire store environments invocation functions events durable observability api "
-            "gateways neighbours triggers cluster images startup workers feed routes"
+            "gateways neighbours triggers cluster images startup workers feed routes "
+            "triggering"
         ),
         # Parts of the assembly with a subject of their own.
         "feed": "model store environments invocation events gateways",
+        "triggering": "clock model wire api events invocation neighbours triggers",
         "routes": "model api events functions images observability",
         # What app.py must do before the event loop and before rights are dropped.
         "startup": "clock settings model store environments",

@@ -56,6 +56,7 @@ _LAUNCHER = "lambent/environments/sandbox/launcher"
 DOORS: dict[tuple[str, str], str] = {
     ("lambent/api/connection.py", "serve"): "one connection's outermost frame: it ends, the others go on",
     ("lambent/api/door.py", "answer"): "what is our fault becomes ServiceException here, logged once",
+    ("lambent/neighbours/calls.py", "_serve"): "one connection of the child: it ends, the others go on",
     ("lambent/invocation/streamed.py", "_see_through"): "outermost frame of a streamed invocation's task",
     ("lambent/environments/pool.py", "_logged"): "outermost frame of an environment's task",
     ("lambent/store/sqlite/writer.py", "_commit"): "the failure is carried to the writers who wait for this batch",

@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 from lambent.cli.failure import CommandError
+from lambent.cli.refusals import as_text, refused_calls
 from lambent.settings import read_settings
 from lambent.startup import diagnose
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Mapping
 
+    from lambent.cli.refusals import Refused
     from lambent.startup import Diagnosis, RuntimeFinding
 
 _LEVELS = {
@@ -35,19 +37,21 @@ def run_doctor(parsed: argparse.Namespace, flags: Mapping[str, str]) -> int:
         diagnosis = diagnose(settings)
     except OSError as error:
         raise CommandError(f"this machine cannot be probed: {error}.") from error
+    refused = refused_calls(settings)
     if parsed.json:
-        print(json.dumps(_as_json(diagnosis), indent=1))
+        print(json.dumps(_as_json(diagnosis, refused), indent=1))
     else:
-        print(_as_text(diagnosis))
+        print("\n".join([_as_text(diagnosis), *as_text(refused or [])]))
     return 0
 
 
-def _as_json(diagnosis: Diagnosis) -> dict[str, object]:
+def _as_json(diagnosis: Diagnosis, refused: list[Refused] | None) -> dict[str, object]:
     return {
         "isolation": {"level": diagnosis.isolation_level.value, "missing": dict(diagnosis.missing)},
         "runtimes": [one._asdict() for one in diagnosis.runtimes],
         "limits": dict(diagnosis.limits),
         "pools": dict(diagnosis.pools),
+        "refused_calls": None if refused is None else [one._asdict() for one in refused],
     }
 
 

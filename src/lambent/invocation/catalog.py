@@ -81,6 +81,15 @@ class Catalog:
         """Return every version of every function."""
         return [version for versions in self._versions.values() for version in versions.values()]
 
+    def functions(self) -> list[FunctionArn]:
+        """Return every function, without qualifiers."""
+        return [FunctionArn(*key) for key in self._versions]
+
+    def qualifiers(self, function: FunctionArn) -> tuple[dict[str, FunctionVersion], list[str]]:
+        """Return the versions of a function by their numbers, and the names of its aliases."""
+        key = (function.account_id, function.region, function.name)
+        return dict(self._versions.get(key, {})), list(self._aliases.get(key, ()))
+
     def function_count(self) -> int:
         """Return how many functions it knows."""
         return len(self._versions)

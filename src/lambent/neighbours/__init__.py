@@ -5,9 +5,14 @@ service's endpoint, stream requests to it and answers back, sign where the endpo
 a rule of Lambda, a neighbour's internals, the planes or the data plane.
 """
 
+from lambent.neighbours.calls import ChildCalls
 from lambent.neighbours.child import ChildPlan, EmbeddedChild
 from lambent.neighbours.endpoints import Endpoints, unknown_names
 from lambent.neighbours.forward import Forwarder
 from lambent.neighbours.logs import LogsEndpoint
+from lambent.neighbours.shadows import ShadowFunctions
 
-__all__ = ["ChildPlan", "EmbeddedChild", "Endpoints", "Forwarder", "LogsEndpoint", "unknown_names"]
+__all__ = [
+    "ChildCalls", "ChildPlan", "EmbeddedChild", "Endpoints", "Forwarder", "LogsEndpoint", "ShadowFunctions",
+    "unknown_names",
+]  # fmt: skip

@@ -19,7 +19,7 @@ from lambent.wire.error_forms import NeighbourError
 from lambent.wire.http_client import ClientRules, ConnectionFailedError, HttpClient, Origin, OutwardRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping
 
 _log = logging.getLogger(__name__)
 _child_log = logging.getLogger("lambent.neighbours.embedded")
@@ -53,6 +53,8 @@ class ChildPlan:
     `password`: random text that only this daemon and its child know; the child answers nobody else, though every
     account of the machine can connect to it. `public_address` answers host and port under which callers reach the
     daemon, for URLs in the child's answers. `hung_seconds`: a child that answers nothing for so long is killed.
+    `calls_port` answers the loopback port where the child calls functions; `greet` tells a child what it must know
+    before it is used, and may raise ConnectionFailedError.
     """
 
     packages: Path
@@ -62,6 +64,8 @@ class ChildPlan:
     password: str = field(repr=False)
     public_address: Callable[[], tuple[str, int] | None]
     hung_seconds: float = 30.0
+    calls_port: Callable[[], int] | None = None
+    greet: Callable[[Origin], Awaitable[None]] | None = None
 
 
 class EmbeddedChild:
@@ -201,6 +205,7 @@ class EmbeddedChild:
             "TMPDIR": str(directory / "tmp"),
             "LANG": "C.UTF-8",
             "LAMBENT_PROOF": plan.password,
+            **({"LAMBENT_CALLS": str(plan.calls_port())} if plan.calls_port is not None else {}),
             "BIND_HOST": "127.0.0.1",
             # For URLs in answers, where callers reach the child: through the daemon. Its name is not set, so that a
             # queue's URL has the host the caller used, which inside a sandbox is another one.
@@ -222,14 +227,16 @@ class EmbeddedChild:
 
     async def _watch(self, process: asyncio.subprocess.Process) -> None:
         """Say when the child is ready; afterwards kill one that no longer answers."""
-        origin = self._origin()
-        probe = OutwardRequest("GET", _HEALTH, (("host", "localhost"), (PROOF_HEADER, self._plan.password)))
+        plan, origin = self._plan, self._origin()
+        probe = OutwardRequest("GET", _HEALTH, (("host", "localhost"), (PROOF_HEADER, plan.password)))
         while True:
             try:
                 async with asyncio.timeout(_START_SECONDS):
                     client = self._probe if self._ready.is_set() else self._first_probe
                     response = await client.send(origin, probe)
                     await response.read(_LINE_BYTES_MAX)
+                    if plan.greet is not None and not self._ready.is_set():
+                        await plan.greet(origin)
             except (ConnectionFailedError, TimeoutError) as error:
                 if process.returncode is None and (isinstance(error, TimeoutError) or error.is_silent):
                     _log.error("the embedded services do not answer and are killed")

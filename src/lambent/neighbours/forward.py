@@ -15,7 +15,7 @@ from lambent.wire.http_client import ConnectionFailedError
 from lambent.wire.sigv4 import UNSIGNED_PAYLOAD, SignedRequest, SigningCredentials, sign
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
     from lambent.clock import Clock
     from lambent.wire.client import Place, Places
@@ -40,12 +40,22 @@ _SCOPES = {
 
 
 class Forwarder:
-    """Hands requests on. Scope: process; keeps nothing. A body is never held, a failed request never repeated."""
+    """Hands requests on. Scope: process; keeps nothing. A body is never held, a failed request never repeated.
 
-    def __init__(self, places: Places, http: HttpClient, clock: Clock) -> None:
+    `wait_settled` returns when the embedded child knows what it must know of what was done here before.
+    """
+
+    def __init__(
+        self,
+        places: Places,
+        http: HttpClient,
+        clock: Clock,
+        wait_settled: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
         self._places = places
         self._http = http
         self._clock = clock
+        self._wait_settled = wait_settled
 
     async def forward(self, forwarded: ForwardedRequest) -> OutwardResponse:
         """Hand a request on; return the answer when its head has arrived.
@@ -60,6 +70,8 @@ class Forwarder:
         place = await self._places.place(forwarded.asked)
         request = forwarded.request
         if place.is_embedded:
+            if self._wait_settled is not None:
+                await self._wait_settled()
             request = self._in_account(forwarded) if forwarded.is_vouched else request
             request = request._replace(headers=(*request.headers, *place.proof))
         elif place.credentials is not None:

@@ -5,6 +5,8 @@ modules it reached; these are written at once, and the answer waits for that. Wh
 service: where some of them take long to write, it is waited for up to WAIT_SECONDS and follows at a slower pace. Bulk
 data (items, messages, log lines) is written later: a kill may lose the newest.
 
+Its services call the daemon's functions by what stands in bridge.py and sources.py.
+
 Arguments: the directory of packages, the listening descriptor, the process id of the daemon.
 """
 
@@ -14,17 +16,21 @@ import asyncio
 import contextlib
 import copy
 import ctypes
+import importlib.util
 import logging
 import os
 import re
 import signal
 import sys
 from contextvars import ContextVar
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from types import ModuleType
+
+    from lambent.neighbours.program.bridge import Bridge
 
     Message = dict[str, Any]
     Receive = Callable[[], Awaitable[Message]]
@@ -104,7 +110,10 @@ async def serve(descriptor: int) -> None:
     config.loglevel = "WARNING"
     ended = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ended.set)
-    keeper = Keeper(stack, os.environ.pop("LAMBENT_PROOF"))
+    proof, port = os.environ.pop("LAMBENT_PROOF"), os.environ.pop("LAMBENT_CALLS", "")
+    participants = {**load("sources").PARTICIPANTS, "cognito": load("user_pools").cognito}
+    bridge = load("bridge").Bridge(int(port), proof, participants) if port else None
+    keeper = Keeper(stack, proof, bridge)
 
     async def wait_for_end() -> None:
         # MiniStack writes everything itself now; two writers would be in each other's way.
@@ -116,11 +125,23 @@ async def serve(descriptor: int) -> None:
         await serve_asgi(keeper, config, shutdown_trigger=wait_for_end)
 
 
+def load(name: str) -> ModuleType:
+    """Return a module beside this one, which no path leads to."""
+    spec = importlib.util.spec_from_file_location(f"lambent_{name}", Path(__file__).with_name(f"{name}.py"))
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
 class Keeper:
     """An ASGI application around MiniStack's, and the loop that writes what requests have changed."""
 
-    def __init__(self, stack: ModuleType, password: str) -> None:
+    def __init__(self, stack: ModuleType, password: str, bridge: Bridge | None = None) -> None:
         self._stack = stack
+        self._bridge = bridge
         self._proof = (b"x-lambent-proof", password.encode())
         self._keys: dict[str, str] = {module: key for key, module in stack._state_map.items()}
         self._due: dict[str, float] = {}
@@ -152,14 +173,21 @@ class Keeper:
         if scope["type"] != "http":
             await self._stack.app(scope, receive, send)
             return
+        bridge = self._bridge
+        if bridge is not None and scope.get("path") == bridge.path:
+            await bridge.answer(receive, send)
+            return
         request = _Request(scope, receive)
         self._scheme.set(request.scheme)
         touched: set[str] = set()
         self._touched.set(touched)
+        deliveries = bridge.begin() if bridge is not None else []
 
         async def send_kept(message: Message) -> None:
             if message["type"] == "http.response.start" and message["status"] < 400:
                 await self._keep(request, touched)
+                if deliveries and bridge is not None:
+                    await bridge.wait_delivered(deliveries)
             await send(message)
 
         await self._stack.app(scope, request.receive, send_kept)
@@ -199,6 +227,8 @@ class Keeper:
         if touched is not None:
             touched.add(name)
         module = self._find_module(name)
+        if self._bridge is not None:
+            self._bridge.attend()
         if name == _SQS and not self._is_scheme_told:
             self._is_scheme_told = True
             self._tell_scheme(module)
