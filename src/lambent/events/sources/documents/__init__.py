@@ -1,0 +1,1 @@
+"""Document databases (Amazon DocumentDB, and whatever speaks MongoDB's protocol): change streams."""
