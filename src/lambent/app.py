@@ -157,6 +157,7 @@ class Application:
         self._build_door()
         self._build_feed()
 
+        self._build_schedules()
     def _build_images(self) -> None:
         from lambent.images import FunctionView, ImagePlane, ImagePlaneOptions
 
@@ -322,6 +323,21 @@ class Application:
         settings = self.settings
         self.event_sources = EventSources(
             EventSourceParts(
+    def _build_schedules(self) -> None:
+        from lambent.triggers.schedules import ScheduleParts, SchedulePlane, TargetParts
+
+        enqueue = self.asynchronous.invocations.enqueue_once
+        self.schedules = SchedulePlane(
+            ScheduleParts(
+                self.resources,
+                TargetParts(self.neighbours, enqueue, self.invoker.invoke, self.triggering.calls),
+                self.events.leases if self.events.queue.is_shared else None,
+                self.clock,
+                os.urandom,
+                is_timing_rules=self.child is not None and not self.endpoints.is_configured("events"),
+            )
+        )
+
                 resources=self.resources,
                 invoke=self.invoker.invoke,
                 client=self.neighbours,
@@ -365,14 +381,15 @@ class Application:
                 log=logging.getLogger("lambent.api"),
                 local_routes=self._local_routes(),
                 quotas=self.control_plane.quotas,
-                neighbours=Forwarder(
-                    self.endpoints, self.outward, self.clock, self.triggering.shadows.wait_settled
+                neighbours=self.schedules.watching(
+                    Forwarder(self.endpoints, self.outward, self.clock, self.triggering.shadows.wait_settled)
                 ),
                 function_urls=FunctionUrls(
                     self.function_urls,
                     self.invoker,
                     self.policies,
                     Surroundings(self.clock, os.urandom, self.recorder),
+                services={} if self.endpoints.is_configured("scheduler") else {"scheduler": self.schedules.operations},
                     needs_invoke=settings.function_urls.invoke_permission,
                 ),
             ),
@@ -398,6 +415,7 @@ class Application:
 
     async def _serve(self, on_ready: Callable[[], None] | None) -> None:
         settings = self.settings.server
+                self.schedules.changed,
         async with asyncio.TaskGroup() as services:
             loops = (
                 self.records.run,
@@ -419,6 +437,7 @@ class Application:
             )
             background = [services.create_task(run()) for run in loops]
             serving = services.create_task(self.server.run())
+                self.schedules.run,
             try:
                 self.address = await self.server.listen(settings.host, settings.port, self.process.tls)
             except OSError as error:

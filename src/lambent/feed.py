@@ -13,6 +13,7 @@ from lambent.model.configs.management import RecursionConfig
 from lambent.model.configs.policy import FunctionPolicy
 from lambent.model.function import Alias, FunctionVersion
 from lambent.model.quotas import CONCURRENT_EXECUTIONS, AccountQuota
+from lambent.model.schedule import Firing, RuleScope, Schedule, ScheduledRule
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 class FeedReaders(NamedTuple):
     """Who is told. `learn(version)` is called for each version that appears or changes, `touched` for each function
-    of which a version or an alias comes, changes or goes."""
+    of which a version or an alias comes, changes or goes, `scheduled` for all that has to do with schedules."""
 
     catalog: Catalog
     pool: EnvironmentPool
@@ -41,6 +42,7 @@ class FeedReaders(NamedTuple):
     event_sources: EventSources
     learn: Callable[[FunctionVersion], None]
     touched: Callable[[FunctionArn], None] = lambda _: None
+    scheduled: Callable[[ResourceChange], None] = lambda _: None
 
 
 class ChangeFeed:
@@ -60,6 +62,7 @@ class ChangeFeed:
             EventInvokeConfig: self._event_invoke_config,
             RecursionConfig: self._recursion,
             AccountQuota: self._quota,
+            **dict.fromkeys((Schedule, ScheduledRule, RuleScope, Firing), readers.scheduled),
         }
 
     async def run(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from importlib import import_module
 from typing import TYPE_CHECKING, NamedTuple
 
 from lambent.api.authentication import AuthenticationMode, AuthenticationOptions, Authenticator
@@ -16,8 +17,10 @@ from lambent.api.local_routes import LocalRoutes
 from lambent.api.messages import HttpLimits
 from lambent.api.quotas import QuotaDoor
 from lambent.api.server import ApiServer
+from lambent.api.services import ServiceDoor
 from lambent.api.streams.invoke_stream import InvokeStreamDoor
 from lambent.wire.api_description import ApiDescription
+from lambent.wire.service_description import ServiceDescription
 
 if TYPE_CHECKING:
     import logging
@@ -57,6 +60,7 @@ class ApiParts:
     `workers` decode large bodies (a process pool); `random_bytes` is os.urandom or a fake. `neighbours` take what is
     for other services; without them it is refused. `events` take Invoke of type Event. `planes`: room → object,
     beside the control plane.
+    `services`: objects with the operations of other services that are served here, by those services' names.
     `allows(principal_arn, account_id, action, arn)`: whether a resource policy lets another account's identity.
     """
 
@@ -74,6 +78,7 @@ class ApiParts:
     allows: Allows = nobody
     function_urls: FunctionUrls | None = None
     events: TakesEvents | None = None
+    services: Mapping[str, object] = field(default_factory=dict)
 
 
 def build_server(options: ApiOptions, parts: ApiParts) -> ApiServer:
@@ -101,6 +106,7 @@ def build_server(options: ApiOptions, parts: ApiParts) -> ApiServer:
                 parts.neighbours,
                 is_verifying=authentication.mode is AuthenticationMode.VERIFY,
                 log=parts.log,
+                services={name: _service_door(name, one) for name, one in parts.services.items()},
             ),
             function_urls=parts.function_urls,
         ),
@@ -109,3 +115,7 @@ def build_server(options: ApiOptions, parts: ApiParts) -> ApiServer:
     )
     limits = HttpLimits(slow_client_seconds=options.slow_client_seconds, idle_seconds=options.idle_seconds)
     return ApiServer(door, parts.log, limits)
+
+
+def _service_door(name: str, operations: object) -> ServiceDoor:
+    return ServiceDoor(lambda: ServiceDescription(import_module(f"lambent.wire.generated.{name}_service")), operations)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import re
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol
 
 from lambent.api.messages import BodyPlan, HttpResponse, SizedStream
+from lambent.api.services import PLAN as SERVICE_PLAN
 from lambent.api.transport.spool import BodyLostError
 from lambent.model.errors import LambdaError, NotImplementedHereError
 from lambent.wire.addressing import LAMBDA, asked_for
@@ -18,10 +20,11 @@ from lambent.wire.sigv4 import SignatureError
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Mapping
 
     from lambent.api.authentication import Identity
     from lambent.api.messages import HttpRequest
+    from lambent.api.services import ServiceDoor
 
 # S3's largest object in one request, with the framing of signed chunks.
 _STREAMED = BodyPlan(0, 6 * 1024**3, is_streamed=True)
@@ -45,16 +48,29 @@ class Forwards(Protocol):
 
 
 class ElsewhereDoor:
-    """Answers what is not for Lambda. Scope: process; keeps nothing. `neighbours` None: there are none."""
+    """Answers what is not for Lambda. Scope: process; keeps nothing. `neighbours` None: there are none.
 
-    def __init__(self, neighbours: Forwards | None, *, is_verifying: bool, log: logging.Logger) -> None:
+    `services`: those that are served here, by their names on AWS's command line.
+    """
+
+    def __init__(
+        self,
+        neighbours: Forwards | None,
+        *,
+        is_verifying: bool,
+        log: logging.Logger,
+        services: Mapping[str, ServiceDoor] = MappingProxyType({}),
+    ) -> None:
         self._neighbours = neighbours
+        self._services = services
         self._is_verifying = is_verifying
         self._log = log
 
     def plan(self, request: HttpRequest) -> BodyPlan | None:
         """Say how the body of a request for another service is taken; None when it is not for one."""
         asked = asked_for(request.method, request.target, request.headers)
+        if asked in self._services:
+            return SERVICE_PLAN
         return self._plan(request) if asked not in (None, LAMBDA) else None
 
     def unnamed_plan(self, request: HttpRequest) -> BodyPlan | None:
@@ -86,6 +102,9 @@ class ElsewhereDoor:
         """
         if (asked is None and self._neighbours is None) or request.path.startswith(_PRIVATE_PATHS):
             raise RequestError("UnknownOperationException", f"Unknown operation: {request.method} {request.path[:200]}")
+        served = self._services.get(asked or "")
+        if served is not None:
+            return await served.answer(request, identity)
         asked = asked or "s3"  # Whoever signs nothing and names nothing fetches an object.
         if self._neighbours is None:
             text = f"The service '{asked[:64]}' is not available at this endpoint, which answers AWS Lambda."

@@ -70,15 +70,16 @@ class Delivery:
         self._idle = asyncio.Event()
         self._is_stopping = False
 
-    async def put(self, event: AsyncEvent) -> None:
-        """Keep an event durably and see to its delivery. Raises as EventStore.put."""
+    async def put(self, event: AsyncEvent, once: str = "") -> None:
+        """Keep an event durably and see to its delivery; `once` as in NewEvent. Raises as EventStore.put."""
         key = QueueKey(event.function.account_id, event.function.region, event.function.name)
         lane = self._lanes.get(key)
         if lane is None:
             lane = self._lanes[key] = Lane(key)
         now = asyncio.get_running_loop().time()
-        if self._tasks is None or self._is_stopping or lane.has_backlog(now) or not self._may_start(lane, now):
-            await self._store.put(event)
+        is_waiting = self._tasks is None or self._is_stopping or lane.has_backlog(now)
+        if is_waiting or once or not self._may_start(lane, now):
+            await self._store.put(event, once=once)
             lane = self._lanes.setdefault(key, lane)
             self._note_due(lane, now)
             self._pump(lane)

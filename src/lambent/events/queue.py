@@ -44,8 +44,8 @@ class AsyncInvocations:
         self._sink = sink
         self._clock = clock
 
-    async def accept(self, request: InvokeRequest) -> None:
-        """Take an event; it is on disk when this returns.
+    async def accept(self, request: InvokeRequest, *, once: str = "") -> None:
+        """Take an event; it is on disk when this returns. One with a name in `once` is taken once in two days.
 
         Raises:
             ResourceNotFoundError, ResourceConflictError: see Invoker.check_event.
@@ -60,7 +60,7 @@ class AsyncInvocations:
         now_ms = self._clock.time_ms()
         trace_header = request.trace_header or self._new_trace_header(now_ms)
         event = AsyncEvent(function, request.request_id, request.payload, now_ms, trace_header)
-        await self._delivery.put(event)
+        await self._delivery.put(event, once)
         self._sink.emit(AsyncEventReceived(function.account_id, function.region, function.name, now_ms))
 
     def too_large(self) -> RequestTooLargeError:
@@ -73,6 +73,10 @@ class AsyncInvocations:
         """Take an event that somebody here has for a function, under a request id of its own. Raises as `accept`."""
         request_id = str(uuid.UUID(bytes=self._rules.random_bytes(16), version=4))
         await self.accept(InvokeRequest(function, request_id, payload, trace_header=trace_header))
+
+    async def enqueue_once(self, function: FunctionArn, payload: bytes, name: str) -> None:
+        """Take an event under a name that is its request id too; a second one of that name is not. Raises as `accept`."""
+        await self.accept(InvokeRequest(function, name, payload), once=name)
 
     def _new_trace_header(self, now_ms: int) -> str:
         # Here and not when it runs: all attempts of an event are one trace, and so is what its records set going.

@@ -64,6 +64,10 @@ class Endpoints:
         host = f"{origin.host}:{origin.port}"
         return Place(origin, host, setting, is_embedded=True, password=self._child.password)
 
+    def is_configured(self, asked: str) -> bool:
+        """Whether a setting names where a service answers."""
+        return asked in self._places
+
     def has(self, asked: str) -> bool:
         """Whether somebody would answer a service."""
         return asked in self._places or (self._child is not None and self._child.is_installed and asked in _KNOWN)

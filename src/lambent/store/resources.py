@@ -40,6 +40,7 @@ from lambent.model.function import (
 )
 from lambent.model.layer import Layer, LayerPolicy, LayerVersion
 from lambent.model.quotas import AccountQuota
+from lambent.model.schedule import Firing, RuleScope, Schedule, ScheduledRule, ScheduleGroup
 from lambent.store.contracts import ANY_REVISION, Delete, DeleteAll, Put, Record, RecordKey, Require, ResourceChange
 
 if TYPE_CHECKING:
@@ -138,6 +139,12 @@ KINDS: dict[type, Kind] = {
     AccountQuota: Kind("account-quota", "name"),
 }
 _TYPES = {kind.kind: resource for resource, kind in KINDS.items()}
+    # What targets get may be as secret as what environments hold.
+    Schedule: Kind("schedule", "name", "group", sealed="target"),
+    ScheduleGroup: Kind("schedule-group", "name"),
+    ScheduledRule: Kind("scheduled-rule", "name", sealed="targets"),
+    RuleScope: Kind("rule-scope", "name"),
+    Firing: Kind("firing", "name", sealed="target", is_unsettled=lambda _: True),
 
 
 class Resources:

@@ -33,7 +33,7 @@ _JSON_TARGETS = {
     "dynamodbstreams": ("DynamoDBStreams_20120810", "1.0"),
 }
 # Services whose signatures name another one. Source: botocore's descriptions (signingName).
-_SIGNING_NAMES = {"dynamodbstreams": "dynamodb"}
+_SIGNING_NAMES = {"dynamodbstreams": "dynamodb", "stepfunctions": "states", "cloudwatch": "monitoring"}
 
 
 class CallError(Exception):
@@ -116,6 +116,28 @@ class OutwardClient:
         return decoded
 
     async def query(self, asked: str, action: str, parameters: Mapping[str, str], principal: Principal) -> str:
+    async def operate(self, service: str, action: str, parameters: Mapping[str, Any], principal: Principal) -> bytes:
+        """Call any operation of a service as AWS's SDKs do; return its answer's body as it came.
+
+        `service` is its name in the SDKs, `action` begins with a small letter: sqs, sendMessage.
+
+        Raises:
+            CallError: the service refused.
+            NeighbourError: the service is not there or does not answer.
+            UnknownOperationError: no such service, operation or parameter.
+        """
+        from lambent.wire.sdk_call import serialized
+
+        made = serialized(service, action, parameters)
+        place = await self._places.place(made.asked)
+        request = SignedRequest(made.method, made.path, made.query, made.headers)
+        response = await self._send(place, made.asked, principal, request, made.body)
+        text = await self._read(place, response, _ANSWER_BYTES_MAX)
+        if response.status >= 300:
+            is_xml = text.lstrip()[:1] == b"<"
+            raise _xml_error(text, response.status) if is_xml else _json_error(text, response.status)
+        return text
+
         """Call an operation of a service with the query protocol (ec2, sns) and return its answer, XML.
 
         Raises:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
@@ -89,7 +89,14 @@ def decode_request(operation: Operation, parts: RequestParts) -> Any:
         raise RequestError("SerializationException", str(error)) from None
 
 
-def check_request(operation: Operation, parts: RequestParts) -> dict[str, Any]:
+class Described(Protocol):
+    """An operation whose module says what it takes."""
+
+    def shapes(self) -> Any:
+        """Return that module."""
+
+
+def check_request(operation: Described, parts: RequestParts) -> dict[str, Any]:
     """Return the request's members by AWS's names, after checking every constraint.
 
     Raises:

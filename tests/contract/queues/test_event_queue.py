@@ -219,3 +219,24 @@ async def test_many_small_and_large_in_one_commit(opened: Opened) -> None:
     assert len(events) == 76
     counts = await totals(opened.queue)
     assert (counts.received, counts.in_flight, counts.drift) == (151, 151, 0)
+
+
+async def test_what_may_come_once_comes_once(place: QueuePlace) -> None:
+    opened = await place.open()
+    queue = opened.queue
+    for name in ("a", "a", "b"):
+        assert await queue.put(an_event(name)._replace(once=name)) is None
+    await asyncio.gather(*(queue.put(an_event("c")._replace(once="c")) for _ in range(5)))
+    await opened.close()
+    again = await place.open()
+    try:
+        assert await again.queue.put(an_event("a")._replace(once="a")) is None
+        found = list((await again.queue.claim(KEY, 100, LEASE_MS)).events)
+        assert sorted(event.payload for event in found) == [b"a", b"b", b"c"]
+        for event in found:
+            assert await again.queue.settle(Settlement(event.lease, EventFate.SUCCEEDED))
+        await again.queue.put(an_event("a")._replace(once="a"))
+        counts = await totals(again.queue)
+        assert (counts.received, counts.succeeded, counts.queued, counts.drift) == (3, 3, 0, 0)
+    finally:
+        await again.close()

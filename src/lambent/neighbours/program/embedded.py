@@ -106,6 +106,14 @@ async def serve(descriptor: int) -> None:
     logging.getLogger("hypercorn.access").disabled = True
     config = Config()
     config.bind = [f"fd://{descriptor}"]
+def leave_timers_out() -> None:
+    """Let MiniStack fire no schedule: the daemon has a timer of its own, and all would come twice."""
+    from ministack.services import eventbridge, scheduler
+
+    for service in (eventbridge, scheduler):
+        vars(service)["start_scheduler"] = lambda: None
+
+
     config.keep_alive_timeout = 75
     config.loglevel = "WARNING"
     ended = asyncio.Event()
@@ -113,6 +121,7 @@ async def serve(descriptor: int) -> None:
     proof, port = os.environ.pop("LAMBENT_PROOF"), os.environ.pop("LAMBENT_CALLS", "")
     participants = {**load("sources").PARTICIPANTS, "cognito": load("user_pools").cognito}
     bridge = load("bridge").Bridge(int(port), proof, participants) if port else None
+    leave_timers_out()
     keeper = Keeper(stack, proof, bridge)
 
     async def wait_for_end() -> None:

@@ -52,12 +52,12 @@ class EventStore:
         """See EventQueue.is_shared."""
         return self._queue.is_shared
 
-    async def put(self, event: AsyncEvent, lease_ms: int = 0) -> EventLease | None:
-        """Keep a new event durably. Returns and raises as EventQueue.put."""
+    async def put(self, event: AsyncEvent, lease_ms: int = 0, once: str = "") -> EventLease | None:
+        """Keep a new event durably; `once` as in NewEvent. Returns and raises as EventQueue.put."""
         payload = event.payload
         if self._is_sealing:
             payload = self._sealed(payload, event.request_id, "payload")
-        return await self._queue.put(NewEvent(queue_of(event.function), self._head(event), payload, lease_ms))
+        return await self._queue.put(NewEvent(queue_of(event.function), self._head(event), payload, lease_ms, once))
 
     async def claim(
         self, key: QueueKey, limit: int, lease_ms: int

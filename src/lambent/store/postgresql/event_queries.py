@@ -18,6 +18,8 @@ ON CONFLICT (account_id, region, name) DO NOTHING
 QUEUE = "SELECT number FROM event_queues WHERE account_id = $1 AND region = $2 AND name = $3"
 QUEUES = "SELECT number, account_id, region, name FROM event_queues"
 
+FORGET_ONCES = "DELETE FROM event_onces WHERE kept_at < clock_timestamp() - interval '2 days'"
+PUT_ONCES = "INSERT INTO event_onces (name) SELECT unnest($1::text[]) ON CONFLICT (name) DO NOTHING RETURNING name"
 # In the order in which they were given, so that numbers can be matched with them.
 PUT = """
 INSERT INTO events (queue, next_at, is_leased, epoch, payload_bytes, head, payload)

@@ -43,6 +43,7 @@ class _Item:
     future: asyncio.Future[Any]
     size: int
     due_ns: int = 0
+    is_passed_over: bool = False
 
 
 class PostgresqlEventQueue:
@@ -233,15 +234,24 @@ class PostgresqlEventQueue:
         for item, answer in answers:
             if not item.future.done():
                 item.future.set_result(answer)
+            if item.is_passed_over:
+                # Nothing of it is kept, so nothing of it is counted.
+                assert isinstance(item.work, NewEvent)
+                self._sizes.give(item.work.queue, item.size)
             if isinstance(item.work, Settlement) and item.work.fate is not None and answer:
                 self._sizes.give(item.work.lease.queue, item.work.lease.payload_bytes)
 
     async def _put(
         self, connection: asyncpg.Connection, batch: list[_Item], sums: _Sums
     ) -> list[tuple[_Item, EventLease | None]]:
-        items = list(_events(batch))
+        given = list(_events(batch))
+        items = await _first(connection, given)
+        kept = {id(item) for item in items}
+        passed_over: list[tuple[_Item, EventLease | None]] = [(item, None) for item in given if id(item) not in kept]
+        for item, _ in passed_over:
+            item.is_passed_over = True
         if not items:
-            return []
+            return passed_over
         events = [item.work for item in items]
         queues = [self._queues[event.queue] for event in events]
         rows = await connection.fetch(
@@ -258,7 +268,7 @@ class PostgresqlEventQueue:
             sums.received(queue, item.size)
             lease = EventLease(item.work.queue, number, 1, item.size) if item.work.lease_ms > 0 else None
             answers.append((item, lease))
-        return answers
+        return [*answers, *passed_over]
 
     async def _make_queues(self, connection: asyncpg.Connection, keys: Iterable[QueueKey]) -> None:
         for key in keys:
@@ -368,6 +378,22 @@ async def _end(
             )
             sums.gone(queue, work.fate, lease.payload_bytes)
     return answers
+
+
+async def _first(connection: asyncpg.Connection, items: list[Any]) -> list[Any]:
+    """Return the events that are to be kept: none of their name was. Their names are kept by the same commit."""
+    names = [item.work.once for item in items if item.work.once]
+    if not names:
+        return items
+    await connection.execute(sql.FORGET_ONCES)
+    left = {row["name"] for row in await connection.fetch(sql.PUT_ONCES, list(dict.fromkeys(names)))}
+    found = []
+    for item in items:
+        if not item.work.once or item.work.once in left:
+            # Two of one name in a batch: the first counts.
+            left.discard(item.work.once)
+            found.append(item)
+    return found
 
 
 def _events(batch: Iterable[_Item]) -> Iterable[Any]:

@@ -122,6 +122,14 @@ MIGRATIONS: tuple[str, ...] = (
         PRIMARY KEY (name, owner)
     );
     """,
+    # 5: names under which an event was kept that must not come twice.
+    """
+    CREATE TABLE event_onces (
+        name text PRIMARY KEY,
+        kept_at timestamptz NOT NULL DEFAULT clock_timestamp()
+    );
+    CREATE INDEX event_onces_kept ON event_onces (kept_at);
+    """,
 )
 
 _STEP_SECONDS = 3600.0

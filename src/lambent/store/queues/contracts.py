@@ -40,13 +40,15 @@ class QueueBounds(NamedTuple):
 class NewEvent(NamedTuple):
     """An event to be kept. `head` and `payload` are the store's affair to keep and not to understand.
 
-    `lease_ms` above 0: it is claimed by who puts it, in the same commit.
+    `lease_ms` above 0: it is claimed by who puts it, in the same commit. `once`: a name under which one event is kept
+    in two days; any further one of that name is not, and its put returns None all the same.
     """
 
     queue: QueueKey
     head: bytes
     payload: bytes
     lease_ms: int = 0
+    once: str = ""
 
 
 class EventLease(NamedTuple):

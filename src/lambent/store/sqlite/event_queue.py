@@ -269,7 +269,11 @@ class SqliteEventQueue:
                     item.error.__cause__ = error
 
     def _write(self, batch: list[_Item]) -> None:
-        events = [item for item in batch if isinstance(item.work, NewEvent) and not item.is_abandoned]
+        events = [
+            item
+            for item in batch
+            if isinstance(item.work, NewEvent) and not item.is_abandoned and self._table.is_first(item.work)
+        ]
         ends = [item for item in batch if isinstance(item.work, Settlement)]
         if events:
             leases = self._table.put([item.work for item in events if isinstance(item.work, NewEvent)])

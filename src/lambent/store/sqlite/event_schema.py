@@ -48,7 +48,19 @@ STEPS: tuple[str, ...] = (
         PRIMARY KEY (name, owner)
     ) WITHOUT ROWID;
     """,
+    # 2. Names under which an event was kept that must not come twice.
+    """
+    CREATE TABLE onces (
+        name TEXT PRIMARY KEY,
+        kept_ms INTEGER NOT NULL
+    ) WITHOUT ROWID;
+    CREATE INDEX onces_kept ON onces (kept_ms);
+    """,
 )
+
+ONCE_MS = 172_800_000
+FORGET_ONCES = "DELETE FROM onces WHERE kept_ms < ?"
+PUT_ONCE = "INSERT INTO onces (name, kept_ms) VALUES (?, ?) ON CONFLICT (name) DO NOTHING"
 
 QUEUES = "SELECT * FROM queues"
 PUT_QUEUE = "INSERT INTO queues (number, account_id, region, name) VALUES (?, ?, ?, ?)"

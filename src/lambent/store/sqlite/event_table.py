@@ -104,6 +104,14 @@ class EventTable:
         now_ms = self._clock.time_ms()
         parameters = {"queue": queue, "now_ms": now_ms, "until_ms": now_ms + max(1, lease_ms), "limit": limit}
         rows = sorted(map(tuple, self.connection.execute(sql.CLAIM, parameters)))
+    def is_first(self, event: NewEvent) -> bool:
+        """Whether an event is to be kept: none of its name was. The name is kept by the same commit."""
+        if not event.once:
+            return True
+        now_ms = self._clock.time_ms()
+        self.connection.execute(sql.FORGET_ONCES, (now_ms - sql.ONCE_MS,))
+        return self.connection.execute(sql.PUT_ONCE, (event.once, now_ms)).rowcount == 1
+
         for number, epoch, size, *_ in rows:
             self._leased[number] = (epoch, size)
         (next_ms,) = self.connection.execute(sql.NEXT, (queue,)).fetchone()

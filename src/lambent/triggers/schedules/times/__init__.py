@@ -1,0 +1,1 @@
+"""When something is due: expressions, time zones, and what comes next."""
