@@ -154,10 +154,10 @@ class Application:
         self._build_queue(key)
         self._build_control_plane(key)
         self._build_triggering()
+        self._build_schedules()
         self._build_door()
         self._build_feed()
 
-        self._build_schedules()
     def _build_images(self) -> None:
         from lambent.images import FunctionView, ImagePlane, ImagePlaneOptions
 
@@ -319,10 +319,6 @@ class Application:
             )
         )
 
-    def _build_door(self) -> None:
-        settings = self.settings
-        self.event_sources = EventSources(
-            EventSourceParts(
     def _build_schedules(self) -> None:
         from lambent.triggers.schedules import ScheduleParts, SchedulePlane, TargetParts
 
@@ -338,6 +334,10 @@ class Application:
             )
         )
 
+    def _build_door(self) -> None:
+        settings = self.settings
+        self.event_sources = EventSources(
+            EventSourceParts(
                 resources=self.resources,
                 invoke=self.invoker.invoke,
                 client=self.neighbours,
@@ -384,12 +384,12 @@ class Application:
                 neighbours=self.schedules.watching(
                     Forwarder(self.endpoints, self.outward, self.clock, self.triggering.shadows.wait_settled)
                 ),
+                services={} if self.endpoints.is_configured("scheduler") else {"scheduler": self.schedules.operations},
                 function_urls=FunctionUrls(
                     self.function_urls,
                     self.invoker,
                     self.policies,
                     Surroundings(self.clock, os.urandom, self.recorder),
-                services={} if self.endpoints.is_configured("scheduler") else {"scheduler": self.schedules.operations},
                     needs_invoke=settings.function_urls.invoke_permission,
                 ),
             ),
@@ -410,12 +410,12 @@ class Application:
                 self.event_sources,
                 self._unlearned.put_nowait,
                 self.triggering.changed,
+                self.schedules.changed,
             ),
         )
 
     async def _serve(self, on_ready: Callable[[], None] | None) -> None:
         settings = self.settings.server
-                self.schedules.changed,
         async with asyncio.TaskGroup() as services:
             loops = (
                 self.records.run,
@@ -432,12 +432,12 @@ class Application:
                 self._learn_packages,
                 self._end_idle_workers,
                 self.triggering.run,
+                self.schedules.run,
                 *((self.child.run,) if self.child is not None else ()),
                 *((self.delivery.run,) if self.delivery is not None else ()),
             )
             background = [services.create_task(run()) for run in loops]
             serving = services.create_task(self.server.run())
-                self.schedules.run,
             try:
                 self.address = await self.server.listen(settings.host, settings.port, self.process.tls)
             except OSError as error:

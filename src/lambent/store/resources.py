@@ -137,14 +137,14 @@ KINDS: dict[type, Kind] = {
     FunctionScaling: Kind("function-scaling", "function_name", "qualifier", is_numbered=True, is_of_function=True),
     ConcurrencyFence: Kind("concurrency-fence", "name"),
     AccountQuota: Kind("account-quota", "name"),
-}
-_TYPES = {kind.kind: resource for resource, kind in KINDS.items()}
     # What targets get may be as secret as what environments hold.
     Schedule: Kind("schedule", "name", "group", sealed="target"),
     ScheduleGroup: Kind("schedule-group", "name"),
     ScheduledRule: Kind("scheduled-rule", "name", sealed="targets"),
     RuleScope: Kind("rule-scope", "name"),
     Firing: Kind("firing", "name", sealed="target", is_unsettled=lambda _: True),
+}
+_TYPES = {kind.kind: resource for resource, kind in KINDS.items()}
 
 
 class Resources:

@@ -115,7 +115,6 @@ class OutwardClient:
         assert isinstance(decoded, dict)
         return decoded
 
-    async def query(self, asked: str, action: str, parameters: Mapping[str, str], principal: Principal) -> str:
     async def operate(self, service: str, action: str, parameters: Mapping[str, Any], principal: Principal) -> bytes:
         """Call any operation of a service as AWS's SDKs do; return its answer's body as it came.
 
@@ -138,6 +137,7 @@ class OutwardClient:
             raise _xml_error(text, response.status) if is_xml else _json_error(text, response.status)
         return text
 
+    async def query(self, asked: str, action: str, parameters: Mapping[str, str], principal: Principal) -> str:
         """Call an operation of a service with the query protocol (ec2, sns) and return its answer, XML.
 
         Raises:

@@ -97,15 +97,6 @@ def refuse_programs(event: str, _arguments: tuple[object, ...]) -> None:
         raise PermissionError("Code of customers runs in sandboxes only, not in the embedded services.")
 
 
-async def serve(descriptor: int) -> None:
-    """Serve on a listening descriptor."""
-    import ministack.app as stack
-    from hypercorn.asyncio import serve as serve_asgi
-    from hypercorn.config import Config
-
-    logging.getLogger("hypercorn.access").disabled = True
-    config = Config()
-    config.bind = [f"fd://{descriptor}"]
 def leave_timers_out() -> None:
     """Let MiniStack fire no schedule: the daemon has a timer of its own, and all would come twice."""
     from ministack.services import eventbridge, scheduler
@@ -114,6 +105,16 @@ def leave_timers_out() -> None:
         vars(service)["start_scheduler"] = lambda: None
 
 
+async def serve(descriptor: int) -> None:
+    """Serve on a listening descriptor."""
+    import ministack.app as stack
+    from hypercorn.asyncio import serve as serve_asgi
+    from hypercorn.config import Config
+
+    logging.getLogger("hypercorn.access").disabled = True
+    leave_timers_out()
+    config = Config()
+    config.bind = [f"fd://{descriptor}"]
     config.keep_alive_timeout = 75
     config.loglevel = "WARNING"
     ended = asyncio.Event()
@@ -121,7 +122,6 @@ def leave_timers_out() -> None:
     proof, port = os.environ.pop("LAMBENT_PROOF"), os.environ.pop("LAMBENT_CALLS", "")
     participants = {**load("sources").PARTICIPANTS, "cognito": load("user_pools").cognito}
     bridge = load("bridge").Bridge(int(port), proof, participants) if port else None
-    leave_timers_out()
     keeper = Keeper(stack, proof, bridge)
 
     async def wait_for_end() -> None:

@@ -96,14 +96,6 @@ class EventTable:
             self.connection.execute(statement, [value for row in chunk for value in row])
         return leases
 
-    def claim(self, key: QueueKey, limit: int, lease_ms: int) -> Claim:
-        """See EventQueue.claim."""
-        queue = self._queues.get(key)
-        if queue is None:
-            return Claim((), None)
-        now_ms = self._clock.time_ms()
-        parameters = {"queue": queue, "now_ms": now_ms, "until_ms": now_ms + max(1, lease_ms), "limit": limit}
-        rows = sorted(map(tuple, self.connection.execute(sql.CLAIM, parameters)))
     def is_first(self, event: NewEvent) -> bool:
         """Whether an event is to be kept: none of its name was. The name is kept by the same commit."""
         if not event.once:
@@ -112,6 +104,14 @@ class EventTable:
         self.connection.execute(sql.FORGET_ONCES, (now_ms - sql.ONCE_MS,))
         return self.connection.execute(sql.PUT_ONCE, (event.once, now_ms)).rowcount == 1
 
+    def claim(self, key: QueueKey, limit: int, lease_ms: int) -> Claim:
+        """See EventQueue.claim."""
+        queue = self._queues.get(key)
+        if queue is None:
+            return Claim((), None)
+        now_ms = self._clock.time_ms()
+        parameters = {"queue": queue, "now_ms": now_ms, "until_ms": now_ms + max(1, lease_ms), "limit": limit}
+        rows = sorted(map(tuple, self.connection.execute(sql.CLAIM, parameters)))
         for number, epoch, size, *_ in rows:
             self._leased[number] = (epoch, size)
         (next_ms,) = self.connection.execute(sql.NEXT, (queue,)).fetchone()
