@@ -315,6 +315,7 @@ def test_urls_of_another_name(lambent_server_factory: ServerFactory) -> None:
     connection.close()
 
 
+@pytest.mark.usefixtures("needs_egress")
 def test_a_function_asks_another_one_s_url(client: Any, python: Url) -> None:
     """Names below localhost lead to the API from inside a sandbox too, on the port of AWS_ENDPOINT_URL."""
     asking = "    return urllib.request.urlopen(event).read().decode()\n"

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from lambent.model import quotas
 from lambent.model.function import LogFormat
+from lambent.model.log_records import unfolded
 from lambent.model.platform_event import EnvironmentReference, LogLines
 
 if TYPE_CHECKING:
@@ -25,9 +25,6 @@ if TYPE_CHECKING:
 
 _READ_BYTES = 65_536
 _READS_PER_TURN = 16
-# A record of a runtime client: "[ERROR] …", "[INFO]\t…" or "2026-01-31T23:59:59.123Z\t…".
-_RECORD = re.compile(rb"^(?:\[[A-Z]+\][ \t]|\d{4}-\d\d-\d\dT[\d:.]+Z\t)[^\n]*", re.MULTILINE)
-_LINE_END_INSIDE = re.compile(rb"\r(?!\n|$)")
 _SYSTEM_LEVELS = {"DEBUG": 0, "INFO": 1, "WARN": 2}
 
 
@@ -134,20 +131,14 @@ class LogWriter:
     def _put(self, lines: bytes) -> None:
         if self.tap is not None:
             self.tap(lines)
-        self._emit(unfolded(lines))
+        if b"\r" in lines:
+            self._emit(unfolded(lines), folded=lines)
+        else:
+            self._emit(lines)
 
-    def _emit(self, lines: bytes) -> None:
-        self._sink.emit(LogLines(self._reference, self._clock.time_ms(), lines))
+    def _emit(self, lines: bytes, folded: bytes = b"") -> None:
+        self._sink.emit(LogLines(self._reference, self._clock.time_ms(), lines, folded))
         if self._tail is not None:
             self._tail += lines
             if len(self._tail) > 65_536:
                 del self._tail[:-4_096]
-
-
-def unfolded(lines: bytes) -> bytes:
-    """Return lines with the line ends that runtime clients fold into a record."""
-    # Runtime clients, AWS's own too, write a record of several lines as one line with carriage returns inside; what
-    # AWS keeps has real line ends. Other programs' carriage returns (progress bars) stay.
-    if b"\r" not in lines:
-        return lines
-    return _RECORD.sub(lambda record: _LINE_END_INSIDE.sub(b"\n", record[0]), lines)

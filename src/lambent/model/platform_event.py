@@ -102,11 +102,14 @@ class LogLines(NamedTuple):
     """Finished lines of one environment's log, each ended by a newline, in the order they were written.
 
     `lines` holds the bytes as they shall be kept (START, END, REPORT, function output …), text or JSON already.
+    `folded` holds the same with each record of several lines in one, carriage returns inside, for who keeps records
+    and not lines; empty when there is no difference.
     """
 
     environment: EnvironmentReference
     at_ms: int
     lines: bytes
+    folded: bytes = b""
 
 
 class EnvironmentEnded(NamedTuple):

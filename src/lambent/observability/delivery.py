@@ -8,6 +8,7 @@ import logging
 from collections import deque
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from lambent.model.log_records import unfolded
 from lambent.observability.log_format import group_of
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ _HELD_BYTES = 200
 _BATCH_BYTES_MAX = 262_144
 _BATCH_EVENTS_MAX = 2_000
 _TEXT_BYTES_MAX = 200_000
+# How runtime clients for Python begin the record of an invocation's error.
+_ERROR = b"[ERROR] "
 _SPAN_MS_MAX = 24 * 3_600_000
 _GATHER_SECONDS = 0.1
 _TOGETHER_MAX = 8
@@ -123,7 +126,7 @@ class LogDelivery:
             lines = self._lines.get(stream)
             if lines is None:
                 lines = self._lines[stream] = deque()
-            for text in _texts(event.lines):
+            for text in _texts(event.folded or event.lines):
                 line = _Line(event.at_ms, text.decode("utf-8", "replace"), len(text) + _EVENT_BYTES)
                 lines.append(line)
                 self.queued_bytes += line.size_bytes + _HELD_BYTES
@@ -249,7 +252,13 @@ def _time(line: _Line) -> int:
 
 
 def _texts(lines: bytes) -> Iterable[bytes]:
-    """Yield the lines, without their ends, none empty, none larger than CloudWatch Logs takes."""
-    for text in lines.split(b"\n"):
-        for start in range(0, len(text), _TEXT_BYTES_MAX):
-            yield text[start : start + _TEXT_BYTES_MAX]
+    """Yield the records, none empty, none larger than CloudWatch Logs takes, with the line ends that AWS delivers.
+
+    Source: recorded, TestCloudwatchLogs::test_multi_line_prints and TestLambdaErrors in test_lambda.json: lines keep
+    their ends, a Python error has none.
+    """
+    for line in lines.split(b"\n"):
+        if line:
+            text = unfolded(line) if line.startswith(_ERROR) else unfolded(line) + b"\n"
+            for start in range(0, len(text), _TEXT_BYTES_MAX):
+                yield text[start : start + _TEXT_BYTES_MAX]

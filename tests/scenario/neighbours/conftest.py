@@ -54,8 +54,8 @@ def memory_mib(pid: int, field: str = "VmRSS") -> float:
     return int(line.split()[1]) / 1024
 
 
-def wait_for_line(logs: Any, group: str, text: str, seconds: float) -> None:
-    """Return when a line with this text is in a log group."""
+def wait_for_line(logs: Any, group: str, text: str, seconds: float) -> list[dict[str, Any]]:
+    """Return the events of a log group as soon as one has this text."""
     deadline = time.monotonic() + seconds
     while True:
         try:
@@ -63,6 +63,6 @@ def wait_for_line(logs: Any, group: str, text: str, seconds: float) -> None:
         except logs.exceptions.ResourceNotFoundException:
             events = []
         if any(text in one["message"] for one in events):
-            return
+            return events
         assert time.monotonic() < deadline, f"no line {text!r} within {seconds} s"
         time.sleep(0.02)

@@ -98,7 +98,7 @@ def test_log_lines_are_in_the_functions_account_and_survive_a_stop(
     verifying.stop()
     verifying.start()
     events = logs.filter_log_events(logGroupName="/aws/lambda/talkative")["events"]
-    assert [one["message"] for one in events if "said" in one["message"]] == ["said 1", "said 2"]
+    assert [one["message"] for one in events if "said" in one["message"]] == ["said 1\n", "said 2\n"]
     made = subprocess.run(
         [*_KEYS, "--data-dir", str(verifying.data_dir), "--account", "444455556666"],
         env=clean_environment(), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=True,

@@ -209,6 +209,16 @@ def test_log_lines_are_read_where_aws_has_them(neighboured: LambentServer) -> No
     events = logs.get_log_events(logGroupName="/aws/lambda/talkative", logStreamName=stream)["events"]
     messages = [one["message"].partition(" ")[0] for one in events]
     assert messages == ["INIT_START", "START", "said", "END", "REPORT", "START", "said", "END", "REPORT"]
+    broken = "def handler(event, context):\n    print('two\\nlines')\n    raise ValueError('no')"
+    create_function(client, "broken", {"index.py": broken})
+    client.invoke(FunctionName="broken")
+    events = wait_for_line(logs, "/aws/lambda/broken", "REPORT", seconds=10)
+    # Lines keep their ends, a record of several lines is one event, and an error has no end: as recorded.
+    kinds = [one["message"] for one in events][1:-1]
+    assert kinds[1:3] == ["two\n", "lines\n"]
+    assert kinds[3].startswith("[ERROR] ValueError: no\nTraceback (most recent call last):\n  File ")
+    assert kinds[3].endswith("raise ValueError('no')")
+    assert [kinds[0][-17:], kinds[4][:5], len(kinds)] == ["Version: $LATEST\n", "END R", 5]
 
 
 def test_the_child_is_bounded_and_private(neighboured: LambentServer) -> None:

@@ -67,7 +67,9 @@ class FakeLogs:
         assert times == sorted(times)
         assert len(json.dumps(body)) < 1_048_576
         self.batches.append(len(times))
-        self.streams[key] += [event["message"] for event in body["logEvents"]]
+        texts = [event["message"] for event in body["logEvents"]]
+        assert all(text.endswith("\n") for text in texts if "[ERROR]" not in text and len(text) < 200_000)
+        self.streams[key] += [text.removesuffix("\n") for text in texts]
         return None
 
     async def wait_lines(self, count: int) -> None:
@@ -118,10 +120,22 @@ async def test_nothing_is_sent_before_the_first_invocation_is_over(events: Event
         await logs.wait_lines(1)
 
 
+async def test_records_of_several_lines_are_one_event(events: Events) -> None:
+    """As recorded: TestLambdaErrors, TestCloudwatchLogs::test_multi_line_prints."""
+    logs = FakeLogs()
+    folded = b"[ERROR] E: no\rTraceback:\r  File x\n[INFO]\tid\tone\rtwo\n\nplain\rline\n"
+    record = events.lines("not what is delivered\n")._replace(folded=folded)
+    async with running(logs) as delivery:
+        delivery.put([record])
+        await logs.wait_lines(3)
+    [lines] = logs.streams.values()
+    assert lines == ["[ERROR] E: no\nTraceback:\n  File x", "[INFO]\tid\tone\ntwo", "plain\rline"]
+
+
 async def test_large_batches_are_cut(events: Events) -> None:
     logs = FakeLogs()
     async with running(logs) as delivery:
-        delivery.put([events.lines("x\n" * 5_000), events.lines("y" * 700_000 + "\n")])
+        delivery.put([events.lines("x\n" * 5_000), events.lines("y" * 700_000)])
         await logs.wait_lines(5_004)
     assert max(logs.batches) <= 2_000
     [lines] = logs.streams.values()
@@ -161,7 +175,7 @@ async def test_a_refused_batch_is_counted_and_left(events: Events) -> None:
         delivery.put([events.lines("three\n")])
         await logs.wait_lines(2)
     assert list(logs.streams.values()) == [["one", "three"]]
-    assert delivery.lost_bytes == 3 + 26
+    assert delivery.lost_bytes == len("one\n") + 26
 
 
 async def test_what_waits_is_bounded(events: Events, monkeypatch: pytest.MonkeyPatch) -> None:

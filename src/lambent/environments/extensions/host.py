@@ -350,7 +350,8 @@ class ExtensionHost:
             self._log.drain(self._log_fd)
         extension = self._registry.find(name)
         state = extension.state
-        if self._is_ending:
+        if self._is_ending or ended.is_out_of_memory:
+            # Out of memory, all that ran inside was killed: the runtime's own end says why.
             return
         error_types = {
             ExtensionState.INIT_ERROR: "Extension.InitError",

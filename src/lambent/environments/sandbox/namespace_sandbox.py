@@ -8,6 +8,7 @@ import json
 import os
 import signal
 import socket
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from lambent.environments.extensions.processes import InitRequests
@@ -29,8 +30,9 @@ SPECIALISE_SECONDS_MAX = 15.0
 RESET_SECONDS_MAX = 10.0
 CLOSE_SECONDS_MAX = 5.0
 LAST_WORDS_BYTES_MAX = 2_000
-# How far the data segment may outgrow the memory size between two looks of the watch.
-DATA_SLACK_MIB = 2_048
+# How far the data segment may outgrow the memory size between two looks of the watch, and what the stacks of a
+# thousand threads reserve and do not use.
+DATA_SLACK_MIB = 2_048 + 1_024 * 8
 _FRESH_PYTHON = (
     "import os, sys; sys.path.insert(0, '/var/runtime'); import lambent_runtime; lambent_runtime.main(dict(os.environ))"
 )
@@ -162,7 +164,13 @@ class NamespaceSandbox:
         self, name: str, variables: Mapping[str, str], on_exit: Callable[[str, RuntimeExit], None]
     ) -> int:
         """Start an external extension; return 0 or the errno why not. Raises SandboxError."""
-        return await self._init.start_extension(name, variables, self._start.get("data_mib"), on_exit)
+
+        def ended(name: str, exit_: RuntimeExit) -> None:
+            is_all_killed = self.watched is not None and self.watched.is_out_of_hand
+            is_out_of_memory = exit_.signal == signal.SIGKILL and is_all_killed
+            on_exit(name, replace(exit_, is_out_of_memory=is_out_of_memory))
+
+        return await self._init.start_extension(name, variables, self._start.get("data_mib"), ended)
 
     async def start_runtime(self) -> None:
         """Start the runtime that was held back for extensions. Raises SandboxError."""
@@ -247,9 +255,11 @@ class NamespaceSandbox:
             self._fail_steps("closed")
 
     def end_if_outgrown(self) -> None:
-        """Level 1: end what has outgrown its memory or its /tmp."""
-        if self.watched is not None and (self.watched.is_memory_outgrown or self.watched.is_tmp_outgrown):
-            self._is_outgrown = self.watched.is_memory_outgrown
+        """Level 1: end what has outgrown its /tmp, or its memory for good."""
+        if self.watched is None:
+            return
+        self._is_outgrown |= self.watched.is_memory_outgrown
+        if self.watched.is_out_of_hand or self.watched.is_tmp_outgrown:
             self.watched.kill_seen()
             self._command({"signal_all": int(signal.SIGKILL)})
 
@@ -346,9 +356,15 @@ class NamespaceSandbox:
         if not self._is_started:
             self._fail_steps("the process inside ended before its time")
 
+    def _has_outgrown(self) -> bool:
+        # The thread that watches kills before the loop knows.
+        return self._is_outgrown or (self.watched is not None and self.watched.is_memory_outgrown)
+
     def _is_out_of_memory(self) -> bool:
-        if self._is_outgrown:
+        if self._has_outgrown():
             self._is_outgrown = False
+            if self.watched is not None:
+                self.watched.is_memory_outgrown = False
             return True
         return self._gauge is not None and self._gauge.is_killed_since_last_asked()
 

@@ -13,8 +13,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PROCESSES_MAX = 1_200
-# Each open socket can hold 208 KiB in its buffers, which no process's size shows.
+# Each open socket can hold 208 KiB in its buffers, which no process's size shows. A thousand processes, each with its
+# standard streams and a few more, are no reason to end anything.
 DESCRIPTORS_MAX = 2_048
+_FREE_DESCRIPTORS = 8
 TMP_EVERY = 5
 
 
@@ -34,20 +36,28 @@ class SizeWatch:
         self._pids: list[int] = []
         self.memory_peak_bytes = 0
         self.is_memory_outgrown = False
+        self.is_out_of_hand = False
         self.is_tmp_outgrown = False
 
     def look(self) -> None:
-        """Measure, note what is too large, and kill it at once: buffers fill while the loop is told."""
+        """Measure, note what is too large, and kill at once: memory fills while the loop is told.
+
+        As the kernel does in a cgroup, the largest process is killed first. What is too large at the next look too is
+        out of hand: all is killed.
+        """
         pids = self._pids = _descendants(self._init_pid)
         if not self._is_memory_limited:
             # First what is quickly asked: the sizes of many processes take long, and buffers fill meanwhile.
-            if descriptors_in_use(pids) > DESCRIPTORS_MAX:
-                self.is_memory_outgrown = True
-                self.kill_seen()
-                return
-            memory_bytes = _memory_bytes(pids)
-            self.memory_peak_bytes = max(self.memory_peak_bytes, min(memory_bytes, self._memory_bytes_max))
-            self.is_memory_outgrown = memory_bytes > self._memory_bytes_max
+            is_outgrown = self.is_out_of_hand = descriptors_in_use(pids) > DESCRIPTORS_MAX
+            if not is_outgrown:
+                sizes = _sizes_bytes(pids)
+                memory_bytes = sum(sizes.values())
+                self.memory_peak_bytes = max(self.memory_peak_bytes, min(memory_bytes, self._memory_bytes_max))
+                is_outgrown = memory_bytes > self._memory_bytes_max
+                self.is_out_of_hand = is_outgrown and self.is_memory_outgrown
+            self.is_memory_outgrown = is_outgrown
+            if is_outgrown:
+                self._kill(pids if self.is_out_of_hand else [max(sizes, key=sizes.__getitem__)])
         if self._looks % TMP_EVERY == 0:
             self.is_tmp_outgrown = directory_bytes(self._tmp_directory) > self._tmp_bytes_max
         self._looks += 1
@@ -61,30 +71,33 @@ class SizeWatch:
 
     def kill_seen(self) -> None:
         """Kill what the last look saw: an ordinary user's daemon may, and init, asked to, competes with it for CPU."""
-        for pid in self._pids:
+        self._kill(self._pids)
+        self._pids = []
+
+    def _kill(self, pids: list[int]) -> None:
+        for pid in pids:
             with contextlib.suppress(OSError):
                 os.kill(pid, signal.SIGKILL)
-        self._pids = []
 
 
 def memory_in_use_bytes(init_pid: int) -> int:
     """Return what all descendants of an init hold in memory without file pages, pages shared by several once."""
-    return _memory_bytes(_descendants(init_pid))
+    return sum(_sizes_bytes(_descendants(init_pid)).values())
 
 
 def descriptors_in_use(pids: list[int]) -> int:
-    """Return how many descriptors processes have open together; 0 before Linux 6.2, which does not tell."""
+    """Return how many descriptors processes have open together beyond the first few of each; 0 before Linux 6.2."""
     total = 0
     for pid in pids:
         with contextlib.suppress(OSError):
-            total += os.stat(f"/proc/{pid}/fd").st_size
+            total += max(0, os.stat(f"/proc/{pid}/fd").st_size - _FREE_DESCRIPTORS)
     return total
 
 
-def _memory_bytes(pids: list[int]) -> int:
+def _sizes_bytes(pids: list[int]) -> dict[int, int]:
     if len(pids) == 1:
-        return _status_bytes(pids[0])
-    return sum(_proportional_bytes(pid) for pid in pids)
+        return {pids[0]: _status_bytes(pids[0])}
+    return {pid: _proportional_bytes(pid) for pid in pids}
 
 
 def directory_bytes(directory: Path) -> int:
