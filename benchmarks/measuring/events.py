@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import json
+import shutil
 import socket
 import sqlite3
 import statistics
 import threading
 import time
 from contextlib import closing
-from typing import TYPE_CHECKING
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NamedTuple
 
 from benchmarks.measuring import codes
 from benchmarks.measuring.daemon import Code, Daemon
 from benchmarks.measuring.generator import LoadError, LoadPlan
+from benchmarks.measuring.processes import CpuMeter
 from benchmarks.measuring.rows import Row, missing
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Mapping
 
     from benchmarks.measuring.context import Context
 
@@ -41,29 +45,52 @@ def handler(event, context):
 """
 
 
-def enqueue_rows(context: Context) -> list[Row]:
+class Store(NamedTuple):
+    """Where the events of a row are kept: what its key and its words have more, and the daemon's settings.
+
+    Those with a database beside SQLite have no target: two cores are the database's, too.
+    """
+
+    suffix: str = ""
+    words: str = ""
+    settings: Mapping[str, str] = MappingProxyType({})
+
+    def target(self, figure: float) -> float | None:
+        """Return a target where there is one."""
+        return None if self.suffix else figure
+
+
+SQLITE = Store()
+
+
+def enqueue_rows(context: Context, store: Store = SQLITE) -> list[Row]:
     """Durable 202 answers a second at 64 clients, beside bare SQLite transactions of as many rows."""
-    daemon = Daemon({"logs.deliver": "false", "async.attempts_max": "1"})
+    daemon = Daemon({"logs.deliver": "false", "async.attempts_max": "1", **store.settings})
+    what = f"Invoke of type Event, {CLIENTS} clients{store.words}: durable 202 answers"
+    key = f"event_enqueue{store.suffix}"
     try:
         daemon.start()
         daemon.create("kept", Code(codes.PYTHON_ID, "app.handler", {"app.py": _STUCK}))
-        load = context.programs.send(daemon.port, daemon.caller.events("kept"), LoadPlan(CLIENTS, context.seconds))
-        load.check("events")
+        requests = daemon.caller.events("kept")
+        context.programs.send(daemon.port, requests, LoadPlan(CLIENTS, 1, 0.5)).check("events")
+        meter = CpuMeter(daemon.pid)
+        load = context.programs.send(daemon.port, requests, LoadPlan(CLIENTS, context.seconds, 0.0)).check("events")
+        cpu = meter.per_call(load.answers) | {"generator": round(load.cpu_us / load.answers, 2)}
         counts = conservation(daemon)
         if counts["drift"]:
             raise LoadError(f"drift {counts['drift']}")
     except LoadError as error:
-        return [missing("event_enqueue", "durable 202 answers", "1/s", str(error)[:400])]
+        return [missing(key, what, "1/s", str(error)[:400])]
     finally:
         daemon.close()
-    bare = bare_transactions(context.folder / "bare.db", context.seconds)
-    detail: dict[str, object] = {"load": load.brief(), "counts": counts, "bare_per_second": bare}
+    bare = bare_transactions(context.folder / f"bare{store.suffix}.db", context.seconds)
+    detail = {"load": load.brief(), "counts": counts, "bare_per_second": bare, "cpu_us_per_call": cpu}
+    words = f"of what a loop writes that commits {CLIENTS} such rows at a time to a bare SQLite"
     return [
-        Row("event_enqueue", f"Invoke of type Event, {CLIENTS} clients: durable 202 answers", load.per_second, "1/s",
-            8_000, 5_000, is_high_good=True, detail=detail),
-        Row("event_enqueue_p99", "p99 of that", load.p99_us / 1000, "ms", 20),
-        Row("event_enqueue_ratio", f"of what a loop writes that commits {CLIENTS} such rows at a time to a bare SQLite",
-            load.per_second / bare, "times", is_high_good=True),
+        Row(key, what, load.per_second, "1/s", store.target(8_000), store.target(5_000), is_high_good=True,
+            detail=detail),
+        Row(f"{key}_p99", "p99 of that", load.p99_us / 1000, "ms", store.target(20)),
+        Row(f"{key}_ratio", words, load.per_second / bare, "times", is_high_good=True),
     ]  # fmt: skip
 
 
@@ -87,10 +114,11 @@ def bare_transactions(path: Path, seconds: int) -> float:
         return rows / (time.monotonic() - begin)
 
 
-def drain_rows(context: Context) -> list[Row]:
+def drain_rows(context: Context, store: Store = SQLITE) -> list[Row]:
     """Runs a second of an empty Python function whose events wait already, from the start of a daemon on."""
-    daemon = Daemon({"logs.deliver": "false"})
-    what = f"{DRAINED:,} waiting events of an empty Python function: runs"
+    daemon = Daemon({"logs.deliver": "false", **store.settings})
+    what = f"{DRAINED:,} waiting events of an empty Python function{store.words}: runs"
+    key = f"event_drain{store.suffix}"
     try:
         daemon.start({"async.attempts_max": "1"})
         daemon.create("first", Code(codes.PYTHON_ID, "app.handler", {"app.py": _STUCK}))
@@ -110,12 +138,31 @@ def drain_rows(context: Context) -> list[Row]:
         seconds = time.monotonic() - healthy
         after = conservation(daemon, "drained")
     except LoadError as error:
-        return [missing("event_drain", what, "1/s", str(error)[:400])]
+        return [missing(key, what, "1/s", str(error)[:400])]
     finally:
         daemon.close()
     detail: dict[str, object] = {"before": before, "after": after, "seconds": seconds, "start": healthy - begin}
     per_second = (after["succeeded"] - before["succeeded"]) / seconds
-    return [Row("event_drain", what, per_second, "1/s", 3_000, is_high_good=True, detail=detail)]
+    return [Row(key, what, per_second, "1/s", store.target(3_000), is_high_good=True, detail=detail)]
+
+
+def postgresql_rows(context: Context) -> list[Row]:
+    """The same on PostgreSQL, which has its processes on the same cores."""
+    words = ", PostgreSQL"
+    # Nothing else of the benchmarks needs the tests' parts.
+    from tests.postgres import Postgres
+
+    if not (list(Path("/usr/lib/postgresql").glob("*/bin/initdb")) or shutil.which("initdb")):
+        return [missing("event_enqueue_postgresql", f"events{words}", "1/s", "no PostgreSQL on this machine")]
+    database = Postgres()
+    try:
+        rows = []
+        for measure in (enqueue_rows, drain_rows):
+            url = database.make_database(measure.__name__)
+            rows += measure(context, Store("_postgresql", words, {"store.url": url}))
+        return rows
+    finally:
+        database.remove()
 
 
 class Listener:
@@ -200,7 +247,7 @@ def conservation(daemon: Daemon, function: str = "") -> dict[str, int]:
 
 def rows(context: Context) -> list[Row]:
     """All of them."""
-    return [*enqueue_rows(context), *drain_rows(context), *delay_rows(context)]
+    return [*enqueue_rows(context), *drain_rows(context), *delay_rows(context), *postgresql_rows(context)]
 
 
 def _delays(daemon: Daemon, listener: Listener, numbers: range) -> list[float]:

@@ -35,7 +35,7 @@ from lambent.model.errors import LambdaError
 from lambent.model.function import FunctionVersion, PackageType
 from lambent.neighbours import ChildPlan, EmbeddedChild, Endpoints, Forwarder, LogsEndpoint, unknown_names
 from lambent.observability import FunctionMetrics, LogDelivery, LogStore, ObservabilityRoutes, Recorder
-from lambent.routes import answer_route, code_route, event_route, health_route, image_route, status_route
+from lambent.routes import answer_route, code_route, event_routes, health_route, image_route, status_route
 from lambent.startup import StartError, architecture, embedded_packages, lambent_version, runtime_findings
 from lambent.store import AccessKeys, CodeStore, FunctionStore, InstallationKey, Resources, open_records
 from lambent.store.contracts import StoreUnusableError
@@ -581,7 +581,7 @@ class Application:
             health_route(lambda: self.is_ready, lambent_version, self._neighbours_state),
             LocalRoute("GET", "/_lambent/v1/logs", answer_route(self.observability.logs)),
             LocalRoute("GET", "/_lambent/v1/metrics", answer_route(self.observability.metrics)),
-            *(LocalRoute(method, path, event_route(work)) for method, path, work in self.asynchronous.routes()),
+            *event_routes(self.asynchronous),
             status_route(self._status),
             *self.triggering.routes(),
             *(LocalRoute(method, path, image_route(work)) for method, path, work in self.images.routes.table()),

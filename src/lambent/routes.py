@@ -12,6 +12,7 @@ from lambent.events import EventCall
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Mapping
 
+    from lambent.events import AsyncPlane
     from lambent.functions import ControlPlane
     from lambent.images import ImageAnswer, ImageRequest
     from lambent.model.caller import Caller
@@ -84,7 +85,15 @@ def answer_route(operation: Callable[[Caller, Mapping[str, str]], Awaitable[Answ
     return respond
 
 
-def event_route(operation: Callable[[EventCall], Awaitable[object]]) -> Respond:
+def event_routes(plane: AsyncPlane) -> list[LocalRoute]:
+    """Return the routes of the queue of events: its operations, and its figures."""
+    return [
+        *(LocalRoute(method, path, _event_route(work)) for method, path, work in plane.routes()),
+        LocalRoute("GET", "/_lambent/metrics", _exposition_route(plane.exposition.text), is_public=True),
+    ]
+
+
+def _event_route(operation: Callable[[EventCall], Awaitable[object]]) -> Respond:
     """Return what answers with an operation on events: its value as JSON."""
 
     async def respond(request: LocalRequest) -> HttpResponse:
@@ -92,6 +101,16 @@ def event_route(operation: Callable[[EventCall], Awaitable[object]]) -> Respond:
         call = EventCall(request.caller, request.parameters, _first_values(request), request.body)
         answer = await operation(call)
         return HttpResponse(200, _JSON, json.dumps(answer).encode())
+
+    return respond
+
+
+def _exposition_route(text: Callable[[], Awaitable[str]]) -> Respond:
+    """Return what Prometheus reads. It can sign nothing, and hears of nobody's functions."""
+
+    async def respond(_request: LocalRequest) -> HttpResponse:
+        headers = (("Content-Type", "text/plain; version=0.0.4; charset=utf-8"),)
+        return HttpResponse(200, headers, (await text()).encode())
 
     return respond
 

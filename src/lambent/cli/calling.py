@@ -8,7 +8,8 @@ import http.client
 import json
 import ssl
 import urllib.parse
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NamedTuple
 
 from lambent.cli.failure import CommandError
 from lambent.clock import SystemClock
@@ -22,6 +23,16 @@ if TYPE_CHECKING:
 _CONNECT_SECONDS = 10
 
 
+class Extras(NamedTuple):
+    """More about a call: headers in lower case, which are signed, and how long its answer may take to begin."""
+
+    headers: Mapping[str, str] = MappingProxyType({})
+    answer_seconds: float = _CONNECT_SECONDS
+
+
+_NO_EXTRAS = Extras()
+
+
 @contextlib.contextmanager
 def called(
     parsed: argparse.Namespace,
@@ -30,8 +41,9 @@ def called(
     parameters: Mapping[str, str] | None = None,
     method: str = "GET",
     body: bytes = b"",
+    extras: Extras = _NO_EXTRAS,
 ) -> Iterator[http.client.HTTPResponse]:
-    """Call the server that `--endpoint-url` and `--region` or the environment name; yield its answer, status 200.
+    """Call the server that `--endpoint-url` and `--region` or the environment name; yield its answer, a success.
 
     Its body may come for as long as it likes.
 
@@ -42,14 +54,17 @@ def called(
     around = read_client_environment()
     url = urllib.parse.urlsplit(parsed.endpoint_url or around.endpoint_url)
     credentials = SigningCredentials(around.access_key_id, around.secret_access_key, around.session_token)
-    unsigned = SignedRequest(method, path, query, {"host": url.netloc})
+    unsigned = SignedRequest(method, path, query, {"host": url.netloc, **extras.headers})
     scope = (parsed.region or around.region, "lambda")
     headers = sign(unsigned, hashlib.sha256(body).hexdigest(), credentials, scope, SystemClock().time_ms())
     connection = _connect(url)
     try:
-        connection.request(method, f"{path}?{query}" if query else path, body=body or None, headers=headers)
+        connection.connect()
+        connection.sock.settimeout(extras.answer_seconds)
+        target = f"{path}?{query}" if query else path
+        connection.request(method, target, body=body or None, headers={**extras.headers, **headers})
         answer = connection.getresponse()
-        if answer.status != 200:
+        if not 200 <= answer.status < 300:
             raise CommandError(_refusal(answer.status, answer.read()))
         if connection.sock is not None:
             connection.sock.settimeout(None)

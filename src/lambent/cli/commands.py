@@ -52,6 +52,7 @@ def parser() -> argparse.ArgumentParser:
     logs.add_argument("--follow", action="store_true", help="go on printing lines as they are written")
     logs.add_argument("--since", metavar="TIME", help="30s, 10m, 2h, 7d, Unix milliseconds or an ISO time")
     _add_client_options(logs)
+    _add_invoke(commands.add_parser("invoke", help="invoke a function with an event, a sample of any source if wanted"))
     _add_events(commands.add_parser("events", help="asynchronous events that wait on the server"))
     _add_images(commands.add_parser("images", help="container images on the server"))
     _add_runtimes(commands.add_parser("runtimes", help="what runs which runtime; roots from images"))
@@ -106,6 +107,10 @@ def _run(parsed: argparse.Namespace) -> int:
         from lambent.cli.events import run_events
 
         return run_events(parsed)
+    if parsed.command == "invoke":
+        from lambent.cli.invoke import run_invoke
+
+        return run_invoke(parsed)
     if parsed.command == "images":
         from lambent.cli.images import run_images
 
@@ -181,6 +186,21 @@ def _add_runtimes(runtimes: argparse.ArgumentParser) -> None:
     removing.add_argument("runtime", metavar="RUNTIME")
     removing.add_argument("--digest", metavar="DIGEST", help="one build only")
     _add_client_options(removing)
+
+
+def _add_invoke(invoke: argparse.ArgumentParser) -> None:
+    invoke.add_argument("function", metavar="FUNCTION", nargs="?", help="name or ARN")
+    invoke.add_argument("--event", metavar="EVENT", default="{}", help="JSON, @FILE, - (standard input) or sample:NAME")
+    invoke.add_argument(
+        "--with", dest="told", metavar="NAME=VALUE", action="append", default=[],
+        help="a field of the sample, or what stands at a path such as Records.0.eventName; repeatable",
+    )  # fmt: skip
+    invoke.add_argument("--qualifier", metavar="NAME", help="a version or an alias")
+    invoke.add_argument("--async", dest="asynchronous", action="store_true", help="queue it; print its request id")
+    invoke.add_argument("--tail", action="store_true", help="print the end of its log too, on standard error")
+    invoke.add_argument("--print-event", action="store_true", help="print the event and call nothing")
+    invoke.add_argument("--list-samples", action="store_true", help="print the samples and their fields")
+    _add_client_options(invoke)
 
 
 def _add_events(events: argparse.ArgumentParser) -> None:

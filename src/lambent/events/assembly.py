@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, NamedTuple
 
 from lambent.events.attempts import AttemptParts, Attempts
 from lambent.events.configs import EventConfigs
 from lambent.events.delivery import Delivery, DeliveryRules
 from lambent.events.destinations import Destinations
+from lambent.events.exposition import EventExposition
 from lambent.events.figures import EventFigures
 from lambent.events.legacy import LegacyInvocations
 from lambent.events.queue import AsyncInvocations, EventRules
@@ -71,7 +73,9 @@ class AsyncPlane:
                 parts.random_bytes,
             )
         )
-        self._delivery = Delivery(parts.store, attempts.attempt, DeliveryRules(rules.attempts_max))
+        # A core stays free for the others.
+        window = max(1, (os.cpu_count() or 1) - 1)
+        self._delivery = Delivery(parts.store, attempts.attempt, DeliveryRules(rules.attempts_max, window))
         self.invocations = AsyncInvocations(
             self._delivery,
             parts.invoker,
@@ -82,6 +86,7 @@ class AsyncPlane:
         self.operations = LegacyInvocations(self.invocations)
         redrive = Redrive(parts.client, self.invocations)
         self.figures = EventFigures(parts.store, redrive, parts.clock)
+        self.exposition = EventExposition(parts.store, self._delivery.statistics)
 
     def routes(self) -> list[Operation]:
         """Return the documented operations on events: method, path, and what answers."""

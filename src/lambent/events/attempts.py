@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from lambent.events.configs import EventConfigs
     from lambent.events.delivery import Delivery
     from lambent.events.destinations import Destinations
-    from lambent.events.lanes import Attempt, Lane
+    from lambent.events.pacing.lanes import Attempt, Lane
     from lambent.events.retries import Verdict
     from lambent.model.arn import FunctionArn
     from lambent.model.event import AsyncEvent, Destination
@@ -145,6 +145,9 @@ class Attempts:
             return retries.Verdict(failed, Condition.RECURSIVE_INVOCATION)
         if error.code == "ResourceNotFoundException":
             return retries.after_run(event, response, limits, now_ms)
+        if response.status_code == 500:
+            # Not the function's doing, and it may have begun: whoever counts runs wants to know.
+            _log.warning("event %s of %s could not be run: %s", event.request_id, event.function.name, error.message)
         if response.status_code == 429:
             delivery.finished(lane, attempt)
             lane.throttled(asyncio.get_running_loop().time())

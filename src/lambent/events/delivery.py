@@ -9,7 +9,8 @@ import logging
 from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
-from lambent.events.lanes import NEVER, YOUNG_SECONDS, Attempt, Lane
+from lambent.events.pacing.courtesy import Courtesy
+from lambent.events.pacing.lanes import NEVER, WINDOW, YOUNG_SECONDS, Attempt, Lane
 from lambent.model.errors import LambdaError
 from lambent.store.queues.contracts import QueueKey
 
@@ -34,9 +35,13 @@ _HUNGRY_TRIED = 16
 
 
 class DeliveryRules(NamedTuple):
-    """`attempts_max`: how many events this node tries at one time, of all functions together."""
+    """`attempts_max`: how many events this node tries at one time, of all functions together.
+
+    `courtesy_window`: see Courtesy.
+    """
 
     attempts_max: int = 128
+    courtesy_window: int = WINDOW
 
 
 class Delivery:
@@ -56,6 +61,7 @@ class Delivery:
         self._store = store
         self._attempt = attempt
         self._rules = rules
+        self._courtesy = Courtesy(rules.courtesy_window)
         self._lanes: dict[QueueKey, Lane] = {}
         self._hungry: deque[Lane] = deque()
         # When lanes are due, the soonest first; one that has meanwhile been served finds nothing to do.
@@ -78,6 +84,7 @@ class Delivery:
             lane = self._lanes[key] = Lane(key)
         now = asyncio.get_running_loop().time()
         is_waiting = self._tasks is None or self._is_stopping or lane.has_backlog(now)
+        self._courtesy.arrived(key, now, is_first=not is_waiting)
         if is_waiting or once or not self._may_start(lane, now):
             await self._store.put(event, once=once)
             lane = self._lanes.setdefault(key, lane)
@@ -207,7 +214,8 @@ class Delivery:
             self._pump(lane)
 
     def _may_start(self, lane: Lane, now: float) -> bool:
-        return lane.may_start(now, self._rules.attempts_max - self._running)
+        window = self._courtesy.window(lane.key, now)
+        return lane.may_start(now, self._rules.attempts_max - self._running, window)
 
     def _count_start(self, lane: Lane, attempt: Attempt, now: float) -> None:
         lane.start(attempt, now)

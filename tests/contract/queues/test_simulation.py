@@ -116,7 +116,7 @@ class World:
                          self.random.choice([0, 0, LEASE_MS])) for event in events]  # fmt: skip
         self.connection.execute("BEGIN IMMEDIATE")
         leases = self.table.put(rows)
-        self.table.add_sums()
+        self.table.write()
         if self.random.random() < 0.1:
             self.connection.execute("ROLLBACK")
             self.start()
@@ -195,7 +195,7 @@ class World:
             return
         self.connection.execute("BEGIN IMMEDIATE")
         done = self.table.settle([arrival.settlement for arrival in due])
-        self.table.add_sums()
+        self.table.write()
         if self.random.random() < 0.1:
             # The process dies before the commit; its workers' messages are lost with it.
             self.connection.execute("ROLLBACK")

@@ -20,7 +20,7 @@ from lambent.store.queues.contracts import NewEvent, Settlement
 from lambent.store.queues.sizes import QueueSizes
 from lambent.store.sqlite import event_schema
 from lambent.store.sqlite.connection import connect, service_error
-from lambent.store.sqlite.event_table import EventTable, peek, totals
+from lambent.store.sqlite.event_table import WRITTEN_AT_ONCE, EventTable, peek, totals
 from lambent.store.sqlite.migrations import migrate
 
 if TYPE_CHECKING:
@@ -254,12 +254,23 @@ class SqliteEventQueue:
         return batch
 
     def _run_batch(self, batch: list[_Item]) -> None:
-        connection = self._connection
+        connection, table = self._connection, self._table
         try:
-            connection.execute("BEGIN IMMEDIATE")
-            self._write(batch)
-            self._table.add_sums()
-            connection.execute("COMMIT")
+            # One statement is a transaction by itself; so is each of those that are relaxed.
+            is_one = all(_is_plain(item) for item in batch)
+            if not is_one:
+                connection.execute("BEGIN IMMEDIATE")
+            self._prepare(batch)
+            if is_one and table.pending() > WRITTEN_AT_ONCE:
+                is_one = False
+                connection.execute("BEGIN IMMEDIATE")
+            table.write()
+            for item in batch:
+                if callable(item.work):
+                    item.result = item.work(table)
+            table.write()
+            if not is_one:
+                connection.execute("COMMIT")
         except Exception as error:
             # A bug in one piece of work must not leave the others waiting for ever.
             self._roll_back()
@@ -268,7 +279,7 @@ class SqliteEventQueue:
                 if item.error is not error:
                     item.error.__cause__ = error
 
-    def _write(self, batch: list[_Item]) -> None:
+    def _prepare(self, batch: list[_Item]) -> None:
         events = [
             item
             for item in batch
@@ -283,9 +294,6 @@ class SqliteEventQueue:
             done = self._table.settle([item.work for item in ends if isinstance(item.work, Settlement)])
             for item, is_done in zip(ends, done, strict=True):
                 item.result = is_done
-        for item in batch:
-            if callable(item.work):
-                item.result = item.work(self._table)
 
     def _roll_back(self) -> None:
         # SQLite has rolled back by itself after some failures (disk full among them).
@@ -312,6 +320,14 @@ class SqliteEventQueue:
                 future.set_exception(item.error)
             else:
                 future.set_result(item.result)
+
+
+def _is_plain(item: _Item) -> bool:
+    """Whether an item needs no transaction around what is written for it."""
+    work = item.work
+    if isinstance(work, NewEvent):
+        return not work.once
+    return item.is_relaxed or isinstance(work, Settlement)
 
 
 def _opened(path: str) -> sqlite3.Connection:

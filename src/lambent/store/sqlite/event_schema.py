@@ -64,37 +64,60 @@ PUT_ONCE = "INSERT INTO onces (name, kept_ms) VALUES (?, ?) ON CONFLICT (name) D
 
 QUEUES = "SELECT * FROM queues"
 PUT_QUEUE = "INSERT INTO queues (number, account_id, region, name) VALUES (?, ?, ?, ?)"
-# What a commit adds to a queue's sums, in one statement for each queue that it touched.
-ADD_TO_QUEUE = """
-UPDATE queues SET received = received + ?, succeeded = succeeded + ?, dropped = dropped + ?,
-                  dead_lettered = dead_lettered + ?, events = events + ?, bytes = bytes + ?
-WHERE number = ?
-"""
 # Numbers begin anew, and above all before, with every process: none is given twice, not even that of an event whose
 # commit failed and of which somebody may still hold a lease.
 BEGIN_NUMBERS = "UPDATE starts SET count = count + 1 RETURNING count << 32"
 
-# Several rows in one step: each step lets another thread run, and comes back only when that one pauses.
-INSERT = "INSERT INTO events (number, queue, next_ms, is_leased, epoch, payload_bytes, head, payload) VALUES "
-INSERT_ROW = "(?, ?, ?, ?, ?, ?, ?, ?)"
-DELETE = "DELETE FROM events WHERE number IN "
-EXTEND = "UPDATE events SET next_ms = ? WHERE number IN "
+# Each step of a statement lets another thread run, and Python is back only when that one pauses: some ms when the loop
+# is busy. So all that a commit writes goes through one statement, which is a transaction by itself: rows for a view,
+# and triggers that do with each row what its kind says. They are the connection's own and not part of the file.
+PUT, GONE, BACK, SUM, NOTHING = 1, 2, 3, 4, 0
+WRITES = """
+CREATE TEMP VIEW writes (kind, number, a, b, c, d, e, head, content) AS SELECT 0, 0, 0, 0, 0, 0, 0, 0, 0;
+CREATE TEMP TRIGGER writes_put INSTEAD OF INSERT ON writes WHEN NEW.kind = 1 BEGIN
+    INSERT INTO events (number, queue, next_ms, is_leased, epoch, payload_bytes, head, payload)
+    VALUES (NEW.number, NEW.a, NEW.b, NEW.c, NEW.d, NEW.e, NEW.head, NEW.content);
+END;
+CREATE TEMP TRIGGER writes_gone INSTEAD OF INSERT ON writes WHEN NEW.kind = 2 BEGIN
+    DELETE FROM events WHERE number = NEW.number;
+END;
+CREATE TEMP TRIGGER writes_back INSTEAD OF INSERT ON writes WHEN NEW.kind = 3 BEGIN
+    UPDATE events SET is_leased = 0, next_ms = NEW.b, head = NEW.head, record = NEW.content WHERE number = NEW.number;
+END;
+CREATE TEMP TRIGGER writes_sum INSTEAD OF INSERT ON writes WHEN NEW.kind = 4 BEGIN
+    UPDATE queues SET received = received + NEW.a, succeeded = succeeded + NEW.b, dropped = dropped + NEW.c,
+                      dead_lettered = dead_lettered + NEW.d, events = events + NEW.e, bytes = bytes + NEW.head
+    WHERE number = NEW.number;
+END;
+"""
+WRITE = "INSERT INTO writes VALUES "
+WRITE_ROW = "(?, ?, ?, ?, ?, ?, ?, ?, ?)"
+NO_ROW = (NOTHING,) * 9
+DELETE = "DELETE FROM events WHERE number IN (SELECT value FROM json_each(?))"
+EXTEND = "UPDATE events SET next_ms = ? WHERE number IN (SELECT value FROM json_each(?))"
 
+# For the same reason what is claimed comes as one row; only large payloads, and records, are fetched one by one.
 # INDEXED BY: the planner has no say; without the index the statement would fail, which a test would see.
-CLAIM = """
-UPDATE events SET is_leased = 1, epoch = epoch + 1, next_ms = :until_ms
-WHERE number IN (
-    SELECT number FROM events INDEXED BY events_next WHERE queue = :queue AND next_ms <= :now_ms
+INLINE_BYTES_MAX = 4_096
+PICK = f"""
+SELECT json_group_array(json_array(number, epoch, payload_bytes, head, payload)) FROM (
+    SELECT number, epoch, payload_bytes, hex(head) AS head,
+           CASE WHEN payload_bytes <= {INLINE_BYTES_MAX} AND record IS NULL THEN hex(payload) END AS payload
+    FROM events INDEXED BY events_next WHERE queue = :queue AND next_ms <= :now_ms
     ORDER BY next_ms, is_leased, number LIMIT :limit)
-RETURNING number, epoch, payload_bytes, head, payload, record
+"""
+PICKED = "SELECT number, payload, record FROM events WHERE number IN (SELECT value FROM json_each(?))"
+CLAIM = """
+UPDATE events SET is_leased = 1, epoch = epoch + 1, next_ms = ? WHERE number IN (SELECT value FROM json_each(?))
 """
 NEXT = "SELECT MIN(next_ms) FROM events INDEXED BY events_next WHERE queue = ?"
-RETURN_EVENT = "UPDATE events SET is_leased = 0, next_ms = ?, head = ?, record = ? WHERE number = ?"
 # Of a process that is gone: nobody else may have this file, so what it had claimed is free at once.
 VOID_LEASES = """
 UPDATE events SET is_leased = 0, next_ms = :now_ms
 WHERE number IN (SELECT number FROM events INDEXED BY events_next WHERE is_leased = 1)
 """
+# Nobody else has this file: who held them is gone. What was written stays.
+FREE_NAMED_LEASES = "UPDATE leases SET until_ms = 0 WHERE until_ms > 0"
 LEASED = """
 SELECT number, epoch, payload_bytes FROM events
 WHERE number IN (SELECT number FROM events INDEXED BY events_next WHERE is_leased = 1)

@@ -6,8 +6,13 @@ known in memory: a settlement is compared there, and the rows of many are remove
 
 from __future__ import annotations
 
+import json
+from bisect import bisect_left
 from collections import defaultdict
-from typing import TYPE_CHECKING, TypeVar
+from itertools import chain
+from typing import TYPE_CHECKING
+
+import msgspec
 
 from lambent.model.event import EventFate
 from lambent.store.queues.contracts import Claim, ClaimedEvent, EventLease, QueueKey, QueueTotals
@@ -15,17 +20,19 @@ from lambent.store.sqlite import event_schema as sql
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from lambent.clock import Clock
     from lambent.store.queues.contracts import NewEvent, Settlement
 
-T = TypeVar("T")
-
-# Statements of few sizes, so that SQLite has each of them compiled already.
-_CHUNKS = (64, 16, 4, 1)
+# Statements of few sizes, so that SQLite has each of them compiled already; what is too short is filled up.
+_SIZES = (1, 2, 4, 8, 16, 24, 32, 48, 64, 96, 128, 192, 256)
+_STATEMENTS = {size: sql.WRITE + ", ".join([sql.WRITE_ROW] * size) for size in _SIZES}
+WRITTEN_AT_ONCE = _SIZES[-1]
 _DISCARDED_AT_ONCE = 1_000
 _FATES = tuple(EventFate)
+# Number, epoch, bytes of the payload, head and payload in hexadecimal; no payload: it is apart.
+_decode_picked = msgspec.json.Decoder(list[tuple[int, int, int, str, str | None]]).decode
 
 
 class EventTable:
@@ -42,12 +49,15 @@ class EventTable:
         # Number of an event → epoch and size of the one current lease on it.
         self._leased: dict[int, tuple[int, int]] = {}
         self._sums: defaultdict[int, list[int]] = defaultdict(lambda: [0] * 6)
+        self._rows: list[tuple[object, ...]] = []
         self._last_number = 0
 
     def open(self) -> int:
         """Free what the last process had claimed, then read what must be known; return how many events that were."""
+        self.connection.executescript(sql.WRITES)
         self.connection.execute("BEGIN IMMEDIATE")
         freed = self.connection.execute(sql.VOID_LEASES, {"now_ms": self._clock.time_ms()}).rowcount
+        self.connection.execute(sql.FREE_NAMED_LEASES)
         self._last_number = self.connection.execute(sql.BEGIN_NUMBERS).fetchone()[0]
         self.connection.execute("COMMIT")
         self.reload()
@@ -55,6 +65,7 @@ class EventTable:
 
     def reload(self) -> None:
         """Read again what is known in memory."""
+        self._rows.clear()
         self._sums.clear()
         self._queues.clear()
         for row in self.connection.execute(sql.QUEUES):
@@ -71,16 +82,16 @@ class EventTable:
         }
 
     def put(self, events: Sequence[NewEvent]) -> list[EventLease | None]:
-        """Keep events; see EventQueue.put."""
+        """Keep events with the next `write`; see EventQueue.put."""
         now_ms = self._clock.time_ms()
         leases: list[EventLease | None] = []
-        rows: list[tuple[object, ...]] = []
+        rows = self._rows
         for event in events:
             self._last_number = number = self._last_number + 1
             size = len(event.payload)
             queue = self._queue(event.queue)
             is_leased = event.lease_ms > 0
-            rows.append((number, queue, now_ms + event.lease_ms, is_leased, int(is_leased), size, event.head,
+            rows.append((sql.PUT, number, queue, now_ms + event.lease_ms, is_leased, int(is_leased), size, event.head,
                          event.payload))  # fmt: skip
             if is_leased:
                 self._leased[number] = (1, size)
@@ -91,9 +102,6 @@ class EventTable:
             sums[0] += 1
             sums[4] += 1
             sums[5] += size
-        for chunk in _chunks(rows):
-            statement = sql.INSERT + ", ".join([sql.INSERT_ROW] * len(chunk))
-            self.connection.execute(statement, [value for row in chunk for value in row])
         return leases
 
     def is_first(self, event: NewEvent) -> bool:
@@ -110,15 +118,20 @@ class EventTable:
         if queue is None:
             return Claim((), None)
         now_ms = self._clock.time_ms()
-        parameters = {"queue": queue, "now_ms": now_ms, "until_ms": now_ms + max(1, lease_ms), "limit": limit}
-        rows = sorted(map(tuple, self.connection.execute(sql.CLAIM, parameters)))
-        for number, epoch, size, *_ in rows:
-            self._leased[number] = (epoch, size)
+        parameters = {"queue": queue, "now_ms": now_ms, "limit": limit}
+        (text,) = self.connection.execute(sql.PICK, parameters).fetchone()
+        picked = sorted(_decode_picked(text))
+        events: list[ClaimedEvent] = []
+        if picked:
+            numbers = json.dumps([number for number, *_ in picked])
+            self.connection.execute(sql.CLAIM, (now_ms + max(1, lease_ms), numbers))
+            apart = self._contents([number for number, _, _, _, payload in picked if payload is None])
+            for number, epoch, size, head, payload in picked:
+                self._leased[number] = (epoch + 1, size)
+                content, record = apart[number] if payload is None else (bytes.fromhex(payload), None)
+                lease = EventLease(key, number, epoch + 1, size)
+                events.append(ClaimedEvent(lease, bytes.fromhex(head), content, record))
         (next_ms,) = self.connection.execute(sql.NEXT, (queue,)).fetchone()
-        events = [
-            ClaimedEvent(EventLease(key, number, epoch, size), head, payload, record)
-            for number, epoch, size, head, payload, record in rows
-        ]
         return Claim(events, None if next_ms is None else next_ms - now_ms)
 
     def extend(self, leases: Sequence[EventLease], lease_ms: int) -> list[bool]:
@@ -126,14 +139,13 @@ class EventTable:
         current = [self.is_current(lease) for lease in leases]
         until_ms = self._clock.time_ms() + lease_ms
         numbers = [lease.number for lease, is_current in zip(leases, current, strict=True) if is_current]
-        for chunk in _chunks(numbers):
-            self.connection.execute(sql.EXTEND + _marks(len(chunk)), [until_ms, *chunk])
+        self.connection.execute(sql.EXTEND, (until_ms, json.dumps(numbers)))
         return current
 
     def settle(self, settlements: Sequence[Settlement]) -> list[bool]:
-        """See EventQueue.settle."""
+        """Settle with the next `write`; see EventQueue.settle."""
         done: list[bool] = []
-        gone: list[int] = []
+        rows = self._rows
         now_ms = self._clock.time_ms()
         for settlement in settlements:
             lease = settlement.lease
@@ -143,12 +155,11 @@ class EventTable:
                 continue
             _, size = self._leased.pop(lease.number)
             if settlement.fate is None:
-                parameters = (now_ms + settlement.delay_ms, settlement.head, settlement.record, lease.number)
-                self.connection.execute(sql.RETURN_EVENT, parameters)
+                rows.append((sql.BACK, lease.number, 0, now_ms + settlement.delay_ms, 0, 0, 0, settlement.head,
+                             settlement.record))  # fmt: skip
             else:
-                gone.append(lease.number)
+                rows.append((sql.GONE, lease.number, 0, 0, 0, 0, 0, 0, 0))
                 self._count_gone(self._queues[lease.queue], settlement.fate, 1, size)
-        self._delete(gone)
         return done
 
     def is_current(self, lease: EventLease) -> bool:
@@ -162,14 +173,27 @@ class EventTable:
         if queue is None:
             return 0
         rows = self.connection.execute(sql.UNCLAIMED, (queue, _DISCARDED_AT_ONCE)).fetchall()
-        self._delete([number for number, _ in rows])
+        self.connection.execute(sql.DELETE, (json.dumps([number for number, _ in rows]),))
         self._count_gone(queue, EventFate.DROPPED, len(rows), sum(size for _, size in rows))
         return len(rows)
 
-    def add_sums(self) -> None:
-        """Write what the transaction adds to the sums: the last thing before its commit."""
-        for queue, sums in self._sums.items():
-            self.connection.execute(sql.ADD_TO_QUEUE, (*sums, queue))
+    def pending(self) -> int:
+        """Return how many rows `write` would write."""
+        return len(self._rows) + len(self._sums)
+
+    def write(self) -> None:
+        """Write what was put and settled, and what that adds to the sums: the last thing before a commit.
+
+        Up to WRITTEN_AT_ONCE rows are one statement, which outside a transaction is one.
+        """
+        rows = self._rows
+        rows += [(sql.SUM, queue, *sums, 0) for queue, sums in self._sums.items()]
+        for first in range(0, len(rows), WRITTEN_AT_ONCE):
+            chunk = rows[first : first + WRITTEN_AT_ONCE]
+            size = _SIZES[bisect_left(_SIZES, len(chunk))]
+            chunk += [sql.NO_ROW] * (size - len(chunk))
+            self.connection.execute(_STATEMENTS[size], list(chain.from_iterable(chunk)))
+        self._rows.clear()
         self._sums.clear()
 
     def backlog(self) -> list[tuple[QueueKey, int]]:
@@ -191,9 +215,12 @@ class EventTable:
             self._keys[queue] = key
         return queue
 
-    def _delete(self, numbers: Sequence[int]) -> None:
-        for chunk in _chunks(numbers):
-            self.connection.execute(sql.DELETE + _marks(len(chunk)), chunk)
+    def _contents(self, numbers: Sequence[int]) -> dict[int, tuple[bytes, bytes | None]]:
+        """Return payload and record of events, one by one: their bytes are worth more than the steps."""
+        if not numbers:
+            return {}
+        rows = self.connection.execute(sql.PICKED, (json.dumps(numbers),))
+        return {number: (payload, record) for number, payload, record in rows}
 
     def _count_gone(self, queue: int, fate: EventFate, events: int, size: int) -> None:
         sums = self._sums[queue]
@@ -244,15 +271,3 @@ def peek(connection: sqlite3.Connection, key: QueueKey, limit: int) -> list[Clai
                 for one in found
             ]
     return []
-
-
-def _chunks(items: Sequence[T]) -> Iterator[Sequence[T]]:
-    start = 0
-    for size in _CHUNKS:
-        while len(items) - start >= size:
-            yield items[start : start + size]
-            start += size
-
-
-def _marks(count: int) -> str:
-    return "(" + ", ".join("?" * count) + ")"

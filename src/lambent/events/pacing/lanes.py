@@ -27,7 +27,7 @@ NEVER = float("inf")
 _PAUSE_SECONDS = 0.1
 _PAUSE_SECONDS_MAX = 1.0
 _BATCH_MIN = 4
-_BATCH_MAX = 64
+_BATCH_MAX = 256
 # A claim whose last event has begun this soon was too small; this late, too large.
 _QUICK_SECONDS = 0.5
 _SLOW_SECONDS = 2.0
@@ -92,8 +92,8 @@ class Lane:
         """Whether nothing is known of it that the store does not know."""
         return not (self.ready or self.running or self.is_claiming or self.is_hungry) and self.next_due == NEVER
 
-    def may_start(self, now: float, room: int) -> bool:
-        """Whether one more attempt may start, with `room` left on the node."""
+    def may_start(self, now: float, room: int, window: int = WINDOW) -> bool:
+        """Whether one more attempt may start, with `room` left on the node and at most `window` young ones."""
         if now < self.pause_until or self.running >= room:
             return False
         young = self._young
@@ -102,7 +102,7 @@ class Lane:
             if not attempt.is_over:
                 attempt.is_young = False
                 self._young_count -= 1
-        return self._young_count < self.window
+        return self._young_count < min(self.window, window)
 
     def start(self, attempt: Attempt, now: float) -> None:
         """Count an attempt that starts."""

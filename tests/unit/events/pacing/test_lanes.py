@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lambent.events.lanes import NEVER, WINDOW, YOUNG_SECONDS, Attempt, Lane
+from lambent.events.pacing.lanes import NEVER, WINDOW, YOUNG_SECONDS, Attempt, Lane
 from lambent.model.arn import FunctionArn
 from lambent.model.event import AsyncEvent
 from lambent.store.queues.contracts import QueueKey
