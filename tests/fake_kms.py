@@ -1,4 +1,4 @@
-"""A key service for tests: Encrypt and Decrypt of the KMS API, with keys that can be disabled, denied or gone."""
+"""A key service for tests: Encrypt, GenerateDataKey, Decrypt of KMS, with keys that can be disabled, denied or gone."""
 
 from __future__ import annotations
 
@@ -47,10 +47,12 @@ class FakeKms:
             code, text = "NotFoundException", f"Key '{key}' does not exist"
         if code:
             return 400, {"__type": code, "message": text}
-        if action == "Encrypt":
+        if action in ("Encrypt", "GenerateDataKey"):
+            plain = asked.get("Plaintext") or base64.b64encode(secrets.token_bytes(32)).decode()
             blob = base64.b64encode(secrets.token_bytes(48)).decode()
-            self._kept[blob] = (key, asked["Plaintext"], asked.get("EncryptionContext"))
-            return 200, {"CiphertextBlob": blob, "KeyId": key}
+            self._kept[blob] = (key, plain, asked.get("EncryptionContext"))
+            answer = {"CiphertextBlob": blob, "KeyId": key}
+            return 200, answer if action == "Encrypt" else {**answer, "Plaintext": plain}
         kept = self._kept.get(asked["CiphertextBlob"])
         if kept is None or (kept[0], kept[2]) != (key, asked.get("EncryptionContext")):
             return 400, {"__type": "InvalidCiphertextException", "message": ""}

@@ -30,6 +30,7 @@ _JSON_TARGETS = {
     "sqs": ("AmazonSQS", "1.0"),
     "events": ("AWSEvents", "1.1"),
     "kinesis": ("Kinesis_20131202", "1.1"),
+    "glue": ("AWSGlue", "1.1"),
     "dynamodbstreams": ("DynamoDBStreams_20120810", "1.0"),
 }
 # Services whose signatures name another one. Source: botocore's descriptions (signingName).

@@ -6,6 +6,7 @@ import json
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from lambent.events.sources.meter import Metric
 from lambent.model.arn import parse_function_name
 from lambent.model.errors import LambdaError, ResourceNotFoundError, TooManyRequestsError
 from lambent.model.invocation import InvokeRequest
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from contextlib import AbstractAsyncContextManager
 
+    from lambent.events.sources.meter import Meter
     from lambent.model.configs.event_source import EventSourceMapping
     from lambent.model.invocation import InvocationResult
 
@@ -41,16 +43,35 @@ class Delivered(NamedTuple):
 
 
 class Deliverer:
-    """Invokes functions for mappings. Scope: process; keeps nothing."""
+    """Invokes functions for mappings, and counts for their metrics (`meter`). Scope: process; keeps nothing."""
 
-    def __init__(self, invoke: Invoke, new_request_id: Callable[[], str]) -> None:
+    def __init__(self, invoke: Invoke, new_request_id: Callable[[], str], meter: Meter) -> None:
+        self.meter = meter
         self._invoke = invoke
         self._new_request_id = new_request_id
 
     async def deliver(
-        self, mapping: EventSourceMapping, event: Mapping[str, Any], trace_header: str | None = None
+        self,
+        mapping: EventSourceMapping,
+        event: Mapping[str, Any],
+        trace_header: str | None = None,
+        *,
+        record_count: int = 0,
     ) -> Delivered:
-        """Invoke the mapping's function with an event. Never raises; must not be cancelled while the function runs."""
+        """Invoke the mapping's function with an event. Never raises; must not be cancelled while the function runs.
+
+        `record_count` is what the mapping's metrics count.
+        """
+        delivered = await self._deliver(mapping, event, trace_header)
+        self.meter.count(mapping, Metric.INVOKED, record_count)
+        if delivered.verdict is not Verdict.SUCCEEDED:
+            self.meter.count(mapping, Metric.FAILED_INVOKE, record_count)
+            self.meter.count(mapping, Metric.INVOKE_ERROR)
+        return delivered
+
+    async def _deliver(
+        self, mapping: EventSourceMapping, event: Mapping[str, Any], trace_header: str | None
+    ) -> Delivered:
         request_id = self._new_request_id()
         function = parse_function_name(mapping.function_arn, account_id=mapping.account_id, region=mapping.region)
         payload = json.dumps(event, separators=(",", ":"), ensure_ascii=False).encode()

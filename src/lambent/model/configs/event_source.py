@@ -118,7 +118,7 @@ class EventSourceMapping:
     """One mapping; members named as in AWS's shape, None where the kind of source has none.
 
     `is_enabled` is what the owner asked for. `on_failure` is a destination's ARN. Times in ms since the Unix epoch;
-    `starting_position_timestamp` in seconds.
+    `starting_position_timestamp` in seconds. With a KMS key, filters are kept as `filter_criteria_cipher` only.
     """
 
     account_id: str
@@ -153,6 +153,7 @@ class EventSourceMapping:
     self_managed_kafka_event_source_config: KafkaConfig | None = None
     document_db_event_source_config: DocumentDbConfig | None = None
     provisioned_poller_config: ProvisionedPollers | None = None
+    filter_criteria_cipher: str | None = None
 
     @property
     def arn(self) -> str:
@@ -202,10 +203,19 @@ def source_kind(event_source_arn: str | None, *, is_self_managed: bool) -> Sourc
 def claims_of(mapping: EventSourceMapping) -> tuple[str, ...]:
     """Return what two mappings must not have in common. Source: recorded (test_create_event_source_self_managed)."""
     if mapping.self_managed_event_source is None:
-        topics: tuple[str, ...] = (mapping.topics or ("",)) if mapping.kind is SourceKind.MSK else ("",)
+        topics = _parts_of(mapping)
         servers: tuple[str, ...] = (mapping.event_source_arn or "",)
     else:
         topics = mapping.topics or ("",)
         endpoints = mapping.self_managed_event_source.endpoints or {}
         servers = tuple(server for group in endpoints.values() for server in group)
     return tuple(f"{server} {mapping.function_arn} {topic}" for server in dict.fromkeys(servers) for topic in topics)
+
+
+def _parts_of(mapping: EventSourceMapping) -> tuple[str, ...]:
+    """Return which parts of its source a mapping reads: topics, queues, a database or collection."""
+    documents = mapping.document_db_event_source_config
+    if mapping.kind is SourceKind.DOCUMENTDB and documents is not None:
+        return (f"{documents.database_name or ''}/{documents.collection_name or ''}",)
+    parts = mapping.topics if mapping.kind is SourceKind.MSK else mapping.queues
+    return (parts if mapping.kind in (SourceKind.MSK, SourceKind.MQ) else None) or ("",)

@@ -105,7 +105,7 @@ async def test_the_other_kinds(sources: Sources) -> None:
         sources, EventSourceArn=CLUSTER, Topics=["t1"], ProvisionedPollerConfig={"MinimumPollers": 2}
     )
     assert answer["AmazonManagedKafkaEventSourceConfig"]["ConsumerGroupId"]
-    assert answer["ProvisionedPollerConfig"] == {"MinimumPollers": 2}
+    assert answer["ProvisionedPollerConfig"] == {"MinimumPollers": 2, "MaximumPollers": 200}
     answer = await created(sources, EventSourceArn=BROKER, Queues=["q"], SourceAccessConfigurations=SECRET)
     assert (answer["BatchSize"], answer["Queues"]) == (100, ["q"])
     config = {"DatabaseName": "d", "CollectionName": "c", "FullDocument": "UpdateLookup"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lambent.events.sources.source import SourceError
-from lambent.model.configs.event_source import SourceKind
+from lambent.model.configs.event_source import KafkaConfig, SourceKind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,10 +23,10 @@ _ROOT_CERTIFICATE = "SERVER_ROOT_CA_CERTIFICATE"
 _ENDPOINTS = "KAFKA_BOOTSTRAP_SERVERS"
 
 
-def has_schemas(mapping: EventSourceMapping) -> bool:
-    """Whether records are to be decoded by schemas of a registry."""
-    config = mapping.amazon_managed_kafka_event_source_config or mapping.self_managed_kafka_event_source_config
-    return config is not None and config.schema_registry_config is not None
+def kafka_config(mapping: EventSourceMapping) -> KafkaConfig:
+    """Return consumer group and schemas, whichever kind of cluster it is."""
+    managed = mapping.amazon_managed_kafka_event_source_config
+    return managed or mapping.self_managed_kafka_event_source_config or KafkaConfig()
 
 
 def servers_of(mapping: EventSourceMapping, brokers: Mapping[str, str]) -> str:

@@ -27,6 +27,10 @@ _JOIN_SECONDS = 10.0
 _MEMORY_KIB = 16_384
 _REFRESH_MS = 10_000
 _SESSION_MS = 10_000
+_MEASURE_SECONDS = 1.0
+_ANSWER_SECONDS = 10.0
+# How long the others of a group wait for an invocation to end; then its records come a second time.
+_RELEASE_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +51,23 @@ class Listener(Protocol):
     def assigned(self, partitions: Sequence[tuple[str, int]]) -> None:
         """These partitions are read here now."""
 
-    def revoked(self, partitions: Sequence[tuple[str, int]]) -> None:
-        """These are read by somebody else now."""
+    def revoked(self, partitions: Sequence[tuple[str, int]], released: Callable[[], None]) -> None:
+        """These will be read by somebody else as soon as `released` is called: what is done is committed before."""
+
+    def lost(self, partitions: Sequence[tuple[str, int]]) -> None:
+        """These are read by somebody else already, from what was committed before."""
 
     def received(self, messages: Sequence[Message]) -> None:
         """Messages, in order within each partition."""
 
+    def measured(self, ends: Mapping[tuple[str, int], int]) -> None:
+        """So far go the partitions that are read here: the offset that the next record of each will have."""
+
     def failed(self, text: str) -> None:
         """Something is wrong; it goes on by itself."""
+
+    def ended(self, text: str) -> None:
+        """Something was wrong, and nothing more will come."""
 
 
 class KafkaConsumer:
@@ -71,6 +84,9 @@ class KafkaConsumer:
         self._listener = listener
         self._loop = loop
         self._stopping = threading.Event()
+        self._is_leaving = False
+        self._read_here: list[TopicPartition] = []
+        self._clock_seconds = loop.time
         self._asked: queue.SimpleQueue[Callable[[], object]] = queue.SimpleQueue()
         self._log = logging.getLogger(__name__)
         try:
@@ -112,16 +128,26 @@ class KafkaConsumer:
 
     def commit(self, topic: str, partition: int, offset: int) -> None:
         """Everything before `offset` is done. Does not wait."""
-        place = self._library.TopicPartition(topic, partition, offset)
-        self._asked.put(partial(self._consumer.commit, offsets=[place], asynchronous=True))
+        self._asked.put(partial(self._commit, self._library.TopicPartition(topic, partition, offset)))
+
+    def _commit(self, place: TopicPartition) -> None:
+        # Whoever leaves waits for the brokers' answer: after it the next reader asks where to begin.
+        if self._is_leaving:
+            self._consumer.commit(offsets=[place], asynchronous=False)
+        else:
+            self._consumer.commit(offsets=[place], asynchronous=True)
 
     def _run(self) -> None:
         try:
             self._consumer.subscribe(
-                list(self._plan.topics), on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._revoked
+                list(self._plan.topics), on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._lost
             )
+            measured = self._clock_seconds()
             while not self._stopping.is_set():
                 self._do_what_was_asked()
+                if self._clock_seconds() - measured > _MEASURE_SECONDS:
+                    measured = self._clock_seconds()
+                    self._measure()
                 good = []
                 for message in self._consumer.consume(_AT_ONCE, _POLL_SECONDS):
                     error = message.error()
@@ -133,11 +159,21 @@ class KafkaConsumer:
                     self._tell(self._listener.received, good)
         except Exception as error:
             # The outermost frame of a thread.
-            self._log.exception("a Kafka consumer has ended")
-            self._tell(self._listener.failed, str(error))
+            self._log.warning("a Kafka consumer has ended", exc_info=True)
+            self._tell(self._listener.ended, str(error))
         finally:
+            self._is_leaving = True
             self._do_what_was_asked()
             self._consumer.close()
+
+    def _measure(self) -> None:
+        ends = {}
+        for one in self._read_here:
+            # What the brokers said with the last records: asks nobody.
+            found = self._consumer.get_watermark_offsets(one, cached=True)
+            if found is not None and found[1] >= 0:
+                ends[one.topic, one.partition] = found[1]
+        self._tell(self._listener.measured, ends)
 
     def _do_what_was_asked(self) -> None:
         # Here and not where it was asked: the consumer takes one call at a time, and reading is one that waits.
@@ -150,20 +186,56 @@ class KafkaConsumer:
                     self._log.warning("Kafka: %s", error)
 
     def _assigned(self, _consumer: object, partitions: Sequence[TopicPartition]) -> None:
-        if self._plan.timestamp_ms is not None:
-            self._begin_at_time(partitions, self._plan.timestamp_ms)
+        if self._plan.timestamp_ms is not None or self._plan.is_latest:
+            self._begin_at(partitions)
+        self._read_here = list(partitions)
         self._tell(self._listener.assigned, [(one.topic, one.partition) for one in partitions])
 
-    def _begin_at_time(self, partitions: Sequence[TopicPartition], timestamp_ms: int) -> None:
-        kind, consumer = self._library.TopicPartition, self._consumer
-        committed = consumer.committed(list(partitions), timeout=10)
-        fresh = [kind(one.topic, one.partition, timestamp_ms) for one in committed if one.offset < 0]
+    def _begin_at(self, partitions: Sequence[TopicPartition]) -> None:
+        """Begin partitions that nobody has read at the plan's time, or at their end as it is now.
+
+        Where that is, is committed: the library alone would look for an end when it first reads, and whoever comes
+        after a crash would not know from when on records are wanted.
+        """
+        kind, consumer, time_ms = self._library.TopicPartition, self._consumer, self._plan.timestamp_ms
+        committed = consumer.committed(list(partitions), timeout=_ANSWER_SECONDS)
         known = [one for one in committed if one.offset >= 0]
-        found = consumer.offsets_for_times(fresh, timeout=10) if fresh else []
-        consumer.assign([*known, *found])
+        fresh = [kind(one.topic, one.partition, time_ms or 0) for one in committed if one.offset < 0]
+        if time_ms is not None and fresh:
+            found = consumer.offsets_for_times(fresh, timeout=_ANSWER_SECONDS)
+            offsets = {(one.topic, one.partition): one.offset for one in found}
+        else:
+            offsets = {}
+        begun = []
+        for one in fresh:
+            offset = offsets.get((one.topic, one.partition), -1)
+            if offset < 0:
+                # Nothing is younger.
+                _, offset = consumer.get_watermark_offsets(one, timeout=_ANSWER_SECONDS)
+            begun.append(kind(one.topic, one.partition, offset))
+        consumer.assign([*known, *begun])
+        if begun:
+            consumer.commit(offsets=begun, asynchronous=True)
 
     def _revoked(self, _consumer: object, partitions: Sequence[TopicPartition]) -> None:
-        self._tell(self._listener.revoked, [(one.topic, one.partition) for one in partitions])
+        self._read_here = []
+        released = threading.Event()
+        taken = [(one.topic, one.partition) for one in partitions]
+        self._tell(lambda keys: self._listener.revoked(keys, released.set), taken)
+        # A member that stops has ended its work before, and its loop may be gone.
+        until = self._clock_seconds() + _RELEASE_SECONDS
+        while not released.wait(_POLL_SECONDS) and self._clock_seconds() < until and not self._stopping.is_set():
+            continue
+        if released.is_set():
+            self._is_leaving = True
+            self._do_what_was_asked()
+            self._is_leaving = self._stopping.is_set()
+        else:
+            self._tell(self._listener.lost, taken)
+
+    def _lost(self, _consumer: object, partitions: Sequence[TopicPartition]) -> None:
+        self._read_here = []
+        self._tell(self._listener.lost, [(one.topic, one.partition) for one in partitions])
 
     def _error(self, error: object) -> None:
         self._tell(self._listener.failed, str(error))

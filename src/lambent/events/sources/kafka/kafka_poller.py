@@ -1,42 +1,43 @@
-"""Kafka as an event source, managed (MSK) or not: a consumer group, a lane for each partition that is read here."""
+"""Kafka as an event source, managed (MSK) or not: members of a consumer group, as many as the mapping wants.
+
+A member reads all partitions that the brokers give it, each in a lane of its own; so one is enough for most. A mapping
+in provisioned mode has from MinimumPollers to MaximumPollers of them: more while records wait, fewer when none do.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import base64
-import json
 import logging
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, NamedTuple
 
 from lambent.events.sources.filtering.selection import Selection
-from lambent.events.sources.kafka.access import access_settings, servers_of
-from lambent.events.sources.kafka.consumer import ConsumerPlan, KafkaConsumer
+from lambent.events.sources.kafka.access import access_settings, kafka_config, servers_of
+from lambent.events.sources.kafka.consumer import ConsumerPlan
+from lambent.events.sources.kafka.member import GroupMember, MemberParts
+from lambent.events.sources.kafka.records import KafkaRecords
+from lambent.events.sources.kafka.scaling import Scaling
+from lambent.events.sources.kafka.topic_destination import TopicFailures
+from lambent.events.sources.meter import Metric
 from lambent.events.sources.pausing import pause
 from lambent.events.sources.secrets import read_secrets
-from lambent.events.sources.source import SourceError, SourceRecord
-from lambent.events.sources.streams.contracts import time_text
-from lambent.events.sources.streams.lane import Lane, LaneParts
-from lambent.events.sources.streams.shard_reader import Progress
-from lambent.model.configs.event_source import SourceKind
+from lambent.events.sources.source import SourceError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
-    from confluent_kafka import Message
+    from collections.abc import Callable, Mapping
 
     from lambent.clock import Clock
+    from lambent.events.destinations import Destinations
     from lambent.events.sources.deliverer import Deliverer
-    from lambent.events.sources.streams.failures import FailureRecords
+    from lambent.events.sources.kafka.schemas.decoding import SchemaDecoder
+    from lambent.events.sources.meter import Meter
     from lambent.model.configs.event_source import EventSourceMapping
     from lambent.wire.client import OutwardClient
 
-# What an event has around one record beside its key and value.
-_AROUND_BYTES = 256
-_HELD_FROM = 2_000
 _TROUBLE_SECONDS = (1.0, 2.0, 5.0, 15.0, 30.0)
-# Source: developer guide: without a time-out of their own, batches of Kafka close after half a second.
-_WINDOW_SECONDS = 0.5
+_LOOK_SECONDS = 2.0
+# Source: developer guide, "Using a Kafka topic as an on-failure destination": instead of retries without end.
+_RETRIES_WITH_DESTINATION = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,95 +46,17 @@ class KafkaParts:
 
     client: OutwardClient
     deliverer: Deliverer
-    failures: FailureRecords
+    destinations: Destinations
+    meter: Meter
     clock: Clock
+    random_bytes: Callable[[int], bytes]
     brokers: Mapping[str, str]
     is_plaintext: bool
 
 
-class KafkaRecords:
-    """The forms of Kafka's records in events and on-failure records. Immutable."""
-
-    def __init__(self, mapping: EventSourceMapping, servers: str) -> None:
-        self._arn = mapping.event_source_arn
-        self._servers = servers
-        self._is_managed = mapping.kind is SourceKind.MSK
-
-    def of(self, message: Message) -> SourceRecord:
-        """Return a message as a record.
-
-        Source: developer guide, "Example event" of MSK and self-managed Kafka.
-        """
-        topic, partition, offset = place_of(message)
-        kind, timestamp_ms = message.timestamp()
-        key, value = message.key(), message.value()
-        headers = cast("list[tuple[str, bytes | None]]", message.headers() or [])
-        document: dict[str, Any] = {
-            "topic": topic,
-            "partition": partition,
-            "offset": offset,
-            "timestamp": timestamp_ms,
-            "timestampType": "LOG_APPEND_TIME" if kind == 2 else "CREATE_TIME",
-        }
-        if key is not None:
-            document["key"] = base64.b64encode(key).decode()
-        if value is not None:
-            document["value"] = base64.b64encode(value).decode()
-        document["headers"] = [{name: list(data or b"")} for name, data in headers]
-        view = {**document, "key": _text(key), "value": _text(value)}
-        size_bytes = _AROUND_BYTES + len(topic) + (len(key or b"") + len(value or b"")) * 4 // 3
-        size_bytes += sum(len(name) + 5 * len(data or b"") for name, data in headers)
-        return SourceRecord(document, view, _item_id(topic, partition, offset), size_bytes, arrived_ms=timestamp_ms)
-
-    def event(self, records: Sequence[SourceRecord]) -> Mapping[str, Any]:
-        """See OrderedSource."""
-        grouped: dict[str, list[Mapping[str, Any]]] = {}
-        for record in records:
-            grouped.setdefault(f"{record.document['topic']}-{record.document['partition']}", []).append(record.document)
-        event: dict[str, Any] = {"eventSource": "aws:kafka" if self._is_managed else "SelfManagedKafka"}
-        if self._is_managed:
-            event["eventSourceArn"] = self._arn
-        return {**event, "bootstrapServers": self._servers, "records": grouped}
-
-    def lost_info(self, shard_id: str, records: Sequence[SourceRecord]) -> Mapping[str, Any]:
-        """See OrderedSource. Source: developer guide, "Capturing discarded batches" for Kafka."""
-        first, last = records[0], records[-1]
-        info = {
-            "batchSize": len(records),
-            "eventSourceArn": self._arn,
-            "bootstrapServers": self._servers,
-            "payloadSize": len(json.dumps(self.event(records)).encode()),
-            "recordsInfo": {
-                shard_id: {
-                    "firstRecordOffset": str(first.document["offset"]),
-                    "lastRecordOffset": str(last.document["offset"]),
-                    "firstRecordTimestamp": time_text(first.arrived_ms),
-                    "lastRecordTimestamp": time_text(last.arrived_ms),
-                }
-            },
-        }
-        return {"KafkaBatchInfo": info}
-
-    def item_of(self, identifier: object) -> str | None:
-        """See OrderedSource. Source: developer guide: {"partition": "topic-0", "offset": 100}."""
-        if not isinstance(identifier, dict):
-            return None
-        name, _, number = str(identifier.get("partition")).rpartition("-")
-        offset = identifier.get("offset")
-        if not number.isdigit() or not isinstance(offset, int):
-            return None
-        return _item_id(name, int(number), offset)
-
-
-class _Partition:
-    """One partition that is read here: its lane, and how far it is."""
-
-    def __init__(self, lane: Lane, stopped: asyncio.Event) -> None:
-        self.lane = lane
-        self.stopped = stopped
-        self.progress = Progress()
-        self.waiting: asyncio.Queue[SourceRecord | None] = asyncio.Queue()
-        self.is_held = False
+class _Running(NamedTuple):
+    member: GroupMember
+    stopped: asyncio.Event
 
 
 class KafkaPoller:
@@ -143,27 +66,28 @@ class KafkaPoller:
     """
 
     def __init__(self, mapping: EventSourceMapping, parts: KafkaParts, tell: Callable[[str], None]) -> None:
-        self._mapping = mapping
-        self._selection = Selection(mapping.filter_criteria, "value")
         self._parts = parts
         self._tell = tell
         self._stopped = asyncio.Event()
-        self._records: KafkaRecords | None = None
-        self._consumer: KafkaConsumer | None = None
-        self._partitions: dict[tuple[str, int], _Partition] = {}
-        self._tasks: asyncio.TaskGroup | None = None
+        self._changed = asyncio.Event()
+        self._members: list[_Running] = []
         self._log = logging.getLogger(__name__)
-        self.is_ready = False
+        self._take(mapping)
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the brokers have said what is read here."""
+        return any(running.member.is_ready for running in self._members)
 
     def change(self, mapping: EventSourceMapping) -> None:
         """Go on with other members of the same mapping."""
-        self._mapping = mapping
-        self._selection = Selection(mapping.filter_criteria, "value")
+        self._take(mapping)
+        self._changed.set()
 
     def stop(self) -> None:
         """Read nothing more; batches under way are brought to an end."""
         self._stopped.set()
-        self.revoked(list(self._partitions))
+        self._changed.set()
 
     async def run(self) -> None:
         """Poll until stopped. Never raises."""
@@ -172,130 +96,104 @@ class KafkaPoller:
             try:
                 await self._poll()
             except SourceError as error:
-                self.failed(str(error))
+                self._failed(error)
                 await pause(_TROUBLE_SECONDS[min(failures, len(_TROUBLE_SECONDS) - 1)], self._stopped)
                 failures += 1
+
+    def _take(self, mapping: EventSourceMapping) -> None:
+        retries = mapping.maximum_retry_attempts
+        if mapping.on_failure is not None and (retries is None or retries < 0):
+            mapping = replace(mapping, maximum_retry_attempts=_RETRIES_WITH_DESTINATION)
+        self._mapping = mapping
+        self._selection = Selection(mapping.filter_criteria, "value")
 
     async def _poll(self) -> None:
         mapping, parts = self._mapping, self._parts
         servers = servers_of(mapping, parts.brokers)
         secrets = await read_secrets(parts.client, mapping)
-        managed = mapping.amazon_managed_kafka_event_source_config
-        config = managed or mapping.self_managed_kafka_event_source_config
+        access = access_settings(secrets, is_plaintext=parts.is_plaintext)
         timestamp = mapping.starting_position_timestamp
         plan = ConsumerPlan(
             servers,
-            (config.consumer_group_id if config is not None else None) or mapping.uuid,
+            kafka_config(mapping).consumer_group_id or mapping.uuid,
             mapping.topics or (),
             mapping.starting_position == "LATEST",
             None if timestamp is None else int(timestamp * 1_000),
-            access_settings(secrets, is_plaintext=parts.is_plaintext),
+            access,
         )
-        self._records = KafkaRecords(mapping, servers)
-        self._consumer = consumer = KafkaConsumer(plan, self, asyncio.get_running_loop())
+        records = KafkaRecords(mapping, servers)
+        failures = TopicFailures(parts.destinations, parts.clock, parts.random_bytes, parts.meter)
+        failures.reach({"bootstrap.servers": servers, **access}, records)
+        member_parts = MemberParts(
+            lambda: self._mapping, lambda: self._selection, records, parts.deliverer, failures, parts.meter,
+            parts.clock, self._tell, await self._decoder(mapping),
+        )  # fmt: skip
+        scaling = Scaling()
+        # The first one's errors are those of the whole: no such library, settings that it does not take.
+        first = GroupMember(member_parts, plan)
         try:
             async with asyncio.TaskGroup() as tasks:
-                self._tasks = tasks
-                consumer.start()
-                await self._stopped.wait()
+                self._start(tasks, first)
+                while not self._stopped.is_set() and self._ended() is None:
+                    self._scale(tasks, scaling, member_parts, plan)
+                    self._measure()
+                    await self._look()
+                ended = self._ended()
+                for running in self._members:
+                    running.stopped.set()
         finally:
-            self._tasks = None
-            await asyncio.to_thread(consumer.stop)
+            self._members.clear()
+            await asyncio.to_thread(failures.close)
+        if ended is not None:
+            raise SourceError(ended)
 
-    def assigned(self, partitions: Sequence[tuple[str, int]]) -> None:
-        """See Listener."""
-        self.is_ready = True
-        for key in partitions:
-            if key not in self._partitions and self._tasks is not None and not self._stopped.is_set():
-                self._tasks.create_task(self._work(key, self._begin(key)))
+    def _ended(self) -> str | None:
+        return next((one.member.ended_by for one in self._members if one.member.ended_by is not None), None)
 
-    def revoked(self, partitions: Sequence[tuple[str, int]]) -> None:
-        """See Listener."""
-        for key in partitions:
-            partition = self._partitions.pop(key, None)
-            if partition is not None:
-                partition.stopped.set()
-                partition.waiting.put_nowait(None)
-                partition.lane.wake()
+    async def _decoder(self, mapping: EventSourceMapping) -> SchemaDecoder | None:
+        config = kafka_config(mapping).schema_registry_config
+        if config is None:
+            return None
+        from lambent.events.sources.kafka.schemas.decoding import make_decoder
 
-    def received(self, messages: Sequence[Message]) -> None:
-        """See Listener."""
-        assert self._records is not None
-        for message in messages:
-            topic, number, _ = place_of(message)
-            key = (topic, number)
-            partition = self._partitions.get(key)
-            if partition is None:
-                continue
-            record = self._records.of(message)
-            partition.progress.read(record)
-            partition.waiting.put_nowait(record)
-            if partition.waiting.qsize() >= _HELD_FROM and not partition.is_held:
-                partition.is_held = True
-                self._hold(key, is_held=True)
+        secrets = await read_secrets(self._parts.client, mapping, config.access_configs or ())
+        return make_decoder(mapping, config, secrets, self._parts.client)
 
-    def failed(self, text: str) -> None:
-        """See Listener."""
-        self._log.warning("event source mapping %s: %s", self._mapping.uuid, text)
-        self._tell(f"PROBLEM: {text}")
+    def _start(self, tasks: asyncio.TaskGroup, member: GroupMember) -> None:
+        running = _Running(member, asyncio.Event())
+        self._members.append(running)
+        tasks.create_task(member.run(running.stopped))
 
-    def _begin(self, key: tuple[str, int]) -> _Partition:
-        assert self._records is not None
-        stopped = asyncio.Event()
-        parts = LaneParts(
-            lambda: self._mapping, f"{key[0]}-{key[1]}", self._records, self._parts.deliverer, self._parts.failures,
-            self._parts.clock, stopped, self._tell, lambda records: self._done(key, records), _WINDOW_SECONDS,
-        )  # fmt: skip
-        partition = self._partitions[key] = _Partition(Lane(parts), stopped)
-        return partition
+    def _scale(self, tasks: asyncio.TaskGroup, scaling: Scaling, parts: MemberParts, plan: ConsumerPlan) -> None:
+        """Let as many members run as the mapping wants at this moment."""
+        mapping = self._mapping
+        lag = sum(sum(running.member.lags().values()) for running in self._members)
+        partitions = sum(running.member.partition_count for running in self._members)
+        wanted = scaling.wanted(mapping, len(self._members), lag, partitions)
+        try:
+            while len(self._members) < wanted:
+                self._start(tasks, GroupMember(parts, plan))
+        except SourceError as error:
+            self._failed(error)
+        while len(self._members) > wanted:
+            self._members.pop().stopped.set()
+        if mapping.provisioned_poller_config is not None:
+            self._parts.meter.level(mapping, Metric.PROVISIONED_POLLERS, len(self._members))
 
-    async def _work(self, key: tuple[str, int], partition: _Partition) -> None:
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(partition.lane.run())
-            while not partition.stopped.is_set():
-                record = await partition.waiting.get()
-                if record is None:
-                    break
-                if partition.is_held and partition.waiting.qsize() < _HELD_FROM // 2:
-                    partition.is_held = False
-                    self._hold(key, is_held=False)
-                if self._selection.wants(record):
-                    await partition.lane.put(record)
-                else:
-                    self._done(key, (record,))
-            partition.lane.wake()
+    def _measure(self) -> None:
+        lags = [lag for running in self._members for lag in running.member.lags().values()]
+        if lags:
+            meter, mapping = self._parts.meter, self._mapping
+            meter.level(mapping, Metric.OFFSET_LAG, sum(lags))
+            meter.level(mapping, Metric.SUM_OFFSET_LAG, sum(lags))
+            meter.level(mapping, Metric.MAX_OFFSET_LAG, max(lags))
 
-    def _done(self, key: tuple[str, int], records: Sequence[SourceRecord]) -> None:
-        partition = self._partitions.get(key)
-        if partition is None or self._consumer is None:
-            # Somebody else reads it now, from what was committed before.
-            return
-        before = partition.progress.sequence_number
-        partition.progress.done(records)
-        number = partition.progress.sequence_number
-        if number is not None and number != before:
-            self._consumer.commit(*key, int(number.rpartition("/")[2]) + 1)
+    async def _look(self) -> None:
+        """Return when it is time to see how things are."""
+        if await pause(_LOOK_SECONDS, self._changed):
+            self._changed.clear()
 
-    def _hold(self, key: tuple[str, int], *, is_held: bool) -> None:
-        if self._consumer is not None:
-            self._consumer.hold(*key, is_held=is_held)
-
-
-def place_of(message: Message) -> tuple[str, int, int]:
-    """Return topic, partition and offset of a message that was received."""
-    topic, partition, offset = message.topic(), message.partition(), message.offset()
-    assert topic is not None
-    assert partition is not None
-    assert offset is not None
-    return topic, partition, offset
-
-
-def _item_id(topic: str, partition: int, offset: int) -> str:
-    return f"{topic}-{partition}/{offset}"
-
-
-def _text(data: bytes | None) -> str | None:
-    try:
-        return None if data is None else data.decode()
-    except ValueError:
-        return None
+    def _failed(self, error: SourceError) -> None:
+        self._log.warning("event source mapping %s: %s", self._mapping.uuid, error)
+        self._parts.meter.count(self._mapping, Metric.POLLING_ERROR)
+        self._tell(f"PROBLEM: {error}")

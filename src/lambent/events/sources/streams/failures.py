@@ -9,15 +9,17 @@ import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from lambent.events.destinations import DestinationError, Message
+from lambent.events.sources.meter import Meter, Metric
 from lambent.events.sources.pausing import pause
 from lambent.events.sources.streams.contracts import time_text
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from lambent.clock import Clock
     from lambent.events.destinations import Destinations
@@ -33,6 +35,9 @@ class GivenUp(StrEnum):
 
     RETRIES_EXHAUSTED = "RetryAttemptsExhausted"
     AGE_EXCEEDED = "RecordAgeExceeded"
+    # Source: developer guide, "How Lambda performs schema validation for Kafka messages".
+    SCHEMA_NOT_FOUND = "SCHEMA_NOT_FOUND"
+    DESERIALIZATION_ERROR = "DESERIALIZATION_ERROR"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +59,10 @@ class LostBatch:
 class FailureRecords:
     """Sends them. Scope: process; keeps nothing."""
 
-    def __init__(self, destinations: Destinations, clock: Clock, random_bytes: Callable[[int], bytes]) -> None:
+    def __init__(
+        self, destinations: Destinations, clock: Clock, random_bytes: Callable[[int], bytes], meter: Meter | None = None
+    ) -> None:
+        self._meter = meter or Meter(None, clock)
         self._destinations = destinations
         self._clock = clock
         self._random_bytes = random_bytes
@@ -70,23 +78,31 @@ class FailureRecords:
                 "event source mapping %s gave up %d records of %s (%s)",
                 mapping.uuid, len(lost.records), lost.shard_id, lost.reason,
             )  # fmt: skip
+            self._meter.count(mapping, Metric.DROPPED, len(lost.records))
             return True
-        message = self._message(mapping, lost)
+        send = self._sender(mapping, mapping.on_failure, lost)
         for tries in itertools.count():
             try:
-                await self._destinations.send(mapping.on_failure, message, mapping.account_id, mapping.region)
+                await send()
             except DestinationError as error:
                 self._log.warning("event source mapping %s: on-failure destination: %s", mapping.uuid, error)
                 if error.is_final:
+                    self._meter.count(mapping, Metric.DROPPED, len(lost.records))
                     return True
                 if await pause(_RETRY_SECONDS[min(tries, len(_RETRY_SECONDS) - 1)], stopped):
                     return False
                 continue
+            self._meter.count(mapping, Metric.ON_FAILURE_DELIVERED, len(lost.records))
             return True
         return True
 
-    def _message(self, mapping: EventSourceMapping, lost: LostBatch) -> Message:
-        now_ms = self._clock.time_ms()
+    def _sender(self, mapping: EventSourceMapping, destination: str, lost: LostBatch) -> Callable[[], Awaitable[None]]:
+        """Return what sends the record of a batch once, and raises DestinationError."""
+        message = self._message(mapping, lost)
+        return partial(self._destinations.send, destination, message, mapping.account_id, mapping.region)
+
+    def _context(self, mapping: EventSourceMapping, lost: LostBatch, now_ms: int) -> dict[str, Any]:
+        """Return what every record says: which invocation, why, when."""
         delivered = lost.delivered
         record: dict[str, Any] = {
             "requestContext": {
@@ -104,7 +120,11 @@ class FailureRecords:
                 "executedVersion": delivered.result.executed_version,
                 "functionError": None if error is None else error.value,
             }
-        record |= {"version": "1.0", "timestamp": time_text(now_ms), **lost.info}
+        return {**record, "version": "1.0", "timestamp": time_text(now_ms)}
+
+    def _message(self, mapping: EventSourceMapping, lost: LostBatch) -> Message:
+        now_ms = self._clock.time_ms()
+        record = {**self._context(mapping, lost, now_ms), **lost.info}
         if (mapping.on_failure or "").startswith("arn:aws:s3:"):
             # Source: recorded (test_kinesis_event_source_mapping_with_s3_on_failure_destination).
             record["payload"] = lost.event
