@@ -4,7 +4,9 @@ cli              client: the command `lambent`; speaks the public API, starts th
 app              assembly: builds every object once and starts the loops; the only file that knows everybody
 feed             assembly: the store's changes, and who is told of them
 routes           assembly: our own operations below /_lambent/
+preparation      assembly: what a function version needs before it can run on this node
 workers          assembly: processes for CPU work
+randomness       assembly: random bytes for ids, by the page
 startup          assembly: what must be done before the event loop and before rights are dropped
 api              door: HTTP, signatures, routes, errors in AWS's form
 gateways         door: HTTP requests that are events for functions: function URLs

@@ -32,9 +32,10 @@ from lambent.invocation import Admission, Catalog, ConcurrencyLimiter, Invoker, 
 from lambent.model.arn import parse_function_name
 from lambent.model.environment import IsolationLevel
 from lambent.model.errors import LambdaError
-from lambent.model.function import FunctionVersion, PackageType
 from lambent.neighbours import ChildPlan, EmbeddedChild, Endpoints, Forwarder, LogsEndpoint, unknown_names
 from lambent.observability import FunctionMetrics, LogDelivery, LogStore, ObservabilityRoutes, Recorder
+from lambent.preparation import Preparation, PreparationParts
+from lambent.randomness import RandomBytes
 from lambent.routes import answer_route, code_route, event_routes, health_route, image_route, status_route
 from lambent.startup import StartError, architecture, embedded_packages, lambent_version, runtime_findings
 from lambent.store import AccessKeys, CodeStore, FunctionStore, InstallationKey, Resources, open_records
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
 
     from lambent.environments.sandbox.sandbox import SandboxDriver
     from lambent.model.caller import Credentials
+    from lambent.model.function import FunctionVersion
     from lambent.startup import PreparedProcess
 
 _log = logging.getLogger(__name__)
@@ -62,7 +64,6 @@ _EMBEDDED_LINES_PER_SECOND_MAX = 1_000.0
 _DELIVERY_SECONDS = 2.0
 # The next upload pays half a second for a new process; an idle server keeps none of their memory.
 _WORKERS_IDLE_SECONDS = 120.0
-_PREPARED_MAX = 4_096
 
 
 class Application:
@@ -72,6 +73,7 @@ class Application:
         self.process = process
         self.settings = process.settings
         self.clock = SystemClock()
+        self.random_bytes = RandomBytes()
         self.is_ready = False
         self.address: tuple[str, int] | None = None
         self.namespace_refusal: str | None = None
@@ -121,10 +123,11 @@ class Application:
         self.recorder = Recorder(logs, metrics, self.delivery)
         self.observability = ObservabilityRoutes(logs, self.recorder, metrics, clock)
         self.packages = PackageFacts(lambda sha256: directory / self.code.directory(sha256))
-        self._unlearned: asyncio.Queue[FunctionVersion] = asyncio.Queue()
-        # Configurations that were prepared and whose last commit the feed has not brought yet.
-        self._prepared: set[str] = set()
         self._build_images()
+        self.preparation = Preparation(
+            PreparationParts(self.code, self.packages, self.images.make_ready, self.resources.wait_filled),
+            lambda version: self.factory.unavailable_reason(version),
+        )
         self.runtimes = RuntimeCatalogue(
             process.interpreters,
             CatalogueOptions(
@@ -186,7 +189,7 @@ class Application:
         settings, clock = self.settings, self.clock
         directory = self.process.data_directory
         parts = FactoryParts(
-            make_ready=self._make_ready,
+            make_ready=self.preparation.make_ready,
             environment_of=self.kms.environment,
             plan=self.runtimes.plan,
             code_directory=lambda version: self.code.directory(version.code.sha256),
@@ -217,7 +220,7 @@ class Application:
         self.recursion = RecursionGuard()
         self.invoker = Invoker(
             self.catalog,
-            Admission(clock, os.urandom, self.images.idle.wake, guard=self.recursion),
+            Admission(clock, self.random_bytes, self.images.idle.wake, guard=self.recursion),
             self.concurrency,
             self.pool,
         )
@@ -253,8 +256,10 @@ class Application:
                 code=self.code,
                 key=key,
                 clock=self.clock,
-                random_bytes=os.urandom,
-                prepare=self._prepare,
+                random_bytes=self.random_bytes,
+                is_known=self.catalog.has,
+                prepare=self.preparation.prepare,
+                is_ready_at_once=self.preparation.is_ready_at_once,
                 resolve_image=self.images.resolve,
                 sweep_images=self.images.sweep,
                 runtime_builds=self.images.roots.builds_of,
@@ -349,7 +354,7 @@ class Application:
                     settings.event_sources.sasl_plaintext,
                 ),
                 clock=self.clock,
-                random_bytes=os.urandom,
+                random_bytes=self.random_bytes,
             )
         )
         self.server = build_server(
@@ -408,7 +413,7 @@ class Application:
                 self.recursion,
                 self.asynchronous,
                 self.event_sources,
-                self._unlearned.put_nowait,
+                self.preparation.learn,
                 self.triggering.changed,
                 self.schedules.changed,
             ),
@@ -429,7 +434,7 @@ class Application:
                 self.event_sources.run,
                 self._run_images,
                 self.feed.run,
-                self._learn_packages,
+                self.preparation.run,
                 self._end_idle_workers,
                 self.triggering.run,
                 self.schedules.run,
@@ -517,27 +522,6 @@ class Application:
         await self.resources.wait_filled()
         await self.asynchronous.run()
 
-    async def _learn_packages(self) -> None:
-        # What is found at start is prewarmed from here, off the feed: an invocation never waits for it.
-        await self.resources.wait_filled()
-        while True:
-            version = await self._unlearned.get()
-            if version.is_unsettled:
-                # The control plane prepares it and commits it once more.
-                continue
-            if version.configuration_id in self._prepared:
-                # Here, a moment ago.
-                self._prepared.discard(version.configuration_id)
-                continue
-            with contextlib.suppress(LambdaError):
-                # Only a version whose merged tree was lost needs it: preparation has made all others. What another
-                # daemon took in comes with its first invocation here.
-                if version.package_type is PackageType.ZIP and self.code.has(version):
-                    await self._make_ready(version)
-            self.factory.unavailable_reason(version)
-            # Ten thousand functions in a row must not keep the first request waiting.
-            await asyncio.sleep(0)
-
     async def _end_idle_workers(self) -> None:
         seen = seen_images = -1
         while True:
@@ -545,28 +529,11 @@ class Application:
             seen = await asyncio.to_thread(self.workers.end_idle, seen)
             seen_images = await asyncio.to_thread(self.image_workers.end_idle, seen_images)
 
-    async def _prepare(self, version: FunctionVersion) -> str | None:
-        await self._make_ready(version)
-        reason = self.factory.unavailable_reason(version)
-        if len(self._prepared) >= _PREPARED_MAX:
-            # Of functions that were deleted before they were settled.
-            self._prepared.clear()
-        self._prepared.add(version.configuration_id)
-        return reason
-
     def _code_in_use(self) -> frozenset[str]:
         return self.pool.code_in_use()
 
     async def _run_images(self) -> None:
         await self.images.run(self.control_plane)
-
-    async def _make_ready(self, version: FunctionVersion) -> None:
-        await self.images.make_ready(version)
-        if version.package_type is PackageType.IMAGE:
-            return
-        await self.code.make_ready(version)
-        if not self.packages.is_known(version):
-            await asyncio.to_thread(self.packages.learn, version)
 
     def _role_of(self, function_arn: str) -> str:
         with contextlib.suppress(LambdaError):

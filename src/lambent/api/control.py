@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from concurrent.futures import BrokenExecutor
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 from urllib.parse import parse_qs
@@ -92,11 +91,10 @@ class ControlDoor:
         row = OPERATIONS[operation.name]
         body = await self._decode(request, operation)
         try:
-            query = parse_qs(request.query, keep_blank_values=True, errors="replace")
+            query = parse_qs(request.query, keep_blank_values=True, errors="replace") if "?" in request.target else {}
             parts = RequestParts(labels, query, request.headers, parse_body(operation, body.document))
             typed = decode_request(operation, parts)
-            caller = replace(caller_of(request, identity, request_id, body), operation=operation.name)
-            caller = self._acting(caller, typed)
+            caller = self._acting(caller_of(request, identity, request_id, body, operation.name), typed)
             response = await getattr(self._planes[row.room], row.method)(caller, typed)
         finally:
             if body.blobs:
@@ -128,7 +126,9 @@ class ControlDoor:
         raise RequestError(*decoded)
 
 
-def caller_of(request: HttpRequest, identity: Identity, request_id: str, body: DecodedBody | None = None) -> Caller:
+def caller_of(
+    request: HttpRequest, identity: Identity, request_id: str, body: DecodedBody | None = None, operation: str = ""
+) -> Caller:
     """Return who asks, in the planes' words."""
     peer = request.peer
     host = request.headers.get("host") or f"{peer.local_host}:{peer.local_port}"
@@ -139,6 +139,7 @@ def caller_of(request: HttpRequest, identity: Identity, request_id: str, body: D
         request_id=request_id,
         base_url=f"{peer.scheme}://{host}",
         blobs=body.blobs if body is not None else {},
+        operation=operation,
     )
 
 

@@ -43,7 +43,8 @@ class PrewarmedSandboxes:
     def want(self, kind: SandboxKind) -> None:
         """Say that sandboxes of this kind will be needed; they are made in the background."""
         self._asked_ns[kind] = self._clock.monotonic_ns()
-        self._changed.set()
+        if len(self._waiting.get(kind, ())) < self._sizes.get(kind.family, 0):
+            self._changed.set()
 
     async def take(self, kind: SandboxKind) -> Sandbox:
         """Return a waiting sandbox, or make one. Raises SandboxError."""
@@ -51,6 +52,8 @@ class PrewarmedSandboxes:
         waiting = self._waiting.get(kind)
         self._taken_ns = self._clock.monotonic_ns()
         if waiting:
+            # Another one is made in its place.
+            self._changed.set()
             return waiting.popleft()
         return await self._driver.create(kind)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -12,8 +13,13 @@ from lambent.model.function import FunctionState, PackageType
 from lambent.wire.generated import shared as shapes
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from lambent.model.arn import FunctionArn
     from lambent.model.function import FileSystemConfig, FunctionVersion, LoggingConfig, VpcConfig
+
+# How many shapes of a list are made before others have their turn: a quarter of a millisecond.
+_TURN = 8
 
 
 def configuration_of(
@@ -67,6 +73,18 @@ def configuration_of(
     )
 
 
+async def listed(versions: Sequence[FunctionVersion], *, is_qualified: bool) -> list[shapes.FunctionConfiguration]:
+    """Return the shapes of a list, under qualified ARNs or not."""
+    made: list[shapes.FunctionConfiguration] = []
+    for number, version in enumerate(versions, 1):
+        arn = version.arn.qualified(version.version) if is_qualified else version.arn
+        made.append(configuration_of(version, arn, is_listed=True))
+        if number % _TURN == 0:
+            # A page takes milliseconds: whoever is called meanwhile comes in between.
+            await asyncio.sleep(0)
+    return made
+
+
 def code_sha256_of(function: FunctionVersion) -> str | None:
     """Return the hash as AWS writes it: of a package in base64, of an image in hex; None if only a registry knows."""
     if function.package_type is PackageType.IMAGE:
@@ -77,7 +95,8 @@ def code_sha256_of(function: FunctionVersion) -> str | None:
 def iso_time(time_ms: int) -> str:
     """Return a time as Lambda's API writes it: 2026-01-01T00:00:00.000+0000."""
     seconds, milliseconds = divmod(time_ms, 1000)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{milliseconds:03d}+0000"
+    # Half of what a format takes.
+    return f"{datetime.fromtimestamp(seconds, UTC).isoformat()[:19]}.{milliseconds:03d}+0000"
 
 
 def _environment(function: FunctionVersion) -> shapes.EnvironmentResponse | None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from lambent.functions import names, paging
-from lambent.functions.configuration import configuration_of
+from lambent.functions.configuration import configuration_of, listed
 from lambent.functions.definition.building import NO_CODE, check_storage_mode, new_function, updated_function
 from lambent.functions.definition.images import code_location, with_new_image
 from lambent.functions.definition.runtimes import check_runtime
@@ -26,7 +26,7 @@ from lambent.model.errors import (
     ResourceConflictError,
     StateReasonError,
 )
-from lambent.model.function import FunctionVersion, PackageType, VersionCounter
+from lambent.model.function import FunctionVersion, PackageType, VersionCounter, altered
 from lambent.store.contracts import CommitRefusedError
 from lambent.wire.generated import get_function, list_functions
 from lambent.wire.generated.delete_function import DeleteFunctionResponse
@@ -84,6 +84,8 @@ class Functions:
         self._packages = Packages(parts.download)
         self._resolve_image = parts.resolve_image
         self._networked = parts.networked
+        self._is_known = parts.is_known
+        self._is_ready_at_once = parts.is_ready_at_once
         self._layers = LayerLookup(parts.store.resources)
         self._variables = Variables(parts.keys)
         self._ids = tools.ids
@@ -96,8 +98,8 @@ class Functions:
         self._storage = tools.storage
 
     async def create_function(self, caller: Caller, request: CreateFunctionRequest) -> FunctionConfiguration:
-        """Create a function; it is Pending in the answer and Active or Failed soon after. With Publish it has a
-        version at once, which the answer describes, under the function's own ARN.
+        """Create a function; it is Pending in the answer and Active or Failed soon after, or already. With Publish it
+        has a version at once, which the answer describes, under the function's own ARN.
 
         Raises:
             ResourceConflictError: the name is taken (409).
@@ -107,7 +109,7 @@ class Functions:
         arn = names.resolve_new(caller, request.function_name)
         function = new_function(request, arn, refuse_deprecated=self._rules.refuse_deprecated)
         function = await self._layers.given(caller, function, request.layers)
-        if await self._store.resources.is_taken(arn):
+        if self._is_known(arn) and await self._store.resources.is_taken(arn):
             # Source: observed. Said before the package is unpacked; the commit says it again to the second of two.
             raise ResourceConflictError(f"Function already exist: {arn.name}")
         function = await self._resolved(function)
@@ -260,9 +262,7 @@ class Functions:
         page = await self._variables.all_shown(page)
         return list_functions.ListFunctionsResponse(
             next_marker=None if last is None else paging.marker_of(last.name, last.version),
-            functions=[
-                configuration_of(f, f.arn.qualified(f.version) if is_qualified else f.arn, is_listed=True) for f in page
-            ],
+            functions=await listed(page, is_qualified=is_qualified),
         )
 
     async def _concurrency(self, arn: FunctionArn) -> Concurrency | None:
@@ -271,7 +271,7 @@ class Functions:
 
     def _renewed(self, function: FunctionVersion, code: CodeReference) -> FunctionVersion:
         """Return the function as changed now: its environments of before retire."""
-        return replace(function, code=code, configuration_id=self._ids.new(), last_modified_ms=self._clock.time_ms())
+        return altered(function, code=code, configuration_id=self._ids.new(), last_modified_ms=self._clock.time_ms())
 
     async def _resolved(self, function: FunctionVersion) -> FunctionVersion:
         """Return a function with what its image's reference means now; one that cannot be told yet is told later.
@@ -318,6 +318,10 @@ class Functions:
         self, function: FunctionVersion, request: CreateFunctionRequest, others: tuple[Write, ...]
     ) -> FunctionVersion | None:
         """Commit a new function, and other writes; return its first version if one is asked for."""
+        if not request.publish and await self._is_ready_at_once(function):
+            # One commit and one change of the catalog instead of two of each: half of what a creation costs.
+            await self._store.insert(self._transitions.created(function), request.tags or {}, *others)
+            return None
         publication = await self._publication(function) if request.publish else None
         writes = () if publication is None else publication.writes
         await self._store.insert(function, request.tags or {}, *writes, *others)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -17,4 +16,7 @@ class Ids:
 
     def new(self) -> str:
         """Return a UUID of version 4."""
-        return str(uuid.UUID(bytes=self._random_bytes(16), version=4))
+        # As uuid.UUID would, without making one: creating a function takes several.
+        text = self._random_bytes(16).hex()
+        variant = "89ab"[int(text[16], 16) & 3]
+        return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-{variant}{text[17:20]}-{text[20:]}"

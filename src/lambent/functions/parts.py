@@ -23,12 +23,20 @@ async def _unknown(_caller: Caller, _vpc: VpcConfig) -> str:
     return ""
 
 
+async def _never(_version: FunctionVersion) -> bool:
+    return False
+
+
 async def _as_given(_caller: Caller, version: FunctionVersion) -> FunctionVersion:
     return version
 
 
 def _nobody(_principal_arn: str, _account_id: str, _action: str, _arn: FunctionArn) -> bool:
     return False
+
+
+def _perhaps(_arn: FunctionArn) -> bool:
+    return True
 
 
 def _unallocated(_arn: FunctionArn) -> Allocation:
@@ -49,6 +57,8 @@ class ControlPlaneParts(NamedTuple):
     """Given by app.py.
 
     `prepare(version)` makes ready what the version needs and returns None, or why this machine cannot run it.
+    `is_known(arn)` tells of a name whether this node knows a function by it; another may have taken it a moment ago.
+    `is_ready_at_once(version)` tells of one that is not committed yet whether it has all that it needs already.
     `resolve_image(version)` returns the digest (hex) of the image that a function of an image means; it raises
     StateReasonError. `sweep_images(in_use)` removes images that are not in use. `runtime_builds(runtime)` returns the
     builds of a runtime, the present one first: installed roots by their images' digests, None for what the host has.
@@ -69,6 +79,8 @@ class ControlPlaneParts(NamedTuple):
     random_bytes: Callable[[int], bytes]
     prepare: Callable[[FunctionVersion], Awaitable[str | None]]
     rules: ControlPlaneRules
+    is_known: Callable[[FunctionArn], bool] = _perhaps
+    is_ready_at_once: Callable[[FunctionVersion], Awaitable[bool]] = _never
     resolve_image: Callable[[FunctionVersion], Awaitable[str]] | None = None
     runtime_builds: Callable[[str], Sequence[str | None]] = lambda _: ()
     sweep_images: Callable[[Collection[str]], Awaitable[int]] | None = None

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 
 from lambent.functions import names
 from lambent.functions.lookups import TRIES, overtaken
+from lambent.model.arn import LATEST
 from lambent.model.code_signing import CodeSigningConfig
 from lambent.model.configs.capacity_provider import CapacityProvider
 from lambent.model.configs.event_source import EventSourceMapping
 from lambent.model.configs.tags import ResourceTags, check_tags
 from lambent.model.errors import InvalidParameterValueError, ResourceNotFoundError
-from lambent.model.function import FunctionTags
+from lambent.model.function import FunctionTags, FunctionVersion
 from lambent.store.contracts import CommitRefusedError
 from lambent.wire.generated.list_tags import ListTagsResponse
 
@@ -51,7 +52,8 @@ class Tags:
         """Return a resource's tags. Raises ResourceNotFoundError (404)."""
         arn = _function(caller, request.resource)
         if arn is not None:
-            return ListTagsResponse(tags=dict((await self._of_function(arn)).tags))
+            _, of_function = await self._of_function(arn)
+            return ListTagsResponse(tags=dict(of_function.tags))
         _, kept = await self._of_other(caller, request.resource)
         return ListTagsResponse(tags=dict(kept.tags))
 
@@ -86,30 +88,31 @@ class Tags:
     async def _change(self, caller: Caller, resource: str, arn: FunctionArn | None, change: Change) -> None:
         resources = self._resources
         for _ in range(TRIES):
-            conditions: list[Write] = []
             kept: FunctionTags | ResourceTags
             if arn is not None:
-                kept = await self._of_function(arn)
+                there, kept = await self._of_function(arn)
             else:
                 there, kept = await self._of_other(caller, resource)
-                conditions.append(there)
             changed = change(dict(kept.tags))
             if changed == kept.tags:
                 return
             renewed = replace(kept, tags=changed, revision_id=self._ids.new())
             put = resources.put_over(renewed, kept.revision_id) if kept.revision_id else resources.put_new(renewed)
             try:
-                await resources.commit(*conditions, put)
+                await resources.commit(there, put)
             except CommitRefusedError:
                 continue
             return
         raise overtaken(resource)
 
-    async def _of_function(self, arn: FunctionArn) -> FunctionTags:
-        kept = await self._resources.get(FunctionTags, arn.account_id, arn.region, arn.name)
-        if kept is None:
+    async def _of_function(self, arn: FunctionArn) -> tuple[Write, FunctionTags]:
+        """Return the condition that a function is there, and its tags (without a revision when it never had any)."""
+        place = (arn.account_id, arn.region, arn.name)
+        function = await self._resources.get(FunctionVersion, *place, LATEST)
+        if function is None:
             raise names.not_found(arn)
-        return kept
+        kept = await self._resources.get(FunctionTags, *place)
+        return self._resources.require(function, is_any_revision=True), kept or FunctionTags(*place, {}, "")
 
     async def _of_other(self, caller: Caller, resource: str) -> tuple[Write, ResourceTags]:
         """Return the condition that a resource is there, and its tags (without a revision when it never had any)."""

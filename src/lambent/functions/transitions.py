@@ -1,10 +1,13 @@
 """Pending → Active or Failed, InProgress → Successful or Failed: the only writer of State.
 
     CreateFunction    →  Pending                 →  Active  |  Failed (StateReason says what to install)
+                      →  Active                     (answered as Pending: it has all that it needs)
     Update…           →  InProgress              →  Successful  |  Failed;  a Failed function that succeeds is Active
     idle for long     →  Inactive;  invoked: Pending  →  Active  |  Failed        (functions of images)
 
 Both start with a commit of the operation itself and end with one of ours; every commit has a new RevisionId, as on AWS.
+A small package is checked, unpacked and read before CreateFunction answers: there the second state is all that is
+committed, and who looks right after the answer may see it, as one may on AWS.
 What a crash leaves in between is found in the store and ended at the next start, or by another daemon.
 """
 
@@ -24,7 +27,7 @@ from lambent.model.errors import (
     StateReasonError,
     UnavailableError,
 )
-from lambent.model.function import FunctionState, PackageType, UpdateStatus
+from lambent.model.function import FunctionState, PackageType, UpdateStatus, altered
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -70,11 +73,21 @@ class Transitions:
 
     def creating(self, function: FunctionVersion) -> FunctionVersion:
         """Return the value that CreateFunction commits."""
-        return replace(
+        return altered(
             function,
             state=FunctionState.PENDING,
             state_reason=_REASON,
             state_reason_code=_REASON_CODE,
+            revision_id=self._new_revision_id(),
+        )
+
+    def created(self, function: FunctionVersion) -> FunctionVersion:
+        """Return the value that CreateFunction commits of a function that has all it needs: what settling would."""
+        return altered(
+            function,
+            state=FunctionState.ACTIVE,
+            state_reason=None,
+            state_reason_code=None,
             revision_id=self._new_revision_id(),
         )
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from lambent.functions import names, paging, rules
-from lambent.functions.configuration import code_sha256_of, configuration_of
+from lambent.functions.configuration import code_sha256_of, configuration_of, listed
 from lambent.functions.encryption.variables import Variables
 from lambent.functions.lookups import changeable
 from lambent.model.arn import LATEST
@@ -144,7 +144,7 @@ class Versions:
         page = await self._variables.all_shown(page)
         return ListVersionsByFunctionResponse(
             next_marker=None if last is None else paging.marker_of(last.version),
-            versions=[configuration_of(one, arn.qualified(one.version), is_listed=True) for one in page],
+            versions=await listed(page, is_qualified=True),
         )
 
 

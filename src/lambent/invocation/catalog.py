@@ -61,6 +61,10 @@ class Catalog:
                 return version
         raise ResourceNotFoundError(f"Function not found: {function.qualified(qualifier)}")
 
+    def has(self, function: FunctionArn) -> bool:
+        """Whether there is a function of this name, whatever its qualifier."""
+        return (function.account_id, function.region, function.name) in self._versions
+
     def alias(self, function: FunctionArn) -> Alias | None:
         """Return the alias that the qualifier names, or None."""
         return self._alias((function.account_id, function.region, function.name), function.qualifier or LATEST)

@@ -39,8 +39,11 @@ class FunctionStore:
             ResourceConflictError: the name is taken in that account and region (409).
             ServiceError: see RecordStore.commit.
         """
-        kept = FunctionTags(function.account_id, function.region, function.name, tags)
-        writes = (self.resources.put_new(function), self.resources.put_over(kept))
+        writes: list[Write] = [self.resources.put_new(function)]
+        if tags:
+            # Most have none: a record less for each of them.
+            kept = FunctionTags(function.account_id, function.region, function.name, tags)
+            writes.append(self.resources.put_over(kept))
         try:
             await self.resources.commit(*writes, *others)
         except CommitRefusedError as error:
@@ -92,7 +95,9 @@ class FunctionStore:
     async def get_tags(self, arn: FunctionArn) -> dict[str, str] | None:
         """Return the function's tags; None when there is no such function."""
         kept = await self.resources.get(FunctionTags, arn.account_id, arn.region, arn.name)
-        return None if kept is None else dict(kept.tags)
+        if kept is not None:
+            return dict(kept.tags)
+        return None if await self.get(arn.unqualified) is None else {}
 
     async def usage(self, account_id: str, region: str) -> tuple[int, int]:
         """Return (number of functions, bytes of code storage in use)."""

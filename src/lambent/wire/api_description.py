@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
@@ -22,7 +23,9 @@ class Operation:
 
     def shapes(self) -> Any:
         """Return the generated module, imported at the first call."""
-        return importlib.import_module(f"lambent.wire.generated.{self.module}")
+        name = f"lambent.wire.generated.{self.module}"
+        # Asked several times for each request, and the import system takes its time to find out that it has it.
+        return sys.modules.get(name) or importlib.import_module(name)
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,8 +93,24 @@ def _check_structure(spec: Any, value: dict[str, Any], path: str) -> Iterator[st
         if value.get(member) is None:
             yield f"Value null at '{member_path(path, member)}' failed to satisfy constraint: Member must not be null"
     for member, (inner, _location, _name) in members.items():
-        if member in value:
+        if member in value and not _is_sound(inner, value[member]):
             yield from _check(inner, value[member], member_path(path, member))
+
+
+def _is_sound(spec: Any, value: Any) -> bool:
+    """Whether a value is a scalar with nothing wrong: most are, and for them no path and no generator is made."""
+    kind = spec[0]
+    if kind == "string":
+        if type(value) is not str or (spec[4] is not None and value not in spec[4]):
+            return False
+        low, high, pattern = spec[1], spec[2], spec[3]
+        if (high is not None and len(value) > high) or (low is not None and len(value) < low):
+            return False
+        return pattern is None or _pattern(pattern).fullmatch(value) is not None
+    if kind == "integer":
+        low, high = (*spec, None, None)[1:3]
+        return type(value) is int and (low is None or value >= low) and (high is None or value <= high)
+    return (kind == "boolean" and type(value) is bool) or (kind == "blob" and type(value) is str)
 
 
 def _check_items(item: Any, value: list[Any], path: str) -> Iterator[str]:

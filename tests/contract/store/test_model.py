@@ -108,7 +108,8 @@ class StoreAgainstDictionary(RuleBasedStateMachine):
         is_there = (region, name) in self.tags
         resources = self.store.resources
         kept = FunctionTags(ACCOUNT, region, name, tags)
-        writes = (resources.require(kept, is_any_revision=True), resources.put_over(kept))
+        function = a_function(name, region=region)
+        writes = (resources.require(function, is_any_revision=True), resources.put_over(kept))
         self.expect(resources.commit(*writes), None if is_there else CommitRefusedError)
         if is_there:
             self.tags[region, name] = tags

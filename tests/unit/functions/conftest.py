@@ -50,13 +50,17 @@ class JumpingClock:
 
 @dataclass
 class Scene:
-    """The control plane under test. `failure` is what `prepare` answers; `gate` holds it back while it is clear."""
+    """The control plane under test. `failure` is what `prepare` answers; `gate` holds it back while it is clear.
+
+    `is_ready_at_once`: new functions have all that they need, so that nothing is prepared.
+    """
 
     data_directory: Path
     store: FunctionStore
     code: CodeStore
     plane: ControlPlane
     clock: JumpingClock
+    is_ready_at_once: bool = False
     failure: list[str | None] = field(default_factory=lambda: [None])
     gate: asyncio.Event = field(default_factory=asyncio.Event)
     packages: dict[tuple[str, str, str | None], bytes] = field(default_factory=dict)
@@ -149,6 +153,9 @@ def open_scene(
         await made.gate.wait()
         return made.failure[0]
 
+    async def is_ready_at_once(_version: FunctionVersion) -> bool:
+        return made.is_ready_at_once
+
     async def download(caller: Caller, bucket: str, object_key: str, version: str | None) -> UploadedBlob:
         content = made.packages[bucket, object_key, version]
         path = data_directory / "downloaded"
@@ -162,6 +169,7 @@ def open_scene(
         clock=clock,
         random_bytes=os.urandom,
         prepare=prepare,
+        is_ready_at_once=is_ready_at_once,
         rules=rules,
         download=download,
         code_in_environments=lambda: made.in_environments,

@@ -166,6 +166,38 @@ async def test_of_two_updates_at_once_one_wins(scene: Scene) -> None:
     assert all("An update is in progress for resource" in refusal for refusal in refusals)
 
 
+async def test_a_function_that_has_all_it_needs_is_committed_once(scene: Scene) -> None:
+    scene.is_ready_at_once = True
+    scene.gate.clear()
+    created = await scene.create(Environment={"Variables": {"A": "b"}})
+    assert (created["State"], created["StateReasonCode"]) == ("Pending", "Creating")
+    assert "LastUpdateStatus" not in created
+
+    active = await scene.call("get_function_configuration", FunctionName="f")
+    assert active["RevisionId"] != created["RevisionId"]
+    told = ("State", "StateReason", "StateReasonCode", "RevisionId")
+    assert {name: value for name, value in active.items() if name not in told} == {
+        name: value for name, value in created.items() if name not in told
+    } | {"LastUpdateStatus": "Successful"}
+    assert active["State"] == "Active"
+    assert "StateReason" not in active
+    assert await scene.store.list_unsettled() == []
+    taken = await scene.refused_creation()
+    assert taken == ("ResourceConflictException", "Function already exist: f")
+
+
+async def test_what_is_published_with_a_function_is_settled_first(scene: Scene) -> None:
+    scene.is_ready_at_once = True
+    scene.gate.clear()
+    await scene.create(Publish=True)
+    for qualifier in ("$LATEST", "1"):
+        pending = await scene.call("get_function_configuration", FunctionName="f", Qualifier=qualifier)
+        assert pending["State"] == "Pending"
+    scene.gate.set()
+    await scene.settled()
+    assert (await scene.call("get_function_configuration", FunctionName="f", Qualifier="1"))["State"] == "Active"
+
+
 async def test_revision_ids(scene: Scene) -> None:
     # Source: TestLambdaRevisions::test_function_revisions_version_and_alias.
     active = await scene.create_settled()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING
 
 from lambent.environments.runtimes.identifiers import Language
@@ -57,6 +58,7 @@ def nearest(
     return min(usable, key=distance)
 
 
+@functools.lru_cache(maxsize=256)
 def parse_version(text: str) -> tuple[int, ...]:
     """Return "3.11.7" as (3, 11, 7); what is not a number ends it."""
     parts: list[int] = []
@@ -90,6 +92,7 @@ def version_text(identifier: RuntimeIdentifier, interpreter: Interpreter) -> str
     return f"nodejs:{text_of(parts[:1])}.v{text_of(parts[1:]) or '0'}"
 
 
+@functools.lru_cache(maxsize=256)
 def text_of(parts: tuple[int, ...]) -> str:
     """Return (3, 11) as "3.11"."""
     return ".".join(map(str, parts))

@@ -10,7 +10,14 @@ from lambent.functions.definition import images, isolation
 from lambent.functions.definition.runtimes import check_runtime
 from lambent.model.configs.tags import check_tags
 from lambent.model.errors import InvalidParameterValueError
-from lambent.model.function import CodeReference, FileSystemConfig, FunctionVersion, PackageType, VpcConfig
+from lambent.model.function import (
+    CodeReference,
+    FileSystemConfig,
+    FunctionVersion,
+    PackageType,
+    VpcConfig,
+    altered,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -73,16 +80,16 @@ def updated_function(
         AcceleratorConfig=request.accelerator_config,
     )
     images.check_update(current, request)
-    changed = replace(current, durable=isolation.changed_durable(request.durable_config, current.durable))
+    renewed = replace(current, durable=isolation.changed_durable(request.durable_config, current.durable))
     if request.runtime is not None:
         if request.runtime != current.runtime:
             check_runtime(request.runtime, refuse_deprecated=refuse_deprecated)
-        changed = replace(changed, runtime=request.runtime)
+        renewed = replace(renewed, runtime=request.runtime)
     if request.role is not None:
-        changed = replace(changed, role=request.role)
+        renewed = replace(renewed, role=request.role)
     if request.handler is not None:
-        changed = replace(changed, handler=request.handler)
-    return _with_settings(changed, request)
+        renewed = replace(renewed, handler=request.handler)
+    return _with_settings(renewed, request)
 
 
 def _with_settings(
@@ -98,21 +105,21 @@ def _with_settings(
     vpc = _vpc(request.vpc_config, function.vpc)
     file_systems = _file_systems(request.file_system_configs, function.file_systems)
     _check_file_systems(file_systems, vpc)
-    changed = _with_environment(function, request.environment)
-    return replace(
-        changed,
-        description=_given_or(request.description, changed.description),
-        timeout_seconds=_given_or(request.timeout, changed.timeout_seconds),
-        memory_mib=_given_or(request.memory_size, changed.memory_mib),
-        ephemeral_storage_mib=_given_or(storage_mib, changed.ephemeral_storage_mib),
-        logging=rules.merge_logging(request.logging_config, changed.logging),
-        tracing_mode=_tracing(request.tracing_config) or changed.tracing_mode,
-        kms_key_arn=_emptied(request.kms_key_arn, changed.kms_key_arn),
-        dead_letter_target_arn=_dead_letter(request.dead_letter_config, changed.dead_letter_target_arn),
+    before = _with_environment(function, request.environment)
+    return altered(
+        before,
+        description=_given_or(request.description, before.description),
+        timeout_seconds=_given_or(request.timeout, before.timeout_seconds),
+        memory_mib=_given_or(request.memory_size, before.memory_mib),
+        ephemeral_storage_mib=_given_or(storage_mib, before.ephemeral_storage_mib),
+        logging=rules.merge_logging(request.logging_config, before.logging),
+        tracing_mode=_tracing(request.tracing_config) or before.tracing_mode,
+        kms_key_arn=_emptied(request.kms_key_arn, before.kms_key_arn),
+        dead_letter_target_arn=_dead_letter(request.dead_letter_config, before.dead_letter_target_arn),
         vpc=vpc,
         file_systems=file_systems,
-        snap_start_apply_on=apply_on or changed.snap_start_apply_on,
-        image_config=images.image_config_of(request.image_config, changed.image_config),
+        snap_start_apply_on=apply_on or before.snap_start_apply_on,
+        image_config=images.image_config_of(request.image_config, before.image_config),
     )
 
 

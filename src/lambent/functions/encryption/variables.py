@@ -47,7 +47,7 @@ class Variables:
                 return changed
             changed = await self._opened(current, changed)
         if self._keys is None or changed.kms_key_arn is None or not changed.environment:
-            return replace(changed, environment_cipher=None)
+            return changed if changed.environment_cipher is None else replace(changed, environment_cipher=None)
         return replace(changed, environment_cipher=await self._keys.encrypt(changed))
 
     async def shown(self, version: FunctionVersion) -> FunctionVersion:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-# One row per record; the writer has looked at the revision before (one thread writes, in one transaction).
-PUT = """
+_INSERT = """
 INSERT INTO records (account_id, region, kind, name, qualifier, revision_id, is_unsettled, blob_sha256, blob_bytes,
                      document, sealed)
-VALUES (:account_id, :region, :kind, :name, :qualifier, :revision_id, :is_unsettled, :blob_sha256, :blob_bytes,
-        :document, :sealed)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
+
+# Where nothing may be: it writes no row if there is one.
+PUT_NEW = f"{_INSERT} ON CONFLICT (account_id, region, kind, name, qualifier) DO NOTHING"
+
+# One row per record; the writer has looked at the revision before (one thread writes, in one transaction).
+PUT = f"""
+{_INSERT}
 ON CONFLICT (account_id, region, kind, name, qualifier) DO UPDATE
 SET revision_id = excluded.revision_id, is_unsettled = excluded.is_unsettled, blob_sha256 = excluded.blob_sha256,
     blob_bytes = excluded.blob_bytes, document = excluded.document, sealed = excluded.sealed

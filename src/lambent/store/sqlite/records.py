@@ -220,21 +220,21 @@ def _delete_all(connection: sqlite3.Connection, write: DeleteAll) -> list[Change
 
 def _put(connection: sqlite3.Connection, write: Put) -> None:
     record = write.record
+    parameters = (
+        *_identity(record.key),
+        record.revision_id,
+        int(record.is_unsettled),
+        record.blob_sha256,
+        record.blob_bytes,
+        record.document,
+        record.sealed,
+    )
+    if write.expected_revision_id is None:
+        if not connection.execute(queries.PUT_NEW, parameters).rowcount:
+            raise CommitRefusedError(record.key, _find(record.key, connection))
+        return
     if write.expected_revision_id != ANY_REVISION:
         _expect(connection, record.key, write.expected_revision_id)
-    parameters = {
-        "account_id": record.key.account_id,
-        "region": record.key.region,
-        "kind": record.key.kind,
-        "name": record.key.name,
-        "qualifier": record.key.qualifier,
-        "revision_id": record.revision_id,
-        "is_unsettled": int(record.is_unsettled),
-        "blob_sha256": record.blob_sha256,
-        "blob_bytes": record.blob_bytes,
-        "document": record.document,
-        "sealed": record.sealed,
-    }
     connection.execute(queries.PUT, parameters)
 
 

@@ -109,9 +109,13 @@ class Writer:
         with self.commit_lock:
             try:
                 self._connection.execute("BEGIN IMMEDIATE")
-                for write in batch:
-                    self._work(write)
-                self._connection.execute("COMMIT")
+                if len(batch) == 1:
+                    self._work_alone(batch[0])
+                else:
+                    for write in batch:
+                        self._work(write)
+                if self._connection.in_transaction:
+                    self._connection.execute("COMMIT")
             except sqlite3.Error as error:
                 self._roll_back()
                 for write in batch:
@@ -138,6 +142,14 @@ class Writer:
             self._connection.execute("ROLLBACK TO one")
             write.error = error
         self._connection.execute("RELEASE one")
+
+    def _work_alone(self, write: _Write[Any]) -> None:
+        # Every statement gives the interpreter's lock away and has to get it back: two fewer where nobody else waits.
+        try:
+            write.result = write.work(self._connection)
+        except (LambdaError, ValueError, TypeError) as error:
+            self._roll_back()
+            write.error = error
 
     def _roll_back(self) -> None:
         # SQLite has rolled back by itself after some failures (disk full among them).
