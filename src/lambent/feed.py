@@ -11,9 +11,9 @@ from lambent.model.configs.event_source import EventSourceMapping
 from lambent.model.configs.function_url import FunctionUrlConfig
 from lambent.model.configs.management import RecursionConfig
 from lambent.model.configs.policy import FunctionPolicy
+from lambent.model.configs.schedule import Firing, RuleScope, Schedule, ScheduledRule
 from lambent.model.function import Alias, FunctionVersion
 from lambent.model.quotas import CONCURRENT_EXECUTIONS, AccountQuota
-from lambent.model.schedule import Firing, RuleScope, Schedule, ScheduledRule
 
 if TYPE_CHECKING:
     from collections.abc import Callable

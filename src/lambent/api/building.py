@@ -16,11 +16,11 @@ from lambent.api.invoke import InvokeDoor, nobody
 from lambent.api.local_routes import LocalRoutes
 from lambent.api.messages import HttpLimits
 from lambent.api.quotas import QuotaDoor
+from lambent.api.served.door import ServedDoor
 from lambent.api.server import ApiServer
-from lambent.api.services import ServiceDoor
 from lambent.api.streams.invoke_stream import InvokeStreamDoor
 from lambent.wire.api_description import ApiDescription
-from lambent.wire.service_description import ServiceDescription
+from lambent.wire.others.description import ServedDescription
 
 if TYPE_CHECKING:
     import logging
@@ -117,5 +117,5 @@ def build_server(options: ApiOptions, parts: ApiParts) -> ApiServer:
     return ApiServer(door, parts.log, limits)
 
 
-def _service_door(name: str, operations: object) -> ServiceDoor:
-    return ServiceDoor(lambda: ServiceDescription(import_module(f"lambent.wire.generated.{name}_service")), operations)
+def _service_door(name: str, operations: object) -> ServedDoor:
+    return ServedDoor(lambda: ServedDescription(import_module(f"lambent.wire.generated.{name}_service")), operations)

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol
 
 from lambent.api.messages import BodyPlan, HttpResponse, SizedStream
-from lambent.api.services import PLAN as SERVICE_PLAN
+from lambent.api.served.door import PLAN as SERVICE_PLAN
 from lambent.api.transport.spool import BodyLostError
 from lambent.model.errors import LambdaError, NotImplementedHereError
 from lambent.wire.addressing import LAMBDA, asked_for
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from lambent.api.authentication import Identity
     from lambent.api.messages import HttpRequest
-    from lambent.api.services import ServiceDoor
+    from lambent.api.served.door import ServedDoor
 
 # S3's largest object in one request, with the framing of signed chunks.
 _STREAMED = BodyPlan(0, 6 * 1024**3, is_streamed=True)
@@ -59,7 +59,7 @@ class ElsewhereDoor:
         *,
         is_verifying: bool,
         log: logging.Logger,
-        services: Mapping[str, ServiceDoor] = MappingProxyType({}),
+        services: Mapping[str, ServedDoor] = MappingProxyType({}),
     ) -> None:
         self._neighbours = neighbours
         self._services = services

@@ -126,7 +126,7 @@ class OutwardClient:
             NeighbourError: the service is not there or does not answer.
             UnknownOperationError: no such service, operation or parameter.
         """
-        from lambent.wire.sdk_call import serialized
+        from lambent.wire.others.sdk_call import serialized
 
         made = serialized(service, action, parameters)
         place = await self._places.place(made.asked)

@@ -62,6 +62,7 @@ def test_only_the_default_bus_has_schedules(events: Any) -> None:
 
 
 @pytest.mark.long
+@pytest.mark.timeout(400)
 def test_a_rule_calls_its_targets_at_the_minute(scheduling: LambentServer, events: Any) -> None:
     functions = scheduling.client()
     box = Mailbox(scheduling, "ticks")
@@ -104,6 +105,7 @@ def test_a_rule_calls_its_targets_at_the_minute(scheduling: LambentServer, event
 
 
 @pytest.mark.long
+@pytest.mark.timeout(400)
 def test_a_warming_rule_keeps_one_environment_warm(scheduling: LambentServer, events: Any) -> None:
     functions = scheduling.client()
     rule = events.put_rule(Name="warm", ScheduleExpression="rate(1 minute)")["RuleArn"]
@@ -123,6 +125,7 @@ def test_a_warming_rule_keeps_one_environment_warm(scheduling: LambentServer, ev
 
 
 @pytest.mark.long
+@pytest.mark.timeout(400)
 def test_without_a_permission_it_does_not_fire(scheduling: LambentServer, events: Any) -> None:
     dead = Mailbox(scheduling, "rule-dead")
     moment = datetime.now(UTC) + timedelta(minutes=1, seconds=10)

@@ -6,7 +6,7 @@ import asyncio
 import uuid
 from typing import TYPE_CHECKING, NamedTuple
 
-from lambent.model.schedule import Firing, RuleScope, Schedule, ScheduledRule
+from lambent.model.configs.schedule import Firing, RuleScope, Schedule, ScheduledRule
 from lambent.triggers.schedules.control.operations import SchedulerOperations
 from lambent.triggers.schedules.firings import Firings
 from lambent.triggers.schedules.holding import Holding

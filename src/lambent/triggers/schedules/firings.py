@@ -9,8 +9,8 @@ import uuid
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+from lambent.model.configs.schedule import Schedule
 from lambent.model.errors import LambdaError
-from lambent.model.schedule import Schedule
 from lambent.store.contracts import CommitRefusedError
 from lambent.triggers.schedules.inputs import schedule_event, time_text, with_context
 from lambent.triggers.schedules.names import execution_id
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from lambent.clock import Clock
-    from lambent.model.schedule import Firing
+    from lambent.model.configs.schedule import Firing
     from lambent.store import Resources
     from lambent.store.contracts import RecordKey, Write
     from lambent.triggers.schedules.holding import Holding

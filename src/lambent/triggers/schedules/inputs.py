@@ -12,7 +12,7 @@ from lambent.triggers.schedules.names import random_looking_id
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from lambent.model.schedule import Firing, ScheduledRule
+    from lambent.model.configs.schedule import Firing, ScheduledRule
 
 _STEP = re.compile(r"\.([A-Za-z0-9_\-]+)|\[(\d+)\]|\['([^']+)'\]")
 _STRING_OR_PLACEHOLDER = re.compile(r'"(?:\\.|[^"\\])*"|<[^<>"]*>')

@@ -9,8 +9,8 @@ import uuid
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from lambent.model.configs.schedule import RuleScope, ScheduledRule
 from lambent.model.errors import LambdaError
-from lambent.model.schedule import RuleScope, ScheduledRule
 from lambent.store.contracts import CommitRefusedError
 from lambent.triggers.schedules.times import plans
 from lambent.triggers.schedules.times.expressions import ExpressionError

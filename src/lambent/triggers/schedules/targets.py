@@ -11,15 +11,15 @@ from lambent.model.invocation import InvokeRequest
 from lambent.model.trigger import TriggerSource
 from lambent.wire.client import CallError, Principal
 from lambent.wire.error_forms import NeighbourError
-from lambent.wire.sdk_call import UnknownOperationError
+from lambent.wire.others.sdk_call import UnknownOperationError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
     from contextlib import AbstractAsyncContextManager
 
     from lambent.model.arn import FunctionArn
+    from lambent.model.configs.schedule import Firing
     from lambent.model.invocation import InvocationResult
-    from lambent.model.schedule import Firing
     from lambent.wire.client import OutwardClient
 
 _UNIVERSAL = "arn:aws:scheduler:::aws-sdk:"
@@ -121,6 +121,8 @@ class ScheduleTargets:
         await self._parts.client.query("sns", "Publish", parameters, call.principal)
 
     async def _bus(self, call: _Call) -> None:
+        if not call.resource.startswith("event-bus/"):
+            raise TargetError("UnsupportedTarget", f"{call.arn} is no target here.", is_final=True)
         given = call.target.get("EventBridgeParameters") or {}
         entry = {
             "EventBusName": call.arn,

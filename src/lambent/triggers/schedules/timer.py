@@ -9,8 +9,8 @@ import uuid
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from lambent.model.configs.schedule import Firing, Schedule
 from lambent.model.errors import LambdaError
-from lambent.model.schedule import Firing, Schedule
 from lambent.store.contracts import CommitRefusedError
 from lambent.triggers.schedules.inputs import rule_event, rule_payload
 from lambent.triggers.schedules.names import random_looking_id
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from lambent.clock import Clock
-    from lambent.model.schedule import ScheduledRule
+    from lambent.model.configs.schedule import ScheduledRule
     from lambent.store import Resources
     from lambent.store.contracts import RecordKey
     from lambent.triggers.schedules.holding import Holding

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lambent.model.caller import Caller
-from lambent.model.schedule import Firing, Schedule, ScheduledRule
+from lambent.model.configs.schedule import Firing, Schedule, ScheduledRule
 from lambent.store import InstallationKey, Resources, open_records
 from lambent.triggers.schedules.control.operations import SchedulerOperations
 from lambent.triggers.schedules.firings import Firings

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from lambent.model.schedule import Firing
+from lambent.model.configs.schedule import Firing
 from lambent.triggers.schedules.targets import TargetError
 from tests.unit.triggers.schedules.conftest import NEW_YEAR_MS, QUEUE
 

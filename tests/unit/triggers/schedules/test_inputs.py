@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from lambent.model.schedule import ScheduledRule
+from lambent.model.configs.schedule import ScheduledRule
 from lambent.triggers.schedules.inputs import rule_event, rule_payload
 
 RULE = ScheduledRule(

@@ -8,8 +8,8 @@ import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from lambent.model.configs.schedule import Schedule, ScheduleGroup
 from lambent.model.errors import LambdaError
-from lambent.model.schedule import Schedule, ScheduleGroup
 from lambent.store.contracts import CommitRefusedError
 
 if TYPE_CHECKING:

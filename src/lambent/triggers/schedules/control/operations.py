@@ -7,8 +7,8 @@ import uuid
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from lambent.model.configs.schedule import Schedule
 from lambent.model.errors import LambdaError
-from lambent.model.schedule import Schedule
 from lambent.store.contracts import CommitRefusedError
 from lambent.triggers.schedules.control.checks import check_members
 from lambent.triggers.schedules.control.groups import (

@@ -6,7 +6,7 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, NamedTuple
 
-from lambent.model.schedule import Schedule
+from lambent.model.configs.schedule import Schedule
 from lambent.triggers.schedules.times.expressions import (
     At,
     Bounds,
@@ -18,7 +18,7 @@ from lambent.triggers.schedules.times.expressions import (
 )
 
 if TYPE_CHECKING:
-    from lambent.model.schedule import ScheduledRule
+    from lambent.model.configs.schedule import ScheduledRule
 
 # What is due within a minute is due in time for AWS; what a stopped server missed by more is not made up.
 # Source: EventBridge Scheduler user guide, "Schedule types": invocations have a precision of 60 seconds.

@@ -17,24 +17,24 @@ if TYPE_CHECKING:
 
     from lambent.api.authentication import Identity
     from lambent.api.messages import HttpRequest
-    from lambent.wire.service_description import ServiceDescription
+    from lambent.wire.others.description import ServedDescription
 
 PLAN = BodyPlan(1_048_576, 1_048_576)
 
 
-class ServiceDoor:
+class ServedDoor:
     """Answers a service's operations. Scope: process; keeps nothing.
 
     `operations` has a coroutine for each: it takes the caller and the members of the request by AWS's names, and
     returns those of the answer; None among them is left out. It may raise LambdaError.
     """
 
-    def __init__(self, describe: Callable[[], ServiceDescription], operations: object) -> None:
+    def __init__(self, describe: Callable[[], ServedDescription], operations: object) -> None:
         self._describe = describe
         self._operations = operations
 
     @cached_property
-    def _description(self) -> ServiceDescription:
+    def _description(self) -> ServedDescription:
         # At the first request: a start pays for no service that nobody asks.
         return self._describe()
 

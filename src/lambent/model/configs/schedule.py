@@ -76,8 +76,8 @@ class ScheduledRule:
     arn: str
     expression: str
     state: str
-    targets: tuple[str, ...]
-    anchor_ms: int
+    targets: tuple[str, ...] = ()
+    anchor_ms: int = 0
     next_ms: int | None = None
 
 

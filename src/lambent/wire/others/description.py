@@ -16,7 +16,7 @@ class _Input(NamedTuple):
     INPUT_PAYLOAD: None = None
 
 
-class ServiceOperation(NamedTuple):
+class ServedOperation(NamedTuple):
     """One operation. `module` is its method's name here."""
 
     name: str
@@ -31,16 +31,17 @@ class ServiceOperation(NamedTuple):
         return _Input(self.input_spec)
 
 
-class ServiceDescription:
+class ServedDescription:
     """Finds operations. Scope: process; immutable. `generated` is a module that scripts/generate wrote."""
 
     def __init__(self, generated: ModuleType) -> None:
         self._errors: dict[str, int] = generated.ERRORS
         self._operations = [
-            (_segments(row[3]), ServiceOperation(*row, generated.INPUTS[row[1]])) for row in generated.OPERATIONS
+            (_segments(uri), ServedOperation(name, module, method, uri, status, generated.INPUTS[module]))
+            for name, module, method, uri, status in generated.OPERATIONS
         ]
 
-    def match(self, method: str, target: str) -> tuple[ServiceOperation, dict[str, str]] | None:
+    def match(self, method: str, target: str) -> tuple[ServedOperation, dict[str, str]] | None:
         """Return the operation of a request and its path parameters (decoded), or None."""
         segments = _segments(target)
         if segments[:1] == ["tags"]:

@@ -1,0 +1,1 @@
+"""Other services of AWS that are served here."""

@@ -1,0 +1,1 @@
+"""Other services of AWS: what describes those that are served here, and requests to any."""
