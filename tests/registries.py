@@ -47,6 +47,27 @@ def cargo_project(name: str, manifest: str, source: str) -> Path:
     return CACHE / "target" / "release" / name
 
 
+def maven_packages(name: str, *coordinates: str) -> Path:
+    """Return a directory with the jars of `group:artifact:version`, and of all that they need."""
+    return _once(name, coordinates, lambda target: _maven(target, coordinates))
+
+
+def _maven(target: Path, coordinates: tuple[str, ...]) -> list[str]:
+    wanted = "".join(
+        "<dependency><groupId>{}</groupId><artifactId>{}</artifactId><version>{}</version></dependency>".format(
+            *one.split(":")
+        )
+        for one in coordinates
+    )
+    pom = target / "pom.xml"
+    pom.write_text(
+        "<project><modelVersion>4.0.0</modelVersion><groupId>tests</groupId><artifactId>tests</artifactId>"
+        f"<version>1</version><dependencies>{wanted}</dependencies></project>"
+    )
+    goal = "org.apache.maven.plugins:maven-dependency-plugin:3.6.0:copy-dependencies"
+    return ["mvn", "-B", "-q", "-f", str(pom), goal, f"-DoutputDirectory={target}", "-DincludeScope=runtime"]
+
+
 def _once(name: str, wanted: tuple[str, ...], command: object) -> Path:
     target = CACHE / name
     stamp = target / "installed.json"

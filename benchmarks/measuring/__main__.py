@@ -21,6 +21,7 @@ from benchmarks.measuring import (
     peers,
     report,
     sandboxes,
+    sources,
     standing,
     streaming,
     warm,
@@ -48,6 +49,7 @@ GROUPS: dict[str, Callable[[Context], list[Row]]] = {
     "idle": standing.idle_rows,
     "crowd": standing.crowd_rows,
     "events": events.rows,
+    "sources": sources.rows,
 }
 
 

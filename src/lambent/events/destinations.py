@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from lambent.events.queue_urls import QueueUrls
 from lambent.model.arn import parse_function_name
 from lambent.model.errors import LambdaError, ServiceError
 from lambent.wire.client import CallError, Principal
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from lambent.model.arn import FunctionArn
     from lambent.wire.client import OutwardClient
 
-_QUEUES_MAX = 1_024
 # Refusals that pass: the services' own words for "too fast" and "not now".
 _PASSING_CODES = frozenset(
     {"Throttling", "ThrottlingException", "RequestThrottled", "KMSThrottlingException", "SlowDown", "RequestTimeout"}
@@ -53,7 +53,7 @@ class DestinationError(Exception):
 
 
 class Destinations:
-    """Sends in the name of an account. Scope: node. Keeps a bounded memory of queues' URLs, nothing else.
+    """Sends in the name of an account. Scope: node. Keeps nothing but the memory of its `queue_urls`.
 
     `enqueue(function, payload, trace_header)` is how a function that is the destination gets its event.
     """
@@ -63,7 +63,7 @@ class Destinations:
     ) -> None:
         self._client = client
         self._enqueue = enqueue
-        self._queue_urls: dict[str, str] = {}
+        self.queue_urls = QueueUrls(client)
         self._senders: dict[str, Callable[[_Target, Message, Principal], Awaitable[None]]] = {
             "sqs": self._send_to_queue,
             "sns": self._send_to_topic,
@@ -95,7 +95,10 @@ class Destinations:
         # Source: developer guide: a FIFO queue is no destination of asynchronous invocations.
         if target.resource.endswith(".fifo"):
             raise DestinationError(f"{target.arn} is a FIFO queue, which takes no such message", is_final=True)
-        body: dict[str, Any] = {"QueueUrl": await self._queue_url(target, principal), "MessageBody": _text(message)}
+        body: dict[str, Any] = {
+            "QueueUrl": await self.queue_urls.find(target.arn, principal),
+            "MessageBody": _text(message),
+        }
         if message.attributes:
             body["MessageAttributes"] = {
                 one.name: {"DataType": one.data_type, "StringValue": one.value} for one in message.attributes
@@ -106,20 +109,8 @@ class Destinations:
         try:
             await self._client.call("sqs", "SendMessage", body, principal)
         except CallError:
-            # The queue may have been made anew, at another URL.
-            self._queue_urls.pop(target.arn, None)
+            self.queue_urls.forget(target.arn)
             raise
-
-    async def _queue_url(self, target: _Target, principal: Principal) -> str:
-        known = self._queue_urls.get(target.arn)
-        if known is None:
-            asked = {"QueueName": target.resource, "QueueOwnerAWSAccountId": target.account_id}
-            answer = await self._client.call("sqs", "GetQueueUrl", asked, principal)
-            known = str(answer["QueueUrl"])
-            if len(self._queue_urls) >= _QUEUES_MAX:
-                self._queue_urls.clear()
-            self._queue_urls[target.arn] = known
-        return known
 
     async def _send_to_topic(self, target: _Target, message: Message, principal: Principal) -> None:
         parameters = {"Version": "2010-03-31", "TopicArn": target.arn, "Message": _text(message)}

@@ -53,6 +53,18 @@ async def test_many_at_once_and_one_gets_it(opened: Opened) -> None:
     assert sorted(task.result() or 0 for task in asked) == [0] * 11 + [1]
 
 
+async def test_names_and_forgetting(opened: Opened) -> None:
+    leases = opened.leases
+    for name in ("shard/a/1", "shard/a/2", "shard/a%/1", "shard/ab/1", "other"):
+        assert await leases.acquire(name, "a", TTL_MS) == 1
+    assert list(await leases.names("shard/a/")) == ["shard/a/1", "shard/a/2"]
+    assert await leases.forget("shard/a/") == 2
+    assert sorted(await leases.names("shard/")) == ["shard/a%/1", "shard/ab/1"]
+    assert not await leases.write("shard/a/1", 1, b"late")
+    assert await leases.read("shard/a/1") is None
+    assert await leases.forget("shard/a/") == 0
+
+
 async def test_slices_never_exceed_the_limit(opened: Opened) -> None:
     limiter = opened.limiter
     assert await limiter.take("account", "a", 600, 1_000, TTL_MS) == 600

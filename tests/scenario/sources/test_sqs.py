@@ -130,6 +130,16 @@ def handler(event, context):
 """
 
 
+SLEEPER = """
+import time
+
+
+def handler(event, context):
+    print("it has begun")
+    time.sleep(float(event["Records"][0]["body"]))
+"""
+
+
 def test_of_a_batch_only_the_failed_messages_come_again(server: LambentServer) -> None:
     scene = Scene(server, "sqs-partial", code=PARTIAL)
     for body in ("good", "bad", "fine"):
@@ -228,3 +238,30 @@ def test_after_a_crash_mappings_are_polled_again(lambent_server_factory: Any) ->
     wait_state(scene.client, mapping_id, "Enabled")
     scene.send("after")
     wait_until(lambda: scene.bodies() == ["after"])
+
+
+def test_a_batch_under_way_is_settled_before_the_server_ends(lambent_server_factory: Any) -> None:
+    server: LambentServer = lambent_server_factory({"neighbours.enabled": "true"})
+    scene = Scene(server, "sqs-stop", code=SLEEPER, visibility=20)
+    scene.client.update_function_configuration(FunctionName=scene.name, Timeout=20)
+    scene.client.get_waiter("function_updated_v2").wait(FunctionName=scene.name, WaiterConfig={"Delay": 1})
+    mapping_id = scene.map(BatchSize=1)["UUID"]
+    scene.send("3")
+    wait_until(lambda: b"it has begun" in server.get("/_lambent/v1/logs?function=sqs-stop")[1])
+    server.stop()
+    server.start()
+    scene.client, scene.sqs = server.client(), server.client("sqs")
+    assert scene.left() == 0
+    wait_state(scene.client, mapping_id, "Enabled")
+
+
+def test_a_disabled_mapping_does_not_wait_for_its_last_request(server: LambentServer) -> None:
+    scene = Scene(server, "sqs-quick", visibility=30)
+    mapping_id = scene.map()["UUID"]
+    # By now the mapping asks for longer and longer; the requests that nobody waits for any more take nothing.
+    time.sleep(6)
+    scene.client.update_event_source_mapping(UUID=mapping_id, Enabled=False)
+    wait_state(scene.client, mapping_id, "Disabled")
+    scene.send("stays")
+    (message,) = scene.sqs.receive_message(QueueUrl=scene.url, WaitTimeSeconds=1, AttributeNames=["All"])["Messages"]
+    assert (message["Body"], message["Attributes"]["ApproximateReceiveCount"]) == ("stays", "1")

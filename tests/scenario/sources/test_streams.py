@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
+import sqlite3
 import time
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -243,6 +245,28 @@ def test_after_a_crash_reading_goes_on_at_the_checkpoint(lambent_server_factory:
     wait_state(scene.client, mapping_id, "Enabled")
     scene.put("after")
     wait_until(lambda: scene.data() == ["after"])
+
+
+def test_a_deleted_mapping_leaves_no_checkpoint(lambent_server_factory: ServerFactory) -> None:
+    server = lambent_server_factory({"neighbours.enabled": "true"})
+    scene = Scene(server, "kin-gone", shards=2)
+    kept = scene.map()["UUID"]
+    scene.put("one")
+    wait_until(lambda: scene.data() == ["one"])
+    create_function(scene.client, "kin-gone-too", {"index.py": RECORDER}, Timeout=5)
+    made = scene.client.create_event_source_mapping(
+        EventSourceArn=scene.arn, FunctionName="kin-gone-too", StartingPosition="LATEST"
+    )
+    gone = made["UUID"]
+    wait_state(scene.client, gone, "Enabled")
+
+    def mappings() -> set[str]:
+        with closing(sqlite3.connect(f"file:{server.data_dir / 'events.db'}?mode=ro", uri=True)) as events:
+            return {name.split("/")[1] for (name,) in events.execute("SELECT name FROM leases")}
+
+    wait_until(lambda: mappings() == {kept, gone})
+    scene.client.delete_event_source_mapping(UUID=gone)
+    wait_until(lambda: mappings() == {kept})
 
 
 def test_a_table_change_becomes_the_recorded_event(server: LambentServer) -> None:

@@ -21,17 +21,17 @@ def failed_items(
 
     `item_of` reads an `itemIdentifier`.
 
-    Nothing, null, an object without `batchItemFailures`, null or an empty list in it: none failed. Anything that is no
-    list of objects with a known `itemIdentifier`: all.
+    Nothing, null, an empty list, an object without `batchItemFailures`, null or an empty list in it: none failed.
+    Anything that is no list of objects with a known `itemIdentifier`: all.
     Source: developer guide, "Reporting batch item failures", "Success and failure conditions"; recorded
-    (test_report_batch_item_failures_invalid_result_json_batch_fails).
+    (test_report_batch_item_failures_invalid_result_json_batch_fails, test_dynamodb_report_batch_item_success_scenarios).
     """
     everything = frozenset(item_ids)
     try:
         answer = json.loads(payload or b"null")
     except (ValueError, RecursionError):
         return everything
-    if answer in (None, ""):
+    if answer in (None, "", []):
         return frozenset()
     if not isinstance(answer, dict):
         return everything

@@ -11,6 +11,7 @@ from lambent.wire.client import CallError, Principal
 from lambent.wire.error_forms import NeighbourError
 
 if TYPE_CHECKING:
+    from lambent.events.queue_urls import QueueUrls
     from lambent.model.configs.event_source import EventSourceMapping
     from lambent.wire.client import OutwardClient
 
@@ -20,8 +21,9 @@ _QUEUE_GONE = frozenset(("AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNo
 class SourceChecks:
     """Asks the services. Keeps nothing. One that does not answer is no reason to refuse: the poller waits for it."""
 
-    def __init__(self, client: OutwardClient) -> None:
+    def __init__(self, client: OutwardClient, queue_urls: QueueUrls) -> None:
         self._client = client
+        self._queue_urls = queue_urls
         self._log = logging.getLogger(__name__)
 
     async def check(self, mapping: EventSourceMapping, timeout_seconds: int) -> None:
@@ -43,19 +45,16 @@ class SourceChecks:
             self._log.warning("the source of a new mapping could not be asked for: %s", error.message)
 
     async def _check_queue(self, mapping: EventSourceMapping, timeout_seconds: int) -> None:
-        region, account_id, name = (mapping.event_source_arn or "").split(":")[3:6]
-        principal = Principal(account_id, region)
-        asked = {"QueueName": name, "QueueOwnerAWSAccountId": account_id}
+        arn = mapping.event_source_arn or ""
+        # A queue of this name may have been made anew since it was last asked for.
+        self._queue_urls.forget(arn)
         try:
-            url = (await self._client.call("sqs", "GetQueueUrl", asked, principal))["QueueUrl"]
-            names = {"QueueUrl": url, "AttributeNames": ["VisibilityTimeout"]}
-            found = await self._client.call("sqs", "GetQueueAttributes", names, principal)
+            visibility_seconds = await self._queue_urls.visibility_seconds(arn)
         except CallError as error:
             code = "AWS.SimpleQueueService.NonExistentQueue" if error.code in _QUEUE_GONE else error.code
             raise InvalidParameterValueError(
                 f"Error occurred while ReceiveMessage. SQS Error Code: {code}. SQS Error Message: {error.message}"
             ) from error
-        visibility_seconds = int((found.get("Attributes") or {}).get("VisibilityTimeout", 30))
         if visibility_seconds < timeout_seconds:
             raise InvalidParameterValueError(
                 f"Queue visibility timeout: {visibility_seconds} seconds is less than "

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from lambent.events.sources.deliverer import Deliverer
     from lambent.events.sources.pollers import Poller, Tell
     from lambent.events.sources.streams.contracts import StreamSource
+    from lambent.events.sources.streams.stream_poller import StreamParts
     from lambent.model.configs.event_source import EventSourceMapping
     from lambent.store.queues.contracts import Leases
     from lambent.wire.client import OutwardClient
@@ -65,6 +66,13 @@ class PollerMaker:
                 return self._stream(mapping, DynamoDbStream(mapping, self._parts.client), tell)
             case SourceKind.MSK | SourceKind.SELF_MANAGED_KAFKA:
                 return self._topics(mapping, tell)
+            case SourceKind.MQ:
+                return self._broker(mapping, tell)
+            case SourceKind.DOCUMENTDB:
+                from lambent.events.sources.documents.documents_poller import DocumentsPoller
+
+                parts = self._parts
+                return DocumentsPoller(mapping, parts.client, parts.places.brokers, self._stream_parts(), tell)
             case _:
                 return None
 
@@ -73,28 +81,36 @@ class PollerMaker:
         from lambent.events.sources.queues.sqs import SqsQueue
 
         parts = self._parts
-        return QueuePoller(mapping, SqsQueue(mapping, parts.client), parts.deliverer, parts.clock, tell)
+        source = SqsQueue(mapping, parts.client, parts.destinations.queue_urls)
+        return QueuePoller(mapping, source, parts.deliverer, parts.clock, tell)
 
     def _stream(self, mapping: EventSourceMapping, source: StreamSource, tell: Tell) -> Poller:
+        from lambent.events.sources.streams.stream_poller import StreamPoller
+
+        return StreamPoller(mapping, source, self._stream_parts(), tell)
+
+    def _stream_parts(self) -> StreamParts:
         from lambent.events.sources.streams.failures import FailureRecords
-        from lambent.events.sources.streams.stream_poller import StreamParts, StreamPoller
+        from lambent.events.sources.streams.stream_poller import StreamParts
 
         parts = self._parts
-        failures = FailureRecords(parts.destinations, parts.clock, parts.random_bytes)
-        return StreamPoller(
-            mapping, source, StreamParts(parts.deliverer, failures, parts.leases, parts.owner, parts.clock), tell
-        )
+        failures = FailureRecords(parts.destinations, parts.clock, parts.random_bytes, parts.deliverer.meter)
+        return StreamParts(parts.deliverer, failures, parts.leases, parts.owner, parts.clock)
 
-    def _topics(self, mapping: EventSourceMapping, tell: Tell) -> Poller | None:
-        from lambent.events.sources.kafka.access import has_schemas
+    def _broker(self, mapping: EventSourceMapping, tell: Tell) -> Poller:
+        from lambent.events.sources.brokers.broker_poller import BrokerParts, BrokerPoller
+        from lambent.events.sources.brokers.connecting import Connector
+
+        parts = self._parts
+        connector = Connector(parts.client, parts.places.brokers, parts.clock)
+        return BrokerPoller(mapping, BrokerParts(connector.connect, parts.deliverer, parts.clock), tell)
+
+    def _topics(self, mapping: EventSourceMapping, tell: Tell) -> Poller:
         from lambent.events.sources.kafka.kafka_poller import KafkaParts, KafkaPoller
-        from lambent.events.sources.streams.failures import FailureRecords
 
-        if has_schemas(mapping):
-            return None
         parts, places = self._parts, self._parts.places
-        failures = FailureRecords(parts.destinations, parts.clock, parts.random_bytes)
         kafka = KafkaParts(
-            parts.client, parts.deliverer, failures, parts.clock, places.brokers, places.is_sasl_plaintext
-        )
+            parts.client, parts.deliverer, parts.destinations, parts.deliverer.meter, parts.clock, parts.random_bytes,
+            places.brokers, places.is_sasl_plaintext,
+        )  # fmt: skip
         return KafkaPoller(mapping, kafka, tell)

@@ -11,7 +11,9 @@ import uuid
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from lambent.events.sources.filtering.filter_keys import FilterKeyError
 from lambent.events.sources.rules import RULES, check_mapping, check_members, check_required, with_defaults
+from lambent.events.sources.rules_of_pollers import with_group_kept, with_poller_defaults
 from lambent.model.arn import LATEST, FunctionArn, parse_function_name
 from lambent.model.configs.event_source import EventSourceMapping, MappingClaim, SourceKind, claims_of, source_kind
 from lambent.model.configs.tags import ResourceTags, check_tags
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from lambent.clock import Clock
+    from lambent.events.sources.filtering.filter_keys import FilterKeys
     from lambent.events.sources.pollers import Progress
     from lambent.model.caller import Caller
     from lambent.store import Resources
@@ -68,11 +71,14 @@ class EventSourceMappings:
         *,
         progress: Callable[[EventSourceMapping], Progress | None] = lambda _: None,
         check_source: Callable[[EventSourceMapping, int], Awaitable[None]] = _unchecked,
+        filter_keys: FilterKeys | None = None,
     ) -> None:
         """`progress` tells how far the polling of a mapping is; None: it is not polled here.
 
         `check_source(mapping, timeout_seconds)` raises InvalidParameterValueError for a source that cannot be polled.
+        `filter_keys` encrypt the filters of mappings with a KMS key; without them they are kept as they are.
         """
+        self._filter_keys = filter_keys
         self._progress = progress
         self._check_source = check_source
         self._resources = resources
@@ -112,7 +118,7 @@ class EventSourceMappings:
         mapping = _emptied(with_defaults(replace(mapping, on_failure=_on_failure(request.destination_config))))
         check_mapping(mapping)
         await self._check_source(mapping, timeout_seconds)
-        await self._commit_new(mapping, tags, target)
+        await self._commit_new(await self._sealed(mapping), tags, target)
         return self._shown(mapping, "Creating" if mapping.is_enabled else "Disabled")
 
     async def update_event_source_mapping(
@@ -129,21 +135,26 @@ class EventSourceMappings:
             if request.function_name is not None:
                 function, target, _ = await self._function(caller, request.function_name)
                 changed = replace(changed, function_arn=str(function))
-                writes += [target, *await self._moved_claims(current, changed)]
+                writes.append(target)
+            writes += await self._moved_claims(current, changed)
+            if self._filter_keys is not None:
+                is_given = request.filter_criteria is not None
+                changed = await self._filter_keys.changed(current, changed, is_given=is_given)
             check_mapping(changed)
+            kept = changed if changed.filter_criteria_cipher is not None else await self._sealed(changed)
             try:
-                await self._resources.commit(self._resources.put_over(changed, current.revision_id), *writes)
+                await self._resources.commit(self._resources.put_over(kept, current.revision_id), *writes)
             except CommitRefusedError as error:
                 await self._raise_conflict(changed, error)
                 continue
-            return self._shown(changed, _updating(current, changed))
+            return await self._opened(changed, _updating(current, changed))
         raise _overtaken(request.uuid)
 
     async def get_event_source_mapping(
         self, caller: Caller, request: GetEventSourceMappingRequest
     ) -> shapes.EventSourceMappingConfiguration:
         """Return a mapping. Raises ResourceNotFoundError (404)."""
-        return self._shown(await self._existing(caller, request.uuid))
+        return await self._opened(await self._existing(caller, request.uuid))
 
     async def delete_event_source_mapping(
         self, caller: Caller, request: DeleteEventSourceMappingRequest
@@ -161,7 +172,7 @@ class EventSourceMappings:
                 await resources.commit(*writes)
             except CommitRefusedError:
                 continue
-            return self._shown(mapping, "Deleting")
+            return await self._opened(mapping, "Deleting")
         raise _overtaken(request.uuid)
 
     async def list_event_source_mappings(
@@ -247,7 +258,29 @@ class EventSourceMappings:
         if error.found is None and error.key.name != mapping.uuid:
             raise InvalidParameterValueError("Function does not exist")
 
-    def _shown(self, mapping: EventSourceMapping, state: str | None = None) -> shapes.EventSourceMappingConfiguration:
+    async def _sealed(self, mapping: EventSourceMapping) -> EventSourceMapping:
+        return mapping if self._filter_keys is None else await self._filter_keys.sealed(mapping)
+
+    async def _opened(
+        self, mapping: EventSourceMapping, state: str | None = None
+    ) -> shapes.EventSourceMappingConfiguration:
+        """Return the mapping as AWS answers it alone: with its filters, or with why they cannot be read.
+
+        Source: service description, EventSourceMappingConfiguration: a list shows encrypted filters as null.
+        """
+        if self._filter_keys is None or mapping.filter_criteria_cipher is None:
+            return self._shown(mapping, state)
+        try:
+            return self._shown(await self._filter_keys.opened(mapping), state)
+        except FilterKeyError as error:
+            return self._shown(mapping, state, shapes.FilterCriteriaError(error_code=error.code, message=str(error)))
+
+    def _shown(
+        self,
+        mapping: EventSourceMapping,
+        state: str | None = None,
+        filter_error: shapes.FilterCriteriaError | None = None,
+    ) -> shapes.EventSourceMappingConfiguration:
         """Return the mapping as AWS answers it; `state` is what an operation has just begun."""
         rules = RULES[mapping.kind]
         progress = self._progress(mapping)
@@ -256,6 +289,7 @@ class EventSourceMappings:
         if progress is not None:
             state = state or progress.state
             last_result = last_result and (progress.last_result or last_result)
+            reason = progress.reason or reason
         destination = None
         if mapping.on_failure is not None or rules.shows_destination:
             destination = shapes.DestinationConfig(on_failure=shapes.OnFailure(destination=mapping.on_failure))
@@ -268,6 +302,7 @@ class EventSourceMappings:
             state=state or "Disabled",
             state_transition_reason=reason,
             destination_config=destination,
+            filter_criteria_error=filter_error,
         )
 
     def _new_id(self) -> str:
@@ -308,7 +343,7 @@ def _changed(mapping: EventSourceMapping, request: UpdateEventSourceMappingReque
         members["is_enabled"] = request.enabled
     if request.destination_config is not None:
         members["on_failure"] = _on_failure(request.destination_config)
-    return _emptied(replace(mapping, **members))
+    return with_poller_defaults(_emptied(with_group_kept(replace(mapping, **members), mapping)))
 
 
 def _emptied(mapping: EventSourceMapping) -> EventSourceMapping:
@@ -318,9 +353,6 @@ def _emptied(mapping: EventSourceMapping) -> EventSourceMapping:
         emptied["filter_criteria"] = None
     if mapping.scaling_config is not None and mapping.scaling_config.maximum_concurrency is None:
         emptied["scaling_config"] = None
-    pollers = mapping.provisioned_poller_config
-    if pollers is not None and (pollers.minimum_pollers, pollers.maximum_pollers) == (None, None):
-        emptied["provisioned_poller_config"] = None
     if mapping.kms_key_arn == "":
         emptied["kms_key_arn"] = None
     return replace(mapping, **emptied)

@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from lambent.events.sources.filtering.filters import check_filters
+from lambent.events.sources.rules_of_pollers import check_pollers, with_poller_defaults
 from lambent.model.configs.event import is_destination
 from lambent.model.configs.event_source import EventSourceMapping, KafkaConfig, SourceKind
 from lambent.model.errors import InvalidParameterValueError
@@ -96,7 +97,7 @@ RULES: Mapping[SourceKind, SourceRules] = MappingProxyType(
         ),
         SourceKind.MQ: SourceRules(
             frozenset(("Queues", "SourceAccessConfigurations")),
-            {"batch_size": 100, "maximum_batching_window_in_seconds": 0},
+            {"batch_size": 100},
             required=("Queues", "SourceAccessConfigurations"),
         ),
         SourceKind.DOCUMENTDB: SourceRules(
@@ -104,6 +105,7 @@ RULES: Mapping[SourceKind, SourceRules] = MappingProxyType(
             | {"StartingPositionTimestamp"},
             {"batch_size": 100, "maximum_batching_window_in_seconds": 0},
             required=("StartingPosition", "SourceAccessConfigurations", "DocumentDBEventSourceConfig"),
+            reason="User action",
         ),
     }
 )
@@ -145,7 +147,7 @@ def with_defaults(mapping: EventSourceMapping) -> EventSourceMapping:
     """Return a new mapping with what applies when nothing is said."""
     kind = mapping.kind
     defaults = {name: value for name, value in RULES[kind].defaults.items() if getattr(mapping, name) is None}
-    mapping = replace(mapping, **defaults)
+    mapping = with_poller_defaults(replace(mapping, **defaults))
     if kind is SourceKind.MSK:
         config = mapping.amazon_managed_kafka_event_source_config or KafkaConfig()
         group = config.consumer_group_id or mapping.uuid
@@ -154,6 +156,10 @@ def with_defaults(mapping: EventSourceMapping) -> EventSourceMapping:
         config = mapping.self_managed_kafka_event_source_config or KafkaConfig()
         group = config.consumer_group_id or mapping.uuid
         return replace(mapping, self_managed_kafka_event_source_config=replace(config, consumer_group_id=group))
+    documents = mapping.document_db_event_source_config
+    if documents is not None and documents.full_document is None:
+        # Source: developer guide, "Creating an Amazon DocumentDB event source mapping (SDK or CLI)".
+        return replace(mapping, document_db_event_source_config=replace(documents, full_document="Default"))
     return mapping
 
 
@@ -166,14 +172,13 @@ def check_mapping(mapping: EventSourceMapping) -> None:
     check_filters(mapping.filter_criteria)
     _check_batches(mapping)
     _check_position(mapping)
+    documents = mapping.document_db_event_source_config
+    if documents is not None and not documents.database_name:
+        raise InvalidParameterValueError("Required 'databaseName' parameter is missing.")
     age = mapping.maximum_record_age_in_seconds
     if age is not None and 0 <= age < 60:
         raise InvalidParameterValueError("MaximumRecordAgeInSeconds must be -1 or between 60 and 604800.")
-    pollers = mapping.provisioned_poller_config
-    if pollers is not None and mapping.scaling_config is not None and mapping.scaling_config.maximum_concurrency:
-        raise InvalidParameterValueError("ScalingConfig and ProvisionedPollerConfig cannot be used together.")
-    if pollers is not None and (pollers.minimum_pollers or 0) > (pollers.maximum_pollers or 10_000):
-        raise InvalidParameterValueError("MinimumPollers must be less than or equal to MaximumPollers.")
+    check_pollers(mapping)
     if mapping.on_failure is not None and not is_destination(mapping.on_failure, RULES[mapping.kind].destinations):
         raise InvalidParameterValueError(
             "The provided destination config DestinationConfig(onSuccess=null, "

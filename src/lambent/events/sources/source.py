@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -28,16 +29,38 @@ class SourceRecord:
     arrived_ms: int = 0
 
 
-class SourceError(Exception):
-    """A source refused, is not there, or does not answer. `is_lasting`: trying again soon will not help."""
+class Trouble(StrEnum):
+    """Why a source cannot be read until somebody changes something: the mapping's StateTransitionReason.
 
-    def __init__(self, text: str, *, is_lasting: bool = False) -> None:
+    Source: developer guide, "Troubleshoot Amazon MQ event source mapping errors".
+    """
+
+    CONFIG = "ESM_CONFIG_NOT_VALID"
+    AUTHENTICATION = "EVENT_SOURCE_AUTHN_ERROR"
+    AUTHORIZATION = "EVENT_SOURCE_AUTHZ_ERROR"
+
+
+class SourceError(Exception):
+    """A source refused, is not there, or does not answer. `is_lasting`: trying again soon will not help.
+
+    With a `trouble` its mapping is shown as Disabled for that reason, until the source can be read.
+    """
+
+    def __init__(self, text: str, *, is_lasting: bool = False, trouble: Trouble | None = None) -> None:
         super().__init__(text)
         self.is_lasting = is_lasting
+        self.trouble = trouble
 
 
 class QueueSource(Protocol):
-    """Where each record is taken, and then removed or left to come again. One for a mapping."""
+    """Where each record is taken, and then removed or left to come again. One for a mapping.
+
+    `is_ordered`: records of one `group` come one after the other; while one of them is taken the next ones are hidden.
+    """
+
+    @property
+    def is_ordered(self) -> bool:
+        """See above."""
 
     async def receive(self, count_max: int, wait_seconds: int) -> Sequence[SourceRecord]:
         """Return up to `count_max` records once there is one, or none after `wait_seconds`. Raises SourceError."""

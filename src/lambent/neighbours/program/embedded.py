@@ -5,6 +5,9 @@ modules it reached; these are written at once, and the answer waits for that. Wh
 service: where some of them take long to write, it is waited for up to WAIT_SECONDS and follows at a slower pace. Bulk
 data (items, messages, log lines) is written later: a kill may lose the newest.
 
+Who waits for messages of a queue is told of them: MiniStack itself looks ten times a second for each who waits, and
+gives messages to clients that have gone.
+
 Its services call the daemon's functions by what stands in bridge.py and sources.py.
 
 Arguments: the directory of packages, the listening descriptor, the process id of the daemon.
@@ -22,6 +25,8 @@ import os
 import re
 import signal
 import sys
+import threading
+import time
 from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -56,6 +61,10 @@ LOG_EVENTS_MAX = 50_000
 LOG_EVENTS_KEPT = 40_000
 LOG_EVENTS_OF_STREAM_MIN = 20
 _SQS = "sqs"
+_RECEIVE = "AmazonSQS.ReceiveMessage"
+_WAIT = "ReceiveMessageWaitTimeSeconds"
+# After these a message may be there for others: of a FIFO queue the next of its group.
+_FREEING = ("DeleteMessage", "DeleteMessageBatch", "ChangeMessageVisibility", "ChangeMessageVisibilityBatch")
 _LOGS = "cloudwatch_logs"
 _LOGS_STATE = (
     "destinations", "resource_policies", "log_group_policies", "metric_filters", "queries", "delivery_sources",
@@ -120,7 +129,8 @@ async def serve(descriptor: int) -> None:
     ended = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ended.set)
     proof, port = os.environ.pop("LAMBENT_PROOF"), os.environ.pop("LAMBENT_CALLS", "")
-    participants = {**load("sources").PARTICIPANTS, "cognito": load("user_pools").cognito}
+    parts = [load(name).PARTICIPANTS for name in ("sources", "user_pools", "alarms", "rotations")] if port else []
+    participants = {name: take_part for part in parts for name, take_part in part.items()}
     bridge = load("bridge").Bridge(int(port), proof, participants) if port else None
     keeper = Keeper(stack, proof, bridge)
 
@@ -163,7 +173,7 @@ class Keeper:
         self._touched: ContextVar[set[str] | None] = ContextVar("touched", default=None)
         # The scheme that the caller of this request used; links in answers begin with it.
         self._scheme: ContextVar[str] = ContextVar("scheme", default="http")
-        self._is_scheme_told = False
+        self._has_seen_queues = False
         self._find_module = stack._get_module
         stack._get_module = self._noting_module  # type: ignore[attr-defined]
 
@@ -199,7 +209,16 @@ class Keeper:
                     await bridge.wait_delivered(deliveries)
             await send(message)
 
-        await self._stack.app(scope, request.receive, send_kept)
+        if request.target != _RECEIVE:
+            await self._stack.app(scope, request.receive, send_kept)
+            return
+        async with asyncio.TaskGroup() as tasks:
+            answering = tasks.create_task(self._stack.app(scope, request.receive, send_kept))
+            watching = tasks.create_task(request.wait_gone())
+            await asyncio.wait((answering, watching), return_when=asyncio.FIRST_COMPLETED)
+            # Messages for a client that went away stay where they are.
+            answering.cancel()
+            watching.cancel()
 
     async def run(self) -> None:
         """Write what is due, until `stop`."""
@@ -238,9 +257,10 @@ class Keeper:
         module = self._find_module(name)
         if self._bridge is not None:
             self._bridge.attend()
-        if name == _SQS and not self._is_scheme_told:
-            self._is_scheme_told = True
+        if name == _SQS and not self._has_seen_queues:
+            self._has_seen_queues = True
             self._tell_scheme(module)
+            LongPolls.install(module)
         return module
 
     def _tell_scheme(self, queues: object) -> None:
@@ -327,6 +347,90 @@ class Keeper:
         _settle(waiters)
 
 
+class LongPolls:
+    """ReceiveMessage that is told when there may be something, in place of MiniStack's. Scope: process.
+
+    `queues` is MiniStack's module. Every part of it that puts a message into a queue, or lets one be seen again, says so
+    by `esm_wake.set()`, from any thread; time-outs and delays are in the messages.
+    """
+
+    def __init__(self, queues: Any, loop: asyncio.AbstractEventLoop) -> None:
+        self._queues = queues
+        self._loop = loop
+        self._thread = threading.get_ident()
+        self._receive = queues._HANDLERS["ReceiveMessage"]
+        self._waiting: dict[asyncio.Event, Message] = {}
+
+    @staticmethod
+    def install(queues: Any) -> None:
+        """Take the place of MiniStack's operation, if this version of it is as it is known here."""
+        if not all(hasattr(queues, name) for name in ("_HANDLERS", "_get_q", "esm_wake")):
+            return
+        polls = LongPolls(queues, asyncio.get_running_loop())
+        handlers = queues._HANDLERS
+        handlers["ReceiveMessage"] = polls.receive
+        for name in _FREEING:
+            handlers[name] = polls.freeing(handlers[name])
+        wake = queues.esm_wake.set
+
+        def set_and_tell() -> None:
+            wake()
+            polls.tell()
+
+        queues.esm_wake.set = set_and_tell
+
+    async def receive(self, data: Message, url: str) -> Message:
+        """Answer with messages as soon as there are some, or with none when the time that was asked for is over."""
+        end: float | None = None
+        while True:
+            answer: Message = await self._receive({**data, "WaitTimeSeconds": 0}, url)
+            if answer:
+                return answer
+            queue = self._queues._get_q(data.get("QueueUrl", url))
+            now = self._loop.time()
+            if end is None:
+                asked = data.get("WaitTimeSeconds")
+                end = now + int(queue["attributes"].get(_WAIT, "0") if asked is None else asked)
+            if now >= end:
+                return answer
+            await self._wait(queue, end - now)
+
+    def freeing(self, operation: Callable[[Message, str], Message]) -> Callable[[Message, str], Message]:
+        """Return an operation after which others may be able to receive."""
+
+        def freed(data: Message, url: str) -> Message:
+            answer = operation(data, url)
+            self.tell()
+            return answer
+
+        return freed
+
+    def tell(self) -> None:
+        """Some queue may have something now. From any thread."""
+        if threading.get_ident() == self._thread:
+            self._tell()
+        else:
+            self._loop.call_soon_threadsafe(self._tell)
+
+    def _tell(self) -> None:
+        for waiter, queue in self._waiting.items():
+            if queue["messages"]:
+                waiter.set()
+
+    async def _wait(self, queue: Message, seconds: float) -> None:
+        now = time.time()
+        hidden = (message["visible_at"] - now for message in queue["messages"] if message.get("visible_at", 0) > now)
+        waiter = asyncio.Event()
+        self._waiting[waiter] = queue
+        try:
+            async with asyncio.timeout(max(min(seconds, min(hidden, default=seconds)), 0.001)):
+                await waiter.wait()
+        except TimeoutError:
+            pass
+        finally:
+            del self._waiting[waiter]
+
+
 def _settle(waiters: list[asyncio.Future[None]]) -> None:
     for waiter in waiters:
         if not waiter.done():
@@ -368,19 +472,28 @@ class _Request:
         self._query: bytes = scope.get("query_string", b"")
         headers = {name.lower(): value for name, value in scope.get("headers", ())}
         self._proto: bytes = headers.get(b"x-forwarded-proto", b"").partition(b",")[0].strip().lower()
-        self._target: str = headers.get(b"x-amz-target", b"").decode("latin-1")
+        self.target: str = headers.get(b"x-amz-target", b"").decode("latin-1")
         self._is_form: bool = headers.get(b"content-type", b"").startswith(b"application/x-www-form-urlencoded")
         self._scope: list[bytes] = (
             headers.get(b"authorization", b"").partition(b"Credential=")[2].partition(b",")[0].split(b"/")
         )
         self._form = b""
+        self._is_read = asyncio.Event()
 
     async def receive(self) -> Message:
         """Hand the body on; remember where a form begins."""
         message = await self._receive()
         if self._is_form and len(self._form) < 65_536:
             self._form += message.get("body", b"")[:65_536]
+        if not message.get("more_body", False):
+            self._is_read.set()
         return message
+
+    async def wait_gone(self) -> None:
+        """Return when the client has gone before it was answered."""
+        await self._is_read.wait()
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
 
     @property
     def scheme(self) -> str:
@@ -390,8 +503,8 @@ class _Request:
     @property
     def action(self) -> str:
         """The operation's name; empty where only method and path say it."""
-        if self._target:
-            return self._target.rpartition(".")[2]
+        if self.target:
+            return self.target.rpartition(".")[2]
         if "/operation/" in self._path:
             return self._path.rpartition("/operation/")[2]
         match = re.search(rb"(?:^|&)Action=(\w+)", self._form or self._query)

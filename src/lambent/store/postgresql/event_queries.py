@@ -120,6 +120,8 @@ RENEW = f"UPDATE leases SET expires_at = clock_timestamp() + $3 * interval '1 mi
 WRITE = f"UPDATE leases SET value = $3 {_HELD}"
 RELEASE = f"UPDATE leases SET expires_at = '-infinity' {_HELD}"
 READ_LEASE = "SELECT owner, epoch, value FROM leases WHERE name = $1"
+LEASE_NAMES = "SELECT name FROM leases WHERE starts_with(name, $1) ORDER BY name"
+FORGET_LEASES = "DELETE FROM leases WHERE starts_with(name, $1) RETURNING true"
 
 # Takers of one limit stand in line, others do not.
 LOCK_LIMIT = "SELECT pg_advisory_xact_lock(1279348306, hashtext($1))"

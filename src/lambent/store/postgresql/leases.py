@@ -9,6 +9,8 @@ from lambent.store.postgresql.connection import ANY_FAILURE, service_error
 from lambent.store.queues.contracts import HeldLease
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import asyncpg
 
     from lambent.store.postgresql.connection import Database
@@ -42,10 +44,25 @@ class PostgresqlLeases:
         row = await self._row(sql.READ_LEASE, name)
         return None if row is None else HeldLease(row["owner"], row["epoch"], row["value"])
 
+    async def names(self, prefix: str) -> Sequence[str]:
+        """See Leases.names."""
+        return [row["name"] for row in await self._rows(sql.LEASE_NAMES, prefix)]
+
+    async def forget(self, prefix: str) -> int:
+        """See Leases.forget."""
+        return len(await self._rows(sql.FORGET_LEASES, prefix))
+
     async def _row(self, statement: str, *parameters: Any) -> asyncpg.Record | None:
         try:
             async with self._database.connection() as connection:
                 return await connection.fetchrow(statement, *parameters)
+        except ANY_FAILURE as error:
+            raise service_error(error) from error
+
+    async def _rows(self, statement: str, *parameters: Any) -> Sequence[asyncpg.Record]:
+        try:
+            async with self._database.connection() as connection:
+                return await connection.fetch(statement, *parameters)
         except ANY_FAILURE as error:
             raise service_error(error) from error
 

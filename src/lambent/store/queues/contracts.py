@@ -191,6 +191,15 @@ class Leases(Protocol):
     async def read(self, name: str) -> HeldLease | None:
         """Return who held it last and what was written; None: nobody ever. Raises ServiceError."""
 
+    async def names(self, prefix: str) -> Sequence[str]:
+        """Return the names with this beginning of all leases that were ever held. Raises ServiceError."""
+
+    async def forget(self, prefix: str) -> int:
+        """Remove the leases with this beginning, held or not, and what was written; return how many.
+
+        Who holds one has lost it. Raises ServiceError.
+        """
+
 
 class Limiter(Protocol):
     """Slices of limits, lent to daemons. Scope: cluster. The sum of all slices that run never exceeds the limit."""

@@ -8,7 +8,7 @@ from lambent.store.queues.contracts import HeldLease
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from lambent.clock import Clock
     from lambent.store.sqlite.event_queue import SqliteEventQueue
@@ -27,6 +27,8 @@ _CURRENT = "WHERE name = :name AND epoch = :epoch AND until_ms > :now_ms"
 _RENEW = f"UPDATE leases SET until_ms = :until_ms {_CURRENT}"
 _WRITE = f"UPDATE leases SET value = :value {_CURRENT}"
 _RELEASE = f"UPDATE leases SET until_ms = 0 {_CURRENT}"
+
+_WITH_PREFIX = "WHERE substr(name, 1, length(:prefix)) = :prefix"
 
 _END_SLICES = "DELETE FROM slices WHERE name = :name AND (owner = :owner OR until_ms <= :now_ms)"
 _LENT = "SELECT COALESCE(SUM(amount), 0) FROM slices WHERE name = :name"
@@ -63,6 +65,17 @@ class SqliteLeases:
         """See Leases.read."""
         rows = await self._execute(lambda connection: connection.execute(_READ, (name,)).fetchall())
         return HeldLease(rows[0]["owner"], rows[0]["epoch"], bytes(rows[0]["value"])) if rows else None
+
+    async def names(self, prefix: str) -> Sequence[str]:
+        """See Leases.names."""
+        statement = f"SELECT name FROM leases {_WITH_PREFIX} ORDER BY name"
+        rows = await self._execute(lambda connection: connection.execute(statement, {"prefix": prefix}).fetchall())
+        return [row["name"] for row in rows]
+
+    async def forget(self, prefix: str) -> int:
+        """See Leases.forget."""
+        statement = f"DELETE FROM leases {_WITH_PREFIX}"
+        return await self._execute(lambda connection: connection.execute(statement, {"prefix": prefix}).rowcount)
 
     async def _change(self, statement: str, name: str, epoch: int, **more: object) -> bool:
         parameters = {"name": name, "epoch": epoch, "now_ms": self._clock.time_ms(), **more}

@@ -11,7 +11,7 @@ IDS = ["a", "b", "c"]
 
 @pytest.mark.parametrize(
     "answer",
-    [b"", b"null", b'""', b"{}", b'{"other": 1}', b'{"batchItemFailures": null}', b'{"batchItemFailures": []}'],
+    [b"", b"null", b'""', b"[]", b"{}", b'{"other": 1}', b'{"batchItemFailures": null}', b'{"batchItemFailures": []}'],
 )
 def test_nothing_failed(answer: bytes) -> None:
     assert failed_items(answer, IDS) == frozenset()
@@ -21,7 +21,7 @@ def test_nothing_failed(answer: bytes) -> None:
     "answer",
     [
         b"no json",
-        b"[]",
+        b"[1]",
         b"5",
         b'"text"',
         b'{"batchItemFailures": "a"}',

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sys
+import threading
+import time
 import types
 from collections import defaultdict
 from types import SimpleNamespace
@@ -13,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lambent.neighbours.program import embedded
-from lambent.neighbours.program.embedded import Keeper, _Request, trimmed_logs
+from lambent.neighbours.program.embedded import Keeper, LongPolls, _Request, trimmed_logs
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -244,3 +246,113 @@ def test_log_lines_are_bounded_and_not_copied() -> None:
     assert [events[-1]["eventId"] for events in kept] == ["0-39999", "1-39999"]
     assert len(logs._log_records._data) == 40_000
     assert state["log_groups"]._data[(*key, "g0")] == {"retention": 7, "streams": {"s": {"events": []}}}
+
+
+class Queues(types.ModuleType):
+    """MiniStack's queues as far as long polls know them: one queue."""
+
+    def __init__(self) -> None:
+        super().__init__("queues")
+        self.queue: dict[str, Any] = {"attributes": {}, "messages": []}
+        self.esm_wake = threading.Event()
+        self.looks = 0
+        self._HANDLERS: dict[str, Any] = {"ReceiveMessage": self.receive}
+        for name in ("DeleteMessage", "DeleteMessageBatch", "ChangeMessageVisibility", "ChangeMessageVisibilityBatch"):
+            self._HANDLERS[name] = lambda data, _url: data
+
+    def _get_q(self, _url: str) -> dict[str, Any]:
+        return self.queue
+
+    async def receive(self, data: dict[str, Any], _url: str) -> dict[str, Any]:
+        assert data["WaitTimeSeconds"] == 0
+        self.looks += 1
+        now = time.time()
+        found = [message for message in self.queue["messages"] if message["visible_at"] <= now]
+        self.queue["messages"] = [message for message in self.queue["messages"] if message not in found]
+        return {"Messages": found} if found else {}
+
+    def put(self, seconds: float = 0.0) -> None:
+        self.queue["messages"].append({"visible_at": time.time() + seconds})
+        self.esm_wake.set()
+
+
+async def test_who_waits_for_messages_is_told() -> None:
+    queues = Queues()
+    LongPolls.install(queues)
+    receive = queues._HANDLERS["ReceiveMessage"]
+    async with asyncio.TaskGroup() as tasks:
+        asked = tasks.create_task(receive({"WaitTimeSeconds": 20}, "q"))
+        while not queues.looks:
+            await asyncio.sleep(0)
+        await asyncio.to_thread(queues.put)
+    assert len(asked.result()["Messages"]) == 1
+    assert queues.looks == 2
+    assert queues.esm_wake.is_set()
+
+
+async def test_a_message_that_was_hidden_is_seen_when_its_time_has_come() -> None:
+    queues = Queues()
+    LongPolls.install(queues)
+    queues.put(0.05)
+    assert await queues._HANDLERS["ReceiveMessage"]({"WaitTimeSeconds": 20}, "q")
+    assert queues.looks <= 3
+
+
+async def test_what_a_deletion_frees_is_looked_for() -> None:
+    queues = Queues()
+    LongPolls.install(queues)
+    queues.put(1_000)
+    async with asyncio.TaskGroup() as tasks:
+        asked = tasks.create_task(queues._HANDLERS["ReceiveMessage"]({"WaitTimeSeconds": 20}, "q"))
+        while not queues.looks:
+            await asyncio.sleep(0)
+        queues.queue["messages"][0]["visible_at"] = 0
+        assert queues._HANDLERS["DeleteMessage"]({"a": 1}, "q") == {"a": 1}
+    assert asked.result()["Messages"]
+
+
+async def test_none_after_the_time_that_was_asked_for_or_that_the_queue_has() -> None:
+    queues = Queues()
+    LongPolls.install(queues)
+    assert await queues._HANDLERS["ReceiveMessage"]({"WaitTimeSeconds": 0}, "q") == {}
+    assert await queues._HANDLERS["ReceiveMessage"]({}, "q") == {}
+    queues.queue["attributes"] = {"ReceiveMessageWaitTimeSeconds": "20"}
+    async with asyncio.TaskGroup() as tasks:
+        asked = tasks.create_task(queues._HANDLERS["ReceiveMessage"]({}, "q"))
+        while queues.looks < 3:
+            await asyncio.sleep(0)
+        queues.put()
+    assert asked.result()
+
+
+async def test_a_client_that_has_gone_takes_no_messages(stack: Stack) -> None:
+    keeper = Keeper(stack, "proof")
+    gone = asyncio.Event()
+    ended = asyncio.Event()
+
+    async def app(_scope: dict[str, Any], receive: Any, _send: Any) -> None:
+        await receive()
+        try:
+            await asyncio.sleep(3_600)
+        finally:
+            ended.set()
+
+    stack.app = app  # type: ignore[method-assign]
+    told = iter([{"type": "http.request", "body": b"{}"}])
+
+    async def receive() -> dict[str, Any]:
+        for message in told:
+            return message
+        await gone.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(_message: dict[str, Any]) -> None:
+        raise AssertionError("nobody is there")
+
+    headers = [(b"x-lambent-proof", b"proof"), (b"x-amz-target", b"AmazonSQS.ReceiveMessage")]
+    scope = {"type": "http", "method": "POST", "path": "/", "headers": headers}
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(keeper(scope, receive, send))
+        await asyncio.sleep(0)
+        gone.set()
+    assert ended.is_set()

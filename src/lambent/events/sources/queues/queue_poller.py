@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING
 from lambent.events.sources.answers import failed_items
 from lambent.events.sources.deliverer import Verdict
 from lambent.events.sources.filtering.selection import Selection
-from lambent.events.sources.pausing import pause
+from lambent.events.sources.meter import Metric
+from lambent.events.sources.pausing import Stop, pause
 from lambent.events.sources.source import SourceError
 from lambent.model.quotas import PAYLOAD_BYTES
 
@@ -35,8 +36,12 @@ if TYPE_CHECKING:
 _WORKERS_FIRST = 5
 _WORKERS_PER_SECOND = 5.0
 _WORKERS_MAX = 1_000
+# Source: service description, ProvisionedPollerConfig: the defaults for SQS.
+_PROVISIONED_FIRST = 2
+_PROVISIONED_MAX = 200
 # A request that waits cannot be taken back without losing what it brings: it is short while things happen.
 _WAIT_SECONDS = (1, 1, 2, 5, 10, 20)
+_KEPT_SECONDS = 1.0
 _RETRY_SECONDS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 _SOURCE_RETRY_SECONDS = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
 # What the event has around its records.
@@ -70,7 +75,7 @@ class QueuePoller:
         self._clock = clock
         self._tell = tell
         self._selection = Selection(mapping.filter_criteria, "body")
-        self._stopped = asyncio.Event()
+        self._stopped = Stop()
         self._workers = 0
         self._busy_since_ns: int | None = None
         self._open = asyncio.Event()
@@ -92,15 +97,27 @@ class QueuePoller:
     async def run(self) -> None:
         """Poll until stopped. Never raises."""
         async with asyncio.TaskGroup() as tasks:
-            await self._work(tasks, is_first=True)
+            self._begin(tasks)
 
-    async def _work(self, tasks: asyncio.TaskGroup, *, is_first: bool) -> None:
+    def _begin(self, tasks: asyncio.TaskGroup) -> None:
         self._workers += 1
+        self._measure()
+        tasks.create_task(self._work(tasks))
+
+    def _measure(self) -> None:
+        if self._mapping.provisioned_poller_config is not None:
+            self._deliverer.meter.level(self._mapping, Metric.PROVISIONED_POLLERS, self._workers)
+
+    async def _work(self, tasks: asyncio.TaskGroup) -> None:
         empty, failures = 0, 0
         left: list[SourceRecord] = []
         try:
             while not self._stopped.is_set():
-                await self._open.wait()
+                while self._workers < self._least():
+                    self._begin(tasks)
+                await self._wait_open(left)
+                if self._stopped.is_set():
+                    return
                 try:
                     batch = await self._gather(left, _WAIT_SECONDS[min(empty, len(_WAIT_SECONDS) - 1)])
                 except SourceError as error:
@@ -112,18 +129,41 @@ class QueuePoller:
                 failures = 0
                 if not batch.records:
                     empty += 1
-                    if not is_first:
+                    if self._workers > self._least():
                         return
                     self._busy_since_ns = None
                     continue
                 empty = 0
                 if batch.is_full and self._may_grow():
-                    tasks.create_task(self._work(tasks, is_first=False))
-                await self._settle(batch.records)
+                    self._begin(tasks)
+                if not await self._settle(batch.records, left) and self._source.is_ordered:
+                    # What stays behind comes again before what follows it.
+                    await self._return(left)
+                if left:
+                    await self._quietly(self._source.keep(left))
         finally:
             self._workers -= 1
-            if left:
-                await self._quietly(self._source.give_back(left))
+            self._measure()
+            await self._return(left)
+
+    async def _wait_open(self, left: Sequence[SourceRecord]) -> None:
+        """Wait while batches wait for their slots; what was received stays hidden meanwhile."""
+        while not self._open.is_set():
+            try:
+                async with asyncio.timeout(self._source.keep_seconds if left else None):
+                    await self._open.wait()
+            except TimeoutError:
+                await self._quietly(self._source.keep(left))
+
+    async def _return(self, left: list[SourceRecord]) -> None:
+        """Give back what was received and is not begun."""
+        if left:
+            given, left[:] = list(left), []
+            await self._quietly(self._source.give_back(given))
+
+    def _least(self) -> int:
+        provisioned = self._mapping.provisioned_poller_config
+        return 1 if provisioned is None else provisioned.minimum_pollers or _PROVISIONED_FIRST
 
     def _may_grow(self) -> bool:
         now_ns = self._clock.monotonic_ns()
@@ -131,7 +171,10 @@ class QueuePoller:
             self._busy_since_ns = now_ns
         scaling = self._mapping.scaling_config
         most = (scaling.maximum_concurrency if scaling is not None else None) or _WORKERS_MAX
-        ramp = _WORKERS_FIRST + int((now_ns - self._busy_since_ns) / 1e9 * _WORKERS_PER_SECOND)
+        provisioned = self._mapping.provisioned_poller_config
+        if provisioned is not None:
+            most = max(provisioned.maximum_pollers or _PROVISIONED_MAX, self._least())
+        ramp = max(_WORKERS_FIRST, self._least()) + int((now_ns - self._busy_since_ns) / 1e9 * _WORKERS_PER_SECOND)
         return not self._stopped.is_set() and not self._held and self._workers < min(most, ramp)
 
     async def _gather(self, left: list[SourceRecord], wait_seconds: int) -> _Batch:
@@ -174,18 +217,23 @@ class QueuePoller:
                 await pause(step_ns / 1e9, self._stopped)
 
     async def _receive(self, count_max: int, wait_seconds: int) -> list[SourceRecord]:
-        received = await self._source.receive(count_max, wait_seconds)
-        if self._stopped.is_set() and received:
+        received = await self._stopped.unless(self._source.receive(count_max, wait_seconds))
+        if not received:
+            return []
+        if self._stopped.is_set():
             await self._quietly(self._source.give_back(received))
             return []
         wanted, others = self._selection.split(received)
+        self._deliverer.meter.count(self._mapping, Metric.POLLED, len(received))
         if others:
+            self._deliverer.meter.count(self._mapping, Metric.FILTERED_OUT, len(others))
             # Source: developer guide: messages that no filter matches are deleted.
             await self._quietly(self._source.remove(others))
         return wanted
 
-    async def _settle(self, records: Sequence[SourceRecord]) -> None:
-        delivered = await self._deliver(records)
+    async def _settle(self, records: Sequence[SourceRecord], left: Sequence[SourceRecord]) -> bool:
+        """Bring a batch to its end; whether none of it comes again."""
+        delivered = await self._deliver(records, left)
         self._tell(delivered.verdict.value)
         done: Sequence[SourceRecord] = ()
         if delivered.verdict is Verdict.SUCCEEDED:
@@ -195,33 +243,38 @@ class QueuePoller:
             await self._quietly(self._source.give_back(records))
         elif delivered.verdict is Verdict.NO_FUNCTION:
             await pause(_SOURCE_RETRY_SECONDS[2], self._stopped)
-        if done:
-            await self._quietly(self._source.remove(done))
+        if not done or not await self._quietly(self._source.remove(done)):
+            return False
+        self._deliverer.meter.count(self._mapping, Metric.DELETED, len(done))
+        return len(done) == len(records)
 
     def _succeeded(self, records: Sequence[SourceRecord], delivered: Delivered) -> Sequence[SourceRecord]:
         if _RESPONSE_TYPE not in (self._mapping.function_response_types or ()) or delivered.result is None:
             return records
         failed = failed_items(delivered.result.payload, [record.item_id for record in records])
+        self._deliverer.meter.count(self._mapping, Metric.FAILED_INVOKE, len(failed))
         return [record for record in records if record.item_id not in failed]
 
-    async def _deliver(self, records: Sequence[SourceRecord]) -> Delivered:
+    async def _deliver(self, records: Sequence[SourceRecord], left: Sequence[SourceRecord]) -> Delivered:
         event = self._source.event(records)
         trace_header = next((record.trace_header for record in records if record.trace_header is not None), None)
         tries = 0
         kept_ns = self._clock.monotonic_ns()
         while True:
-            delivered = await self._deliverer.deliver(self._mapping, event, trace_header)
+            delivered = await self._deliverer.deliver(self._mapping, event, trace_header, record_count=len(records))
             if delivered.verdict not in (Verdict.THROTTLED, Verdict.NOT_RUN) or self._stopped.is_set():
                 if tries:
                     self._release()
                 return delivered
             if not tries:
                 self._hold()
-            await pause(_RETRY_SECONDS[min(tries, len(_RETRY_SECONDS) - 1)], self._stopped)
+            seconds = _RETRY_SECONDS[min(tries, len(_RETRY_SECONDS) - 1)]
+            await pause(min(seconds, self._source.keep_seconds), self._stopped)
             tries += 1
-            if self._clock.monotonic_ns() - kept_ns > self._source.keep_seconds * 1e9:
+            if self._clock.monotonic_ns() - kept_ns > min(self._source.keep_seconds, _KEPT_SECONDS) * 1e9:
+                # The function may run for as long as the queue hides messages: it begins with nearly all of that.
                 kept_ns = self._clock.monotonic_ns()
-                await self._quietly(self._source.keep(records))
+                await self._quietly(self._source.keep([*records, *left]))
 
     def _hold(self) -> None:
         self._held += 1
@@ -232,9 +285,11 @@ class QueuePoller:
         if not self._held:
             self._open.set()
 
-    async def _quietly(self, call: Awaitable[None]) -> None:
+    async def _quietly(self, call: Awaitable[None]) -> bool:
         try:
             await call
         except SourceError as error:
             # The records come again: that is what at least once means.
             self._log.warning("event source mapping %s: %s", self._mapping.uuid, error)
+            return False
+        return True

@@ -7,13 +7,15 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 
+from lambent.events.queue_urls import QueueRef
 from lambent.events.sources.source import SourceError, SourceRecord
-from lambent.wire.client import CallError, Principal
+from lambent.wire.client import CallError
 from lambent.wire.error_forms import NeighbourError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from lambent.events.queue_urls import QueueUrls
     from lambent.model.configs.event_source import EventSourceMapping
     from lambent.wire.client import OutwardClient
 
@@ -27,14 +29,14 @@ _TRACE = "AWSTraceHeader"
 class SqsQueue:
     """One queue. Scope: mapping; remembers the queue's URL and visibility time-out."""
 
-    def __init__(self, mapping: EventSourceMapping, client: OutwardClient) -> None:
-        arn = (mapping.event_source_arn or "").split(":")
-        self._arn = mapping.event_source_arn
-        self._region, self._account_id, self._name = arn[3], arn[4], arn[5]
-        self._principal = Principal(self._account_id, self._region)
+    def __init__(self, mapping: EventSourceMapping, client: OutwardClient, queue_urls: QueueUrls) -> None:
+        self._arn = mapping.event_source_arn or ""
+        self._name, self._principal = QueueRef.of(self._arn)
         self._client = client
+        self._queue_urls = queue_urls
         self._url: str | None = None
         self._visibility_seconds = 30
+        self.is_ordered = self._name.endswith(".fifo")
 
     @property
     def keep_seconds(self) -> float:
@@ -76,22 +78,27 @@ class SqsQueue:
     def _record(self, message: Mapping[str, Any]) -> SourceRecord:
         # Source: recorded (test_sqs_event_source_mapping_update); developer guide, "Example standard queue message".
         attributes = {key: str(value) for key, value in (message.get("Attributes") or {}).items()}
-        own = message.get("MessageAttributes") or {}
+        own, md5 = message.get("MessageAttributes") or {}, message.get("MD5OfMessageAttributes")
         document = {
             "messageId": message["MessageId"],
             "receiptHandle": message["ReceiptHandle"],
             "body": message["Body"],
             "attributes": attributes,
             "messageAttributes": {name: _attribute(value) for name, value in own.items()},
-            "md5OfMessageAttributes": message.get("MD5OfMessageAttributes"),
+            **({"md5OfMessageAttributes": md5} if md5 else {}),
             "md5OfBody": message.get("MD5OfBody") or hashlib.md5(message["Body"].encode()).hexdigest(),
             "eventSource": "aws:sqs",
             "eventSourceARN": self._arn,
-            "awsRegion": self._region,
+            "awsRegion": self._principal.region,
         }
-        size_bytes = len(json.dumps(document, ensure_ascii=False).encode())
         return SourceRecord(
-            document, document, message["MessageId"], size_bytes, message["ReceiptHandle"], attributes.get(_TRACE)
+            document,
+            document,
+            message["MessageId"],
+            len(json.dumps(document, ensure_ascii=False).encode()),
+            message["ReceiptHandle"],
+            attributes.get(_TRACE),
+            group=attributes.get("MessageGroupId", "") if self.is_ordered else "",
         )
 
     async def _each_ten(self, action: str, records: Sequence[SourceRecord], members: Mapping[str, object]) -> None:
@@ -121,22 +128,14 @@ class SqsQueue:
             return await self._client.call("sqs", action, {"QueueUrl": url, **body}, self._principal)
         except CallError as error:
             self._url = None
+            self._queue_urls.forget(self._arn)
             raise SourceError(f"{self._arn}: {error}", is_lasting=error.code in _GONE) from error
         except NeighbourError as error:
             raise SourceError(f"{self._arn}: {error.message}") from error
 
     async def _find(self) -> str:
-        found = await self._client.call(
-            "sqs",
-            "GetQueueUrl",
-            {"QueueName": self._name, "QueueOwnerAWSAccountId": self._account_id},
-            self._principal,
-        )
-        url = str(found["QueueUrl"])
-        answer = await self._client.call(
-            "sqs", "GetQueueAttributes", {"QueueUrl": url, "AttributeNames": ["VisibilityTimeout"]}, self._principal
-        )
-        self._visibility_seconds = int((answer.get("Attributes") or {}).get("VisibilityTimeout", 30))
+        url = await self._queue_urls.find(self._arn)
+        self._visibility_seconds = await self._queue_urls.visibility_seconds(self._arn)
         self._url = url
         return url
 

@@ -6,6 +6,8 @@ import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from lambent.events.sources.kept import kept_prefix
+
 if TYPE_CHECKING:
     from lambent.store.queues.contracts import Leases
 
@@ -18,7 +20,7 @@ class Checkpoint:
     """Everything up to `sequence_number` is done; with None, everything that came before `since_ms` (Unix epoch).
 
     `is_finished`: the shard was closed and all of it is done. `window_start_ms` and `window_state` (JSON text) are of
-    the tumbling window that is open.
+    the tumbling window that is open. `beyond` are records after it that are done too; kept at an orderly end.
     """
 
     sequence_number: str | None = None
@@ -26,6 +28,7 @@ class Checkpoint:
     is_finished: bool = False
     window_start_ms: int | None = None
     window_state: str | None = None
+    beyond: tuple[str, ...] = ()
 
 
 class ShardLease:
@@ -33,7 +36,7 @@ class ShardLease:
 
     def __init__(self, leases: Leases, mapping_id: str, shard_id: str, owner: str) -> None:
         self._leases = leases
-        self._name = f"shard/{mapping_id}/{shard_id}"
+        self._name = f"{kept_prefix(mapping_id)}{shard_id}"
         self._owner = owner
         self._epoch = 0
         self.checkpoint: Checkpoint | None = None
@@ -47,8 +50,13 @@ class ShardLease:
         held = await self._leases.read(self._name)
         if held is not None and held.value:
             kept: dict[str, Any] = json.loads(held.value)
-            self.checkpoint = Checkpoint(**kept)
+            self.checkpoint = Checkpoint(**{**kept, "beyond": tuple(kept.get("beyond", ()))})
         return True
+
+    async def has_begun(self) -> bool:
+        """Whether anybody has ever kept a checkpoint of this shard. Raises ServiceError."""
+        held = await self._leases.read(self._name)
+        return held is not None and bool(held.value)
 
     async def renew(self) -> bool:
         """Keep the lease; False when it was lost. Raises ServiceError."""

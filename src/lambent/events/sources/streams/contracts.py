@@ -108,5 +108,9 @@ def batch_info(member: str, arn: str, shard_id: str, records: Sequence[SourceRec
 
 
 def time_text(time_ms: int) -> str:
-    """Return a moment as such records tell it."""
-    return f"{datetime.fromtimestamp(time_ms / 1_000, UTC):%Y-%m-%dT%H:%M:%S}.{time_ms % 1_000:03d}Z"
+    """Return a moment as such records tell it.
+
+    Source: recorded: milliseconds (Kinesis), none of a moment that has none (DynamoDB, which counts whole seconds).
+    """
+    fraction = f".{time_ms % 1_000:03d}" if time_ms % 1_000 else ""
+    return f"{datetime.fromtimestamp(time_ms // 1_000, UTC):%Y-%m-%dT%H:%M:%S}{fraction}Z"

@@ -78,7 +78,11 @@ class DynamoDbStream:
 
     def _record(self, record: Mapping[str, Any]) -> SourceRecord:
         # Source: recorded (test_dynamodb_event_source_mapping).
-        change = record.get("dynamodb") or {}
+        change = dict(record.get("dynamodb") or {})
+        moment = float(change.get("ApproximateCreationDateTime") or 0)
+        if moment:
+            # Source: recorded: a number with a fraction, though it is of whole seconds.
+            change["ApproximateCreationDateTime"] = moment
         document = {
             "eventID": record.get("eventID"),
             "eventName": record.get("eventName"),
@@ -96,7 +100,7 @@ class DynamoDbStream:
             str(change.get("SequenceNumber")),
             len(text.encode()),
             group=json.dumps(change.get("Keys"), sort_keys=True),
-            arrived_ms=int(float(change.get("ApproximateCreationDateTime") or 0) * 1000),
+            arrived_ms=int(moment * 1000),
         )
 
     async def _call(self, action: str, body: Mapping[str, object]) -> dict[str, Any]:

@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING
 
 from lambent.events.sources.answers import failed_items
 from lambent.events.sources.deliverer import Verdict
+from lambent.events.sources.meter import Metric
 from lambent.events.sources.pausing import pause
 from lambent.events.sources.streams.failures import GivenUp, LostBatch
+from lambent.model.configs.event_source import SourceKind
 from lambent.model.quotas import PAYLOAD_BYTES
 
 if TYPE_CHECKING:
@@ -75,8 +77,10 @@ class Lane:
 
     def wake(self) -> None:
         """Let `run` see that it shall stop."""
-        if self._waiting.empty():
-            self._waiting.put_nowait(None)
+        # Who waits to put something gets through, and sees it too.
+        while not self._waiting.empty():
+            self._waiting.get_nowait()
+        self._waiting.put_nowait(None)
 
     async def run(self) -> None:
         """Deal with all records until closed or stopped. What is left then is not done."""
@@ -85,7 +89,11 @@ class Lane:
             if batch and not await self._process(batch):
                 return
             if self._is_closed and self._next is None:
+                await self._end()
                 return
+
+    async def _end(self) -> None:
+        """Do what is left to do when there are no more records."""
 
     async def _gather(self) -> list[SourceRecord]:
         """Return the next batch: by size, window, or 6 MB; empty when closed."""
@@ -155,8 +163,12 @@ class Lane:
         return False
 
     async def _deliver(self, records: Sequence[SourceRecord]) -> Delivered:
-        delivered = await self._parts.deliverer.deliver(self._parts.mapping(), self._event(records))
-        self._parts.tell(delivered.verdict.value)
+        parts, mapping = self._parts, self._parts.mapping()
+        if records and mapping.kind in (SourceKind.KINESIS, SourceKind.DYNAMODB):
+            age_ms = max(0, parts.clock.time_ms() - records[-1].arrived_ms)
+            parts.deliverer.meter.level(mapping, Metric.ITERATOR_AGE, age_ms)
+        delivered = await parts.deliverer.deliver(mapping, self._event(records), record_count=len(records))
+        parts.tell(delivered.verdict.value)
         return delivered
 
     def _event(self, records: Sequence[SourceRecord]) -> Mapping[str, object]:
@@ -174,6 +186,8 @@ class Lane:
             failed = failed_items(delivered.result.payload, item_ids, self._parts.source.item_of)
             for number, record in enumerate(records):
                 if record.item_id in failed:
+                    meter = self._parts.deliverer.meter
+                    meter.count(self._parts.mapping(), Metric.FAILED_INVOKE, len(records) - number)
                     self._parts.done(records[:number])
                     return records[number:]
         self._parts.done(records)

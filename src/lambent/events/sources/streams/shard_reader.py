@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from lambent.events.sources.filtering.selection import Selection
-from lambent.events.sources.pausing import pause
+from lambent.events.sources.meter import Metric
+from lambent.events.sources.pausing import Stop, pause
 from lambent.events.sources.source import SourceError
 from lambent.events.sources.streams.checkpoints import RENEW_SECONDS, Checkpoint
 from lambent.events.sources.streams.contracts import IteratorExpiredError, Position, Start
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from lambent.events.sources.deliverer import Deliverer
     from lambent.events.sources.source import SourceRecord
     from lambent.events.sources.streams.checkpoints import ShardLease
-    from lambent.events.sources.streams.contracts import Shard, StreamSource
+    from lambent.events.sources.streams.contracts import Page, Shard, StreamSource
     from lambent.events.sources.streams.failures import FailureRecords
     from lambent.model.configs.event_source import EventSourceMapping
 
@@ -72,6 +73,11 @@ class Progress:
             self._done.discard(self.sequence_number)
 
     @property
+    def beyond(self) -> frozenset[str]:
+        """What is done after the oldest that is not."""
+        return frozenset(self._done)
+
+    @property
     def is_all_done(self) -> bool:
         """Whether nothing that was read is left."""
         return not self._order
@@ -86,11 +92,12 @@ class ShardReader:
         self._shard = shard
         self._lease = lease
         self._first = first
-        self._stopped = asyncio.Event()
+        self._stopped = Stop()
         self._progress = Progress()
         self._advanced = asyncio.Event()
         self._over = asyncio.Event()
         self._is_stepping_over = False
+        self._beyond = set(lease.checkpoint.beyond) if lease.checkpoint is not None else set()
         self.is_ready = False
         self.is_finished = False
         self._log = logging.getLogger(__name__)
@@ -130,8 +137,7 @@ class ShardReader:
             self.is_ready = True
         try:
             if not self._stopped.is_set() and self._progress.is_all_done:
-                await self._lease.write(replace(self._checkpoint(), is_finished=True))
-                self.is_finished = True
+                self.is_finished = await self._lease.write(replace(self._checkpoint(), is_finished=True))
             await self._lease.release()
         except LambdaError as error:
             self._log.warning("shard %s: %s", self._shard.shard_id, error)
@@ -147,10 +153,7 @@ class ShardReader:
         position = await self._begin()
         while not self._stopped.is_set():
             try:
-                if iterator is None:
-                    iterator = await self._parts.source.iterator(self._shard.shard_id, position)
-                self.is_ready = True
-                page = await self._parts.source.read(self._shard.shard_id, iterator, _READ_MAX)
+                page = await self._stopped.unless(self._page(iterator, position))
             except IteratorExpiredError as error:
                 iterator = None
                 position = Position(Start.TRIM_HORIZON) if error.is_trimmed else self._after(last, position)
@@ -163,6 +166,8 @@ class ShardReader:
                 iterator = None
                 position = self._after(last, position)
                 continue
+            if page is None:
+                return
             troubles = 0
             iterator = page.iterator
             if page.records:
@@ -176,6 +181,12 @@ class ShardReader:
             await pause(
                 _BUSY_SECONDS if page.records else _IDLE_SECONDS[min(empty, len(_IDLE_SECONDS) - 1)], self._stopped
             )
+
+    async def _page(self, iterator: str | None, position: Position) -> Page:
+        if iterator is None:
+            iterator = await self._parts.source.iterator(self._shard.shard_id, position)
+        self.is_ready = True
+        return await self._parts.source.read(self._shard.shard_id, iterator, _READ_MAX)
 
     async def _begin(self) -> Position:
         """Return where to begin. That it began is kept, so that nothing that comes now is missed by a successor."""
@@ -200,10 +211,14 @@ class ShardReader:
         since_ms = kept.since_ms if kept is not None and self._is_stepping_over else 0
         # Some sources tell time in whole seconds only.
         since_ms -= since_ms % 1_000
+        meter = self._parts.deliverer.meter
+        meter.count(mapping, Metric.POLLED, len(records))
         for record in records:
             self._progress.read(record)
-            is_old = record.arrived_ms < since_ms
-            if is_old or not selection.wants(record):
+            is_over = record.arrived_ms < since_ms or record.item_id in self._beyond
+            self._beyond.discard(record.item_id)
+            if is_over or not selection.wants(record):
+                meter.count(mapping, Metric.FILTERED_OUT)
                 self._done((record,))
             else:
                 await self._lanes[zlib.crc32(record.group.encode()) % len(self._lanes)].put(record)
@@ -215,6 +230,9 @@ class ShardReader:
         number = self._progress.sequence_number
         if number is not None:
             kept = replace(kept, sequence_number=number, since_ms=0)
+        # Written once, at the end: lanes may be far apart.
+        beyond = self._progress.beyond | self._beyond if self._over.is_set() else ()
+        kept = replace(kept, beyond=tuple(sorted(beyond)))
         if self._window is not None:
             kept = replace(kept, window_start_ms=self._window.start_ms, window_state=self._window.state)
         return kept
@@ -223,10 +241,11 @@ class ShardReader:
         while True:
             await self._advanced.wait()
             self._advanced.clear()
+            is_last = self._over.is_set()
             checkpoint = self._checkpoint()
             if checkpoint != self._lease.checkpoint:
                 await self._save(checkpoint)
-            if self._over.is_set():
+            if is_last:
                 return
 
     async def _save(self, checkpoint: Checkpoint) -> None:
@@ -236,7 +255,9 @@ class ShardReader:
         except LambdaError as error:
             # The next one says more; until then a successor would repeat some records.
             self._log.warning("the checkpoint of shard %s could not be written: %s", self._shard.shard_id, error)
-            await asyncio.sleep(1.0)
+            if not self._over.is_set():
+                await asyncio.sleep(1.0)
+                self._advanced.set()
 
     async def _keep_lease(self) -> None:
         while not self._over.is_set():

@@ -7,6 +7,7 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from lambent.events.sources.pausing import Stop
 from lambent.events.sources.source import SourceError
 from lambent.events.sources.streams.checkpoints import ShardLease
 from lambent.events.sources.streams.contracts import Position, Start
@@ -14,7 +15,7 @@ from lambent.events.sources.streams.shard_reader import ReaderParts, ShardReader
 from lambent.model.errors import LambdaError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from lambent.clock import Clock
     from lambent.events.sources.deliverer import Deliverer
@@ -48,7 +49,7 @@ class StreamPoller:
         self._source = source
         self._parts = parts
         self._tell = tell
-        self._stopped = asyncio.Event()
+        self._stopped = Stop()
         self._changed = asyncio.Event()
         self._readers: dict[str, ShardReader] = {}
         self._finished: set[str] = set()
@@ -86,18 +87,24 @@ class StreamPoller:
 
     async def _look(self, tasks: asyncio.TaskGroup) -> None:
         """Give a reader to every shard that has none and whose parents are done."""
-        shards = {shard.shard_id: shard for shard in await self._source.shards()}
+        found = await self._stopped.unless(self._source.shards())
+        if found is None:
+            return
+        shards = {shard.shard_id: shard for shard in found}
         is_first_look = not self._has_looked
         for shard in shards.values():
             if shard.shard_id in self._readers or shard.shard_id in self._finished or self._stopped.is_set():
                 continue
-            lease = ShardLease(self._parts.leases, self._mapping.uuid, shard.shard_id, self._parts.owner)
+            lease = self._lease(shard.shard_id)
             if not await lease.acquire():
                 continue
+            if self._stopped.is_set():
+                await lease.release()
+                return
             if lease.checkpoint is not None and lease.checkpoint.is_finished:
                 self._finished.add(shard.shard_id)
                 continue
-            first = self._first(shard, shards, is_first_look=is_first_look)
+            first = await self._first(shard, is_first_look=is_first_look)
             if lease.checkpoint is None and first is None:
                 # What it holds is older than what is wanted.
                 self._finished.add(shard.shard_id)
@@ -110,12 +117,19 @@ class StreamPoller:
             self._start(tasks, shard, lease, first or Position(Start.TRIM_HORIZON))
         self._has_looked = True
 
-    def _first(self, shard: Shard, shards: Mapping[str, Shard], *, is_first_look: bool) -> Position | None:
+    def _lease(self, shard_id: str) -> ShardLease:
+        return ShardLease(self._parts.leases, self._mapping.uuid, shard_id, self._parts.owner)
+
+    async def _first(self, shard: Shard, *, is_first_look: bool) -> Position | None:
         """Return where to begin in a shard that was never read; None when nothing in it is wanted."""
         start = Start(self._mapping.starting_position or Start.TRIM_HORIZON)
         if start is Start.LATEST:
-            if not is_first_look or any(parent in self._readers for parent in shard.parents):
+            if not is_first_look:
                 return Position(Start.TRIM_HORIZON)
+            for parent in shard.parents:
+                # What went on while nobody looked is wanted too.
+                if parent in self._readers or await self._lease(parent).has_begun():
+                    return Position(Start.TRIM_HORIZON)
             return None if shard.is_closed else Position(Start.LATEST)
         if start is Start.AT_TIMESTAMP:
             return Position(start, timestamp=self._mapping.starting_position_timestamp)

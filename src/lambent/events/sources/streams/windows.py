@@ -57,6 +57,11 @@ class WindowLane(Lane):
             return record
         return await super()._take(seconds_max)
 
+    async def _end(self) -> None:
+        # Source: developer guide: at the end of a shard its windows are closed; its children begin with none.
+        if self.start_ms is not None and not self._parts.stopped.is_set():
+            await self._finish()
+
     async def _process(self, records: Sequence[SourceRecord], tries: int = 0) -> bool:
         length_ms = self._length_ms
         for start_ms, group in groupby(records, lambda record: record.arrived_ms - record.arrived_ms % length_ms):
