@@ -353,6 +353,7 @@ class Application:
                     dict(one.split("=", 1) for one in settings.event_sources.brokers),
                     settings.event_sources.sasl_plaintext,
                 ),
+                sink=self.recorder,
                 clock=self.clock,
                 random_bytes=self.random_bytes,
             )
@@ -459,6 +460,7 @@ class Application:
             async with asyncio.TaskGroup() as draining:
                 draining.create_task(self.server.stop(drain_seconds))
                 draining.create_task(self.asynchronous.stop(drain_seconds))
+                draining.create_task(self.event_sources.stop(drain_seconds))
             # Environments first: an invocation that outlived the drain ends with its environment.
             self.provisioned.close()
             await self.pool.close()
