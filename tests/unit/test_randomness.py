@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lambent import randomness
 from lambent.randomness import RandomBytes
 
 if TYPE_CHECKING:
@@ -18,7 +17,7 @@ def test_lengths_and_no_repetition(monkeypatch: pytest.MonkeyPatch) -> None:
         drawn.append(bytes((len(drawn) + number) % 251 for number in range(count)))
         return drawn[-1]
 
-    monkeypatch.setattr(randomness.os, "urandom", urandom)
+    monkeypatch.setattr("lambent.randomness.os.urandom", urandom)
     random_bytes = RandomBytes()
     assert random_bytes(0) == b""
     parts = [random_bytes(16) for _ in range(256)]
