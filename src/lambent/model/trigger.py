@@ -21,8 +21,8 @@ class TriggerSource(NamedTuple):
 
 
 class TriggeredCall(NamedTuple):
-    """One call. `payload` is JSON text. `is_event`: nobody waits for what the function answers. `is_check`: it only asks
-    whether it would be permitted.
+    """One call. `payload` is JSON text. `is_event`: nobody waits for what the function answers. `is_check`: it only
+    asks whether it would be permitted.
 
     `dead_letter_arn` is the queue that takes an event which cannot be delivered; `attributes` are what its message
     says besides, by name.

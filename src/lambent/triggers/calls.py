@@ -47,7 +47,7 @@ class Accepts(Protocol):
 
 
 class CallParts(NamedTuple):
-    """The neighbours. `knows` raises LambdaError for a function that is not there; `client` reaches dead-letter queues."""
+    """The neighbours. `knows` raises LambdaError for a function that is not there; `client` reaches queues."""
 
     invoke: Callable[[InvokeRequest], AbstractAsyncContextManager[InvocationResult]]
     events: Accepts
@@ -142,7 +142,7 @@ class TriggeredCalls:
 
 
 def regional_name(principal: str, region: str) -> str:
-    """Return a service's principal with the region in it, as policies may have it for some: logs.REGION.amazonaws.com."""
+    """Return a service's principal with the region in it (logs.REGION.amazonaws.com), as some policies have it."""
     name, _, domain = principal.partition(".")
     return f"{name}.{region}.{domain}"
 

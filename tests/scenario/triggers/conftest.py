@@ -31,7 +31,9 @@ def handler(event, context):
 @pytest.fixture(scope="module")
 def triggered(lambent_server_factory: ServerFactory) -> LambentServer:
     """A server of the module's own whose functions are plain processes."""
-    return lambent_server_factory({"neighbours.enabled": "true", "isolation.level": "L0", "async.retry_base_seconds": "0.5"})
+    return lambent_server_factory(
+        {"neighbours.enabled": "true", "isolation.level": "L0", "async.retry_base_seconds": "0.5"}
+    )
 
 
 def function_arn(name: str) -> str:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.slow
 
 _CODE = """
+import json
 def handler(event, context):
     print("got", json.dumps([event, context.invoked_function_arn]))
     source, request, response = event["triggerSource"], event["request"], event["response"]
@@ -109,6 +110,7 @@ def test_challenges_of_ones_own(triggered: LambentServer) -> None:
 
 def test_invitations_in_ones_own_words(triggered: LambentServer) -> None:
     code = """
+import json
 def handler(event, context):
     print("got", json.dumps([event, context.invoked_function_arn]))
     event["response"]["emailSubject"] = "Come in"
@@ -126,6 +128,7 @@ def handler(event, context):
 
 def test_a_user_comes_from_elsewhere(triggered: LambentServer) -> None:
     code = """
+import json
 def handler(event, context):
     print("got", json.dumps([event, context.invoked_function_arn]))
     if event["request"]["password"] != "Secret-1234":

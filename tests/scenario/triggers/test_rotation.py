@@ -16,6 +16,7 @@ pytestmark = pytest.mark.slow
 
 # What AWS's own templates for rotation functions do, without a database.
 _CODE = """
+import json
 import boto3
 
 client = boto3.client("secretsmanager")
@@ -59,10 +60,10 @@ def test_four_steps(triggered: LambentServer) -> None:
     # Recorded: test_rotate_secret_invalid_lambda_arn.
     assert refused.value.response["Error"] == {
         "Code": "AccessDeniedException",
-        "Message": "Secrets Manager cannot invoke the specified Lambda function. Ensure that the function policy grants "
-        "access to the principal secretsmanager.amazonaws.com.",
+        "Message": "Secrets Manager cannot invoke the specified Lambda function. Ensure that the function policy "
+        "grants access to the principal secretsmanager.amazonaws.com.",
     }
-    assert "RotationEnabled" not in client.describe_secret(SecretId="rotating")
+    assert not client.describe_secret(SecretId="rotating").get("RotationEnabled")
     permit(triggered, "rotator", "secretsmanager.amazonaws.com", created["ARN"])
     answer = client.rotate_secret(
         SecretId="rotating", RotationLambdaARN=function_arn("rotator"), RotationRules={"AutomaticallyAfterDays": 1}

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import io
-import json
 import re
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.running import make_zip_bytes
 from tests.scenario.triggers.conftest import (
     ACCOUNT,
     calls,
@@ -123,9 +119,7 @@ def test_versions_are_named_and_markers_told(triggered: LambentServer) -> None:
     marker = s3.delete_object(Bucket="versioned", Key="k")["VersionId"]
     s3.delete_object(Bucket="versioned", Key="k", VersionId=version)
     events = events_of(triggered, "versioned", 3)
-    told = {
-        one["Records"][0]["eventName"]: one["Records"][0]["s3"]["object"].get("versionId") for one in events
-    }
+    told = {one["Records"][0]["eventName"]: one["Records"][0]["s3"]["object"].get("versionId") for one in events}
     assert told == {
         "ObjectCreated:Put": version, "ObjectRemoved:DeleteMarkerCreated": marker, "ObjectRemoved:Delete": version
     }  # fmt: skip
@@ -190,9 +184,7 @@ def handler(event, context):
 """
     printing(triggered, "failing", code)
     s3 = _bucket(triggered, "failing", "failing")
-    _notify(
-        triggered, "failing", {"LambdaFunctionArn": function_arn("failing"), "Events": ["s3:ObjectCreated:*"]}
-    )
+    _notify(triggered, "failing", {"LambdaFunctionArn": function_arn("failing"), "Events": ["s3:ObjectCreated:*"]})
     s3.put_object(Bucket="failing", Key="k", Body=b"1")
     events = events_of(triggered, "failing", 3)
     assert events[0] == events[1] == events[2]

@@ -68,8 +68,10 @@ def test_a_function_is_known_as_soon_as_it_is_made_and_no_longer_when_it_is_gone
         client.get_waiter("function_active_v2").wait(FunctionName="coming", WaiterConfig={"Delay": 1})
         sns.publish(TopicArn=topic, Message=str(number))
         wait_until(
-            lambda number=number: str(number)  # type: ignore[misc]
-            in [event["Records"][0]["Sns"]["Message"] for event, _ in calls(triggered, "coming")],
+            lambda number=number: (
+                str(number)  # type: ignore[misc]
+                in [event["Records"][0]["Sns"]["Message"] for event, _ in calls(triggered, "coming")]
+            ),
             f"call {number}",
         )
         client.delete_function(FunctionName="coming")
@@ -153,7 +155,11 @@ def test_a_daemon_that_was_killed_tells_a_new_child(lambent_server_factory: Serv
 @pytest.mark.long
 def test_objects_whose_put_was_answered_have_their_call(triggered: LambentServer) -> None:
     """A thousand objects in ten seconds, the child killed in the middle."""
-    printing(triggered, "counted", PRINTING.replace("json.dumps([event,", "json.dumps([event['Records'][0]['s3']['object']['key'],"))
+    printing(
+        triggered,
+        "counted",
+        PRINTING.replace("json.dumps([event,", "json.dumps([event['Records'][0]['s3']['object']['key'],"),
+    )
     s3 = _patient(triggered, "s3")
     s3.create_bucket(Bucket="counted")
     permit(triggered, "counted", "s3.amazonaws.com", "arn:aws:s3:::counted")

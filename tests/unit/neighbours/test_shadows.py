@@ -37,9 +37,7 @@ class World:
         self.shadows = ShadowFunctions(self, self, "known")  # type: ignore[arg-type]
 
     def put(self, name: str, *numbers: str) -> None:
-        version = SimpleNamespace(
-            runtime="python3.13", handler="h", timeout_seconds=3, memory_mib=128, role="r"
-        )
+        version = SimpleNamespace(runtime="python3.13", handler="h", timeout_seconds=3, memory_mib=128, role="r")
         self.versions[_arn(name)] = dict.fromkeys(("$LATEST", *numbers), version)
         self.shadows.changed(_arn(name))
 

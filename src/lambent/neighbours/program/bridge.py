@@ -2,7 +2,8 @@
 
 Its services look functions up in one table and run them by a handful of functions of one module. The table is given
 entries that stand for the daemon's functions, and where one of these would run the call goes to the daemon, which
-runs it in a sandbox. Who called is known by the module that asked, and by what its functions were called with (sources.py).
+runs it in a sandbox. Who called is known by the module that asked, and by what its functions were called with
+(sources.py).
 
 What a request sets going without waiting for it (a notification of S3, a message of SNS, an event) is delivered before
 the request is answered: what was answered is not lost when this process is killed.
@@ -234,7 +235,7 @@ class Bridge:
     def _invoke(self, arn: str, source: Source, event: Event) -> Result:
         code, is_function_error, payload = self._exchange(arn, source, event)
         if code:
-            return _refused(code, payload.decode("utf-8", "replace"), source)
+            return _refused((code, payload.decode("utf-8", "replace")), source, event)
         text = payload.decode("utf-8", "replace")
         try:
             body = json.loads(text) if text else None
@@ -248,7 +249,8 @@ class Bridge:
             {
                 "secret": self._secret, "function": arn, "principal": source.principal, "arn": source.arn,
                 "account": source.account or arn.split(":")[4], "has_role": source.has_role,
-                "is_event": source.is_event, "is_check": is_check, "dead_letter": source.dead_letter, "attributes": dict(source.attributes),
+                "is_event": source.is_event, "is_check": is_check, "dead_letter": source.dead_letter,
+                "attributes": dict(source.attributes),
             }
         ).encode()  # fmt: skip
         payload = json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode()
@@ -405,7 +407,7 @@ def _shadowed_table(own: Any, shadows: dict[Place, Record]) -> Any:
 
 
 def _record(place: Place, shadow: dict[str, Any]) -> Record:
-    """Return a function as MiniStack keeps them: an alias is a version of its own name, so that calls name the alias."""
+    """Return a function as MiniStack keeps them; an alias is a version of its own name, so that calls name it."""
     account, region, name = place
     arn = f"arn:aws:lambda:{region}:{account}:function:{name}"
     versions = shadow["versions"]
@@ -430,9 +432,9 @@ def _record(place: Place, shadow: dict[str, Any]) -> Record:
 def _config(arn: str, name: str, version: str, described: list[Any]) -> Record:
     runtime, handler, timeout, memory, role = described
     return {
-        "FunctionName": name, "FunctionArn": arn, "Version": version, "Runtime": runtime or "", "Handler": handler or "",
-        "Timeout": timeout, "MemorySize": memory, "Role": role, "State": "Active", "LastUpdateStatus": "Successful",
-        "PackageType": "Zip" if runtime else "Image",
+        "FunctionName": name, "FunctionArn": arn, "Version": version, "Runtime": runtime or "",
+        "Handler": handler or "", "Timeout": timeout, "MemorySize": memory, "Role": role,
+        "State": "Active", "LastUpdateStatus": "Successful", "PackageType": "Zip" if runtime else "Image",
     }  # fmt: skip
 
 
@@ -473,14 +475,12 @@ def _with_arn(source: Source, event: Event, function_arn: str) -> Source:
 def _method_path(event: Record, context: Record) -> str:
     """Return what follows the stage in the ARN by which API Gateway names itself: METHOD/resource."""
     route = str(event.get("routeKey") or context.get("routeKey") or "")
-    if "http" in context or event.get("version") == "1.0":
-        if " " not in route:
-            return route or "$default"
-        method = str((context.get("http") or context).get("method") or context.get("httpMethod") or "*")
-        return f"{method}{route.partition(' ')[2]}"
-    if route:
+    if not route:
+        return f"{context.get('httpMethod', '*')}{context.get('resourcePath') or event.get('resource') or '/'}"
+    if " " not in route:
         return route
-    return f"{context.get('httpMethod', '*')}{context.get('resourcePath') or event.get('resource') or '/'}"
+    method = (context.get("http") or {}).get("method") or event.get("httpMethod") or "*"
+    return f"{method}{route.partition(' ')[2]}"
 
 
 def _log_group(event: Record) -> str:
@@ -490,12 +490,13 @@ def _log_group(event: Record) -> str:
     return str(json.loads(gzip.decompress(base64.b64decode(event["awslogs"]["data"])))["logGroup"])
 
 
-def _refused(code: str, text: str, source: Source) -> Result:
+def _refused(error: tuple[str, str], source: Source, event: Event) -> Result:
     """Return what MiniStack takes for a call that came to nothing."""
+    code, text = error
     if source.principal == "apigateway.amazonaws.com":
         # Source: API Gateway's user guides: what is wrong with the integration is told to nobody outside.
         status = 429 if code == "TooManyRequestsException" else 500
-        return {"error": True, "body": _proxy_answer(status)}
+        return {"error": True, "body": _proxy_answer(status, event)}
     body = {"errorType": code, "errorMessage": text}
     if source.principal == "states.amazonaws.com":
         # Source: Step Functions developer guide, "Error handling": names of Lambda's errors.
@@ -508,8 +509,7 @@ def _refused(code: str, text: str, source: Source) -> Result:
 def _failed(body: Any, source: Source, event: Event) -> Result:
     """Return what MiniStack takes for a function that failed."""
     if source.principal == "apigateway.amazonaws.com":
-        is_http_api = isinstance(event, dict) and "routeKey" in event
-        return {"error": True, "body": _proxy_answer(500 if is_http_api else 502)}
+        return {"error": True, "body": _proxy_answer(500 if _is_http_api(event) else 502, event)}
     if source.principal == "cognito-idp.amazonaws.com":
         # Source: Cognito developer guide, "Lambda trigger errors": TRIGGER failed with error MESSAGE.
         trigger = str(event.get("triggerSource", "")).partition("_")[0]
@@ -518,8 +518,15 @@ def _failed(body: Any, source: Source, event: Event) -> Result:
     return {"error": True, "body": body}
 
 
-def _proxy_answer(status: int) -> Record:
-    body = '{"message":"Internal Server Error"}' if status == 500 else '{"message": "Internal server error"}'
+def _is_http_api(event: Event) -> bool:
+    return isinstance(event, dict) and "routeKey" in event
+
+
+def _proxy_answer(status: int, event: Event) -> Record:
+    # HTTP and REST APIs spell it differently.
+    text = "Internal Server Error" if _is_http_api(event) else "Internal server error"
+    # What is 502 MiniStack puts into such a body itself.
+    body = text if status == 502 else json.dumps({"message": "Too Many Requests" if status == 429 else text})
     return {"statusCode": status, "headers": {"Content-Type": "application/json"}, "body": body}
 
 

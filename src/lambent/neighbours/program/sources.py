@@ -1,18 +1,13 @@
 """Who calls, service by service: what MiniStack's modules are told to say of themselves, and what they lack.
 
 Each participant is given the bridge and its module once the module is loaded. Events take AWS's form where MiniStack's
-differs. Alarms and rotations, of which MiniStack knows the configuration alone, call their functions from here.
+differs.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
-import logging
-import threading
-import time
-import uuid
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -23,21 +18,12 @@ if TYPE_CHECKING:
     Event = Any
     Record = dict[str, Any]
 
-_log = logging.getLogger("ministack")
-
 # Source: S3 user guide, "Event message structure": versions by the kind of event. Recorded: 2.1 for ObjectCreated:Put.
 _S3_VERSIONS = (
-    ("Replication:", "2.2"), ("LifecycleExpiration:", "2.3"), ("LifecycleTransition", "2.3"), ("IntelligentTiering", "2.3"),
+    ("Replication:", "2.2"), ("LifecycleExpiration:", "2.3"), ("LifecycleTransition", "2.3"),
+    ("IntelligentTiering", "2.3"),
     ("ObjectAcl:", "2.3"), ("ObjectTagging:", "2.3"), ("ObjectRestore:Delete", "2.3"),
 )  # fmt: skip
-_ROTATION_STEPS = ("createSecret", "setSecret", "testSecret", "finishSecret")
-# Recorded (test_secretsmanager.json).
-_CANNOT_ROTATE = (
-    "Secrets Manager cannot invoke the specified Lambda function. Ensure that the function policy grants access to the "
-    "principal secretsmanager.amazonaws.com."
-)
-_NO_ROTATION = "No Lambda rotation function ARN is associated with this secret."
-_ALARMS = "lambda.alarms.cloudwatch.amazonaws.com"
 
 
 def s3(bridge: Bridge, module: Any) -> None:
@@ -182,6 +168,18 @@ def http_api(bridge: Bridge, module: Any) -> None:
 def rest_api(bridge: Bridge, module: Any) -> None:
     """REST APIs."""
     _authorizer(bridge, module, "_invoke_authorizer_lambda")
+    call = module._call_lambda_raw
+
+    async def call_with_last_values(function: str, event: Event, **named: Any) -> Any:
+        # Source: REST API developer guide, "Input format of a Lambda function for proxy integration".
+        for one, many in (
+            ("queryStringParameters", "multiValueQueryStringParameters"), ("headers", "multiValueHeaders")
+        ):  # fmt: skip
+            if isinstance(event, dict) and event.get(many):
+                event = {**event, one: {name: values[-1] for name, values in event[many].items() if values}}
+        return await call(function, event, **named)
+
+    vars(module)["_call_lambda_raw"] = call_with_last_values
 
 
 def _authorizer(bridge: Bridge, module: Any, name: str) -> None:
@@ -199,113 +197,6 @@ def _authorizer(bridge: Bridge, module: Any, name: str) -> None:
     vars(module)[name] = as_authorizer
 
 
-def cloudwatch(bridge: Bridge, module: Any) -> None:
-    """Alarms: their actions may be functions, which MiniStack does not know."""
-    dispatch = module._dispatch_alarm_actions
-    # ARN of an alarm → its state when it last changed: what the next event calls the previous one.
-    states: dict[str, Record] = {}
-
-    def dispatch_to_functions(alarm: Record, old_state: str, new_state: str, reason: str) -> None:
-        dispatch(alarm, old_state, new_state, reason)
-        arn = alarm.get("AlarmArn", "")
-        state = {"value": new_state, "reason": reason, "timestamp": _moment()}
-        if alarm.get("StateReasonData"):
-            state["reasonData"] = alarm["StateReasonData"]
-        initial = {"value": old_state, "reason": "Unchecked: Initial alarm creation", "timestamp": state["timestamp"]}
-        previous = states.get(arn, initial)
-        states[arn] = state
-        name = {"ALARM": "AlarmActions", "OK": "OKActions"}.get(new_state, "InsufficientDataActions")
-        functions = [one for one in alarm.get(name) or () if ":lambda:" in one]
-        if not functions or not alarm.get("ActionsEnabled", True):
-            return
-        event = _alarm_event(alarm, state, previous)
-        for function in functions:
-            source = bridge.source(_ALARMS, arn, arn.split(":")[4])
-            bridge.start(function, source, event)
-
-    vars(module)["_dispatch_alarm_actions"] = dispatch_to_functions
-
-
-def _alarm_event(alarm: Record, state: Record, previous: Record) -> Event:
-    """Return what a function gets of an alarm. Source: recorded (cloudwatch/test_cloudwatch.json)."""
-    arn = alarm["AlarmArn"]
-    configuration: Record = {"description": alarm.get("AlarmDescription") or ""}
-    if alarm.get("AlarmRule"):
-        configuration["alarmRule"] = alarm["AlarmRule"]
-    elif alarm.get("MetricName"):
-        metric = {
-            "namespace": alarm.get("Namespace", ""),
-            "name": alarm["MetricName"],
-            "dimensions": {one["Name"]: one["Value"] for one in alarm.get("Dimensions") or ()},
-        }
-        statistic = alarm.get("ExtendedStatistic") or alarm.get("Statistic", "Average")
-        described = {"metric": metric, "period": int(alarm.get("Period") or 60), "stat": statistic}
-        identifier = str(uuid.uuid5(uuid.NAMESPACE_URL, arn))
-        configuration["metrics"] = [{"id": identifier, "metricStat": described, "returnData": True}]
-    return {
-        "source": "aws.cloudwatch", "alarmArn": arn, "accountId": arn.split(":")[4], "time": state["timestamp"],
-        "region": arn.split(":")[3],
-        "alarmData": {
-            "alarmName": alarm["AlarmName"], "state": state, "previousState": previous, "configuration": configuration,
-        },
-    }  # fmt: skip
-
-
-def _moment() -> str:
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "+0000"
-
-
-def secretsmanager(bridge: Bridge, module: Any) -> None:
-    """Rotations: four calls of the function, which MiniStack does not make."""
-    plain = module._rotate_secret
-
-    def rotate(data: Record) -> Any:
-        _, secret = module._resolve(data.get("SecretId"))
-        if not secret or secret.get("DeletedDate") or module._is_replica(secret):
-            return plain(data)
-        arn = data.get("RotationLambdaARN") or secret.get("RotationLambdaARN")
-        if not arn:
-            return module.error_response_json("InvalidRequestException", _NO_ROTATION, 400)
-        source = bridge.caller("secretsmanager")._replace(arn=secret["ARN"], account=secret["ARN"].split(":")[4])
-        if not bridge.is_permitted(arn, source):
-            return module.error_response_json("AccessDeniedException", _CANNOT_ROTATE, 400)
-        secret["RotationLambdaARN"] = arn
-        if data.get("RotationRules"):
-            secret["RotationRules"] = data["RotationRules"]
-        secret["RotationEnabled"] = True
-        token = data.get("ClientRequestToken") or str(uuid.uuid4())
-        steps = _ROTATION_STEPS if data.get("RotateImmediately", True) else ("testSecret",)
-        if len(steps) > 1:
-            secret["Versions"][token] = {
-                "SecretString": None, "SecretBinary": None, "CreatedDate": int(time.time()), "Stages": ["AWSPENDING"],
-            }  # fmt: skip
-
-        def run() -> None:
-            if _rotated(bridge, arn, source, token, steps) and len(steps) > 1:
-                now = int(time.time())
-                secret["LastRotatedDate"] = secret["LastChangedDate"] = now
-                version = secret["Versions"].get(token)
-                if version is not None and "AWSCURRENT" in version["Stages"] and "AWSPENDING" in version["Stages"]:
-                    version["Stages"].remove("AWSPENDING")
-
-        # Its function calls this service, so it must not run where requests are answered.
-        threading.Thread(target=run, name="lambent-rotation", daemon=True).start()
-        return module.json_response({"ARN": secret["ARN"], "Name": secret["Name"], "VersionId": token})
-
-    vars(module)["_rotate_secret"] = rotate
-
-
-def _rotated(bridge: Bridge, arn: str, source: Source, token: str, steps: tuple[str, ...]) -> bool:
-    """Run the steps; return whether all succeeded. Source: Secrets Manager user guide, "Rotation by Lambda function"."""
-    for step in steps:
-        event = {"Step": step, "SecretId": source.arn, "ClientRequestToken": token, "RotationToken": str(uuid.uuid4())}
-        result = bridge.call(arn, source, event)
-        if result.get("error"):
-            _log.warning("the rotation of %s failed at %s: %s", source.arn, step, result.get("body"))
-            return False
-    return True
-
-
 PARTICIPANTS: dict[str, Callable[[Bridge, Any], None]] = {
     "s3": s3,
     "sns": sns,
@@ -313,6 +204,4 @@ PARTICIPANTS: dict[str, Callable[[Bridge, Any], None]] = {
     "iot": iot,
     "apigateway": http_api,
     "apigateway_v1": rest_api,
-    "cloudwatch": cloudwatch,
-    "secretsmanager": secretsmanager,
 }

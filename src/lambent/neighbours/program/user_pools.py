@@ -172,3 +172,6 @@ class UserPools:
 def cognito(bridge: Bridge, module: Any) -> None:
     """User pools: the pool calls."""
     UserPools(bridge, module).take_part()
+
+
+PARTICIPANTS: dict[str, Callable[[Bridge, Any], None]] = {"cognito": cognito}
