@@ -32,6 +32,8 @@ class Broker(ABC):
 
     def __init__(self, name: str) -> None:
         self.directory = Path(tempfile.mkdtemp(prefix=f"lambent-{name}-"))
+        # The daemon, which is nobody in particular, reads the certificate.
+        self.directory.chmod(0o755)
         self.port, self.tls_port = free_port(), free_port()
         self.certificate, self.key = self_signed(self.directory)
         self._process: subprocess.Popen[bytes] | None = None
@@ -52,10 +54,11 @@ class Broker(ABC):
 
     def start(self) -> None:
         """Start and wait until it answers, after a crash too."""
-        command, environment = self.command()
+        command, own = self.command()
+        environment = {"PATH": os.environ["PATH"], "HOME": str(self.directory), **own}
         with (self.directory / "output").open("ab") as output:
             self._process = subprocess.Popen(
-                command, cwd=self.directory, env={"PATH": os.environ["PATH"], "HOME": str(self.directory), **environment},
+                command, cwd=self.directory, env=environment,
                 stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
             )  # fmt: skip
         deadline = time.monotonic() + START_SECONDS
@@ -83,7 +86,7 @@ class Broker(ABC):
 
 
 class RabbitMq(Broker):
-    """RabbitMQ with the virtual hosts `/` and `plant`. The user `stranger` may not enter `plant`."""
+    """RabbitMQ with the virtual hosts `/` and `plant`. The user `stranger` may read nothing."""
 
     def __init__(self) -> None:
         # Debian's wrapper in the search path changes to an account of its own; this is the program behind it.
@@ -103,7 +106,7 @@ class RabbitMq(Broker):
             "permissions": [
                 {"user": USER, "vhost": "/", **rights},
                 {"user": USER, "vhost": "plant", **rights},
-                {"user": "stranger", "vhost": "/", **rights},
+                {"user": "stranger", "vhost": "/", "configure": "", "write": "", "read": ""},
             ],
         }
         (self.directory / "definitions.json").write_text(json.dumps(definitions))

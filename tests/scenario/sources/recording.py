@@ -29,12 +29,21 @@ def texts(event):
         yield str(((one["event"].get("fullDocument")) or {}).get("text", ""))
 
 
+def shortened(value):
+    if isinstance(value, dict):
+        return {key: shortened(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [shortened(one) for one in value]
+    # What it answers may not be larger than what it was given. Base64 stays base64.
+    return value[:400] if isinstance(value, str) else value
+
+
 def handler(event, context):
     kept = [json.loads(line) for line in open(KEPT)] if os.path.exists(KEPT) else []
     if "eventSource" not in event:
         return kept
     with open(KEPT, "a") as file:
-        file.write(json.dumps(event) + "\\n")
+        file.write(json.dumps(shortened(event)) + "\\n")
     for text in texts(event):
         if text.startswith("sleep "):
             time.sleep(float(text.split()[1]))
@@ -93,3 +102,12 @@ def wait_trouble(client: Any, mapping_id: str, reason: str, seconds_max: float =
 def close_to_now(time_ms: int) -> bool:
     """Whether a moment is of this hour."""
     return abs(time.time() * 1_000 - time_ms) < 3_600_000
+
+
+def is_busy(client: Any, name: str) -> bool:
+    """Whether a recorder's one environment is at work."""
+    try:
+        client.invoke(FunctionName=name)
+    except client.exceptions.TooManyRequestsException:
+        return True
+    return False

@@ -12,6 +12,7 @@ from tests.brokers import PASSWORD, USER, ActiveMq
 from tests.scenario.sources.conftest import events_of, wait_state, wait_until
 from tests.scenario.sources.recording import (
     close_to_now,
+    is_busy,
     make_recorder,
     make_secret,
     messages,
@@ -179,20 +180,12 @@ def test_a_daemon_that_is_killed_before_it_acknowledges_loses_nothing(
     client, made = mapped(server, "active-killed", BatchSize=1)
     # One environment, and it is busy: the batch is taken, its function has begun or is about to.
     active.send("active-killed", b"sleep 50", b"b")
-    wait_until(lambda: _is_busy(client, "active-killed"))
+    wait_until(lambda: is_busy(client, "active-killed"))
     server.kill()
     server.start()
     client = server.client()
     wait_until(lambda: client.get_event_source_mapping(UUID=made["UUID"])["State"] == "Enabled")
     wait_texts(client, "active-killed", "sleep 50", "b", seconds_max=120)
-
-
-def _is_busy(client: Any, name: str) -> bool:
-    try:
-        client.invoke(FunctionName=name)
-    except client.exceptions.TooManyRequestsException:
-        return True
-    return False
 
 
 def test_a_broker_that_is_killed_comes_back_with_all_messages(server: LambentServer, active: ActiveMq) -> None:

@@ -11,7 +11,7 @@ import pytest
 from tests.brokers import PASSWORD, USER
 from tests.documents import DocumentServer
 from tests.scenario.sources.conftest import events_of, wait_state, wait_until
-from tests.scenario.sources.recording import make_recorder, make_secret, wait_trouble
+from tests.scenario.sources.recording import is_busy, make_recorder, make_secret, wait_trouble
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -170,20 +170,12 @@ def test_a_restart_goes_on_behind_the_last_token(
         wait_until(lambda: texts(client, "docs-restart") == ["b"])
         # And killed while the function runs: the batch comes again.
         collection.insert_one({"text": "sleep 3"})
-        wait_until(lambda: _is_busy(client, "docs-restart"))
+        wait_until(lambda: is_busy(client, "docs-restart"))
         server.kill()
         collection.insert_one({"text": "c"})
         server.start()
         client = server.client()
         wait_until(lambda: texts(client, "docs-restart") == ["sleep 3", "c"], 60)
-
-
-def _is_busy(client: Any, name: str) -> bool:
-    try:
-        client.invoke(FunctionName=name)
-    except client.exceptions.TooManyRequestsException:
-        return True
-    return False
 
 
 def test_a_wrong_password_is_shown_and_a_right_one_goes_on(server: LambentServer, store: Any) -> None:

@@ -160,5 +160,6 @@ class BrokerPoller:
                 return delivered
             if self._stopped.is_set() or broker.inbox.error is not None:
                 return delivered
+            self._tell(delivered.verdict.value)
             await pause(_RETRY_SECONDS[min(tries, len(_RETRY_SECONDS) - 1)], self._stopped)
             tries += 1

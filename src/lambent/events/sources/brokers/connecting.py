@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Connector:
-    """Makes connections for one mapping. Scope: mapping; keeps which endpoint is next: of a pair one is the stand-by."""
+    """Makes connections for one mapping. Scope: mapping; keeps which endpoint is next: of a pair one stands by."""
 
     def __init__(self, client: OutwardClient, brokers: Mapping[str, str], clock: Clock) -> None:
         self._client = client

@@ -28,7 +28,6 @@ _LOOK_SECONDS = 5.0
 # The broker's own bound of the field.
 _PREFETCH_MAX = 65_535
 _MISSING = "RabbitMQ needs the package aiormq: pip install 'lambent[mq]'"
-_TROUBLES = {403: Trouble.AUTHORIZATION, 404: Trouble.CONFIG, 405: Trouble.CONFIG, 530: Trouble.CONFIG}
 
 
 class RabbitMq:
@@ -174,23 +173,15 @@ class RabbitMq:
             return SourceError(f"{self._place} refused user name and password", trouble=Trouble.AUTHENTICATION)
         if isinstance(error, library.ChannelNotFoundEntity):
             return self._no_queue()
-        code, text = _reply(error)
-        trouble = _TROUBLES.get(code)
-        if code == 530 and "refused" in text:
-            trouble = Trouble.AUTHORIZATION
-        return SourceError(f"{self._place}: {text or error or type(error).__name__}", trouble=trouble)
+        if isinstance(error, library.InvalidFrameError):
+            # The library does not hand on what the broker says when it closes instead of opening the virtual host.
+            host, user = self._login.virtual_host, self._login.user
+            text = f"there is no virtual host {host}, or {user} may not enter it"
+            return SourceError(f"{self._place}: {text}", trouble=Trouble.CONFIG)
+        is_forbidden = isinstance(error, library.ChannelAccessRefused)
+        text = ": ".join(str(one) for one in error.args) or type(error).__name__
+        return SourceError(f"{self._place}: {text}", trouble=Trouble.AUTHORIZATION if is_forbidden else None)
 
     def _no_queue(self) -> SourceError:
         host = self._login.virtual_host
         return SourceError(f"{self._place}: no queue {self._queue} in virtual host {host}", trouble=Trouble.CONFIG)
-
-
-def _reply(error: BaseException) -> tuple[int, str]:
-    """Return code and text of what the broker closed with, as far as the library tells."""
-    for one in error.args:
-        code, text = getattr(one, "reply_code", None), getattr(one, "reply_text", None)
-        if isinstance(code, int):
-            return code, str(text)
-    if len(error.args) >= 2 and isinstance(error.args[0], int):
-        return error.args[0], str(error.args[1])
-    return 0, ""

@@ -42,6 +42,8 @@ def rabbitmq_record(message: DeliveredMessage) -> SourceRecord:
             shown[name] = None if value is None else {key: header_value(one) for key, one in value.items()}
         else:
             shown[name] = date_text(value) if isinstance(value, datetime) else value
+    # It is of no use any more, and the library reads an empty text where there is none.
+    shown["clusterId"] = shown["clusterId"] or None
     shown["bodySize"] = len(message.body)
     document = {
         "basicProperties": shown,
@@ -54,7 +56,7 @@ def rabbitmq_record(message: DeliveredMessage) -> SourceRecord:
     return SourceRecord(document, view, tag, size_bytes, tag)
 
 
-def header_value(value: object) -> Any:
+def header_value(value: object) -> object:
     """Return the value of a header as JSON has it: texts are long strings, which are shown by their bytes.
 
     Source: developer guide, the same example: `{"bytes": [118, 97, …]}`; Java's bytes have a sign.

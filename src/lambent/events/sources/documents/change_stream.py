@@ -41,6 +41,7 @@ _MISSING = "DocumentDB needs the package pymongo: pip install 'lambent[documentd
 _AUTHENTICATION = frozenset((11, 18))
 _AUTHORIZATION = frozenset((13,))
 _INVALIDATE = "invalidate"
+_AT = "start_at_operation_time"
 
 
 class ChangeStream:
@@ -179,19 +180,19 @@ class ChangeStream:
             token = json.loads(position.sequence_number)
             kind = token.pop("kind", None)
             # Behind the end of a collection only this member goes on; some servers do not know it.
-            return await self._open(client, **{"start_after" if kind == _INVALIDATE else "resume_after": token})
+            return await self._open(client, {"start_after" if kind == _INVALIDATE else "resume_after": token})
         if position.start is Start.AT_TIMESTAMP and position.timestamp is not None:
-            return await self._open(client, start_at_operation_time=Timestamp(int(position.timestamp), 1))
+            return await self._open(client, {_AT: Timestamp(int(position.timestamp), 1)})
         if position.start is Start.TRIM_HORIZON:
-            return await open_at_oldest(client, lambda time: self._open(client, start_at_operation_time=time))
-        return await self._open(client)
+            return await open_at_oldest(client, lambda moment: self._open(client, {_AT: moment}))
+        return await self._open(client, {})
 
-    async def _open(self, client: Client, **members: Any) -> Changes:
-        """Ask the server for a cursor. `members` say where it begins: nowhere else than now without one."""
+    async def _open(self, client: Client, place_in_time: Mapping[str, Any]) -> Changes:
+        """Ask the server for a cursor that begins there, now if nothing is said."""
         database = client[self._config.database_name or ""]
         place = database if not self._config.collection_name else database[self._config.collection_name]
         full = "updateLookup" if self._config.full_document == "UpdateLookup" else None
-        return await place.watch(full_document=full, max_await_time_ms=_WAIT_MS, **members)
+        return await place.watch(full_document=full, max_await_time_ms=_WAIT_MS, **place_in_time)
 
     async def _close_changes(self) -> None:
         changes, self._changes = self._changes, None
