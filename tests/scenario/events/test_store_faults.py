@@ -18,7 +18,7 @@ from tests.scenario.events.conftest import conservation, wait_drained, wait_unti
 from tests.scenario.events.load import TELLS, Ledger, Sender, check
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from tests.conftest import ServerFactory
 
@@ -62,6 +62,12 @@ def refused(sender: Sender) -> int:
     return sum(count for status, count in sender.statuses.items() if status >= 500)
 
 
+def wait_for_more(count: Callable[[], int], more: int, what: str) -> None:
+    """Return when a count has grown so much."""
+    before = count()
+    wait_until(lambda: count() > before + more, what)
+
+
 def test_a_full_disk(lambent_server_factory: ServerFactory, ledger: Ledger, small_disk: Path) -> None:
     settings = {"async.retry_base_seconds": "1", "network.host_ports": str(ledger.port), "async.attempts_max": "1"}
     server = lambent_server_factory(settings, data_dir=small_disk)
@@ -73,8 +79,7 @@ def test_a_full_disk(lambent_server_factory: ServerFactory, ledger: Ledger, smal
     assert conservation(server)["drift"] == 0
     assert set(sender.statuses) <= {202, 500, 503}
     filler.unlink()
-    before = len(sender.accepted)
-    wait_until(lambda: len(sender.accepted) > before + 50, "it goes on")
+    wait_for_more(lambda: len(sender.accepted), 50, "it goes on")
     sender.stop()
     wait_drained(server)
     check(server, ledger, sender.accepted)
@@ -92,16 +97,13 @@ def test_a_database_that_goes_away(lambent_server_factory: ServerFactory, ledger
         server = lambent_server_factory(settings)
         create_function(server.client(), "tells", {"index.py": TELLS})
         sender = Sender(server, ledger)
-        for number in range(3):
-            before = len(sender.accepted)
-            wait_until(lambda before=before: len(sender.accepted) > before + 50, "events are taken")
-            # As a crash, and as an orderly end that cuts connections.
-            (database.kill if number % 2 == 0 else database.stop)()
-            count = refused(sender)
-            wait_until(lambda count=count: refused(sender) > count + 5, "events are refused")
+        # As a crash, and as an orderly end that cuts connections.
+        for end in (database.kill, database.stop, database.kill):
+            wait_for_more(lambda: len(sender.accepted), 50, "events are taken")
+            end()
+            wait_for_more(lambda: refused(sender), 5, "events are refused")
             database.start()
-        before = len(sender.accepted)
-        wait_until(lambda: len(sender.accepted) > before + 50, "events are taken again")
+        wait_for_more(lambda: len(sender.accepted), 50, "events are taken again")
         sender.stop()
         assert set(sender.statuses) <= {202, 500, 503}
         wait_drained(server)

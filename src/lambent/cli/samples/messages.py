@@ -14,7 +14,7 @@ def sqs(given: Given) -> Document:
 
 def sqs_fifo(given: Given) -> Document:
     """Return a batch of one message of a FIFO queue."""
-    group = {
+    group: Document = {
         "SequenceNumber": given.digits("sequence", 20),
         "MessageGroupId": given["group"],
         "MessageDeduplicationId": hashlib.sha256(given["body"].encode()).hexdigest(),

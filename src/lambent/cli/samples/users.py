@@ -56,7 +56,7 @@ def _sample(
     return Sample(f"cognito-{name}", f"Amazon Cognito user pool: {source}", fields, build)
 
 
-_CHANGED = {"claimsOverrideDetails": None}
+_CHANGED: Document = {"claimsOverrideDetails": None}
 _GROUPS = {"groupsToOverride": ["group-A"], "iamRolesToOverride": [], "preferredRole": None}
 
 SAMPLES = (
