@@ -21,6 +21,7 @@ from benchmarks.measuring import (
     peers,
     report,
     sandboxes,
+    schedules,
     sources,
     standing,
     streaming,
@@ -50,6 +51,7 @@ GROUPS: dict[str, Callable[[Context], list[Row]]] = {
     "crowd": standing.crowd_rows,
     "events": events.rows,
     "sources": sources.rows,
+    "schedules": schedules.rows,
 }
 
 

@@ -33,7 +33,7 @@ WAIT_SECONDS = 300.0
 # An event that never ends: what is behind it waits, and only the keeping is measured.
 _STUCK = b"import time\n\n\ndef handler(event, context):\n    time.sleep(29)\n"
 # Says when its first line ran, in nanoseconds of the machine's clock, which its sandbox shares.
-_TELLS = b"""import socket
+TELLS = b"""import socket
 import time
 
 
@@ -208,7 +208,7 @@ def delay_rows(context: Context) -> list[Row]:
     try:
         daemon.start()
         for name in ("probe", "flooded"):
-            daemon.create(name, Code(codes.PYTHON_ID, "app.handler", {"app.py": _TELLS}))
+            daemon.create(name, Code(codes.PYTHON_ID, "app.handler", {"app.py": TELLS}))
             daemon.invoke(name)
         _delays(daemon, listener, range(20))
         quiet = _delays(daemon, listener, range(1_000, 1_000 + PROBES))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from importlib import import_module
 from typing import TYPE_CHECKING, NamedTuple
 
 from lambent.api.authentication import AuthenticationMode, AuthenticationOptions, Authenticator
@@ -16,11 +15,9 @@ from lambent.api.invoke import InvokeDoor, nobody
 from lambent.api.local_routes import LocalRoutes
 from lambent.api.messages import HttpLimits
 from lambent.api.quotas import QuotaDoor
-from lambent.api.served.door import ServedDoor
 from lambent.api.server import ApiServer
 from lambent.api.streams.invoke_stream import InvokeStreamDoor
 from lambent.wire.api_description import ApiDescription
-from lambent.wire.others.description import ServedDescription
 
 if TYPE_CHECKING:
     import logging
@@ -35,6 +32,7 @@ if TYPE_CHECKING:
     from lambent.api.invoke import Allows, Invokes, TakesEvents
     from lambent.api.local_routes import LocalRoute
     from lambent.api.quotas import Quotas
+    from lambent.api.served.door import ServedDoor
     from lambent.clock import Clock
 
 
@@ -118,4 +116,10 @@ def build_server(options: ApiOptions, parts: ApiParts) -> ApiServer:
 
 
 def _service_door(name: str, operations: object) -> ServedDoor:
+    # Imported where it is used: every start counts.
+    from importlib import import_module
+
+    from lambent.api.served.door import ServedDoor
+    from lambent.wire.others.description import ServedDescription
+
     return ServedDoor(lambda: ServedDescription(import_module(f"lambent.wire.generated.{name}_service")), operations)

@@ -8,7 +8,6 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol
 
 from lambent.api.messages import BodyPlan, HttpResponse, SizedStream
-from lambent.api.served.door import PLAN as SERVICE_PLAN
 from lambent.api.transport.spool import BodyLostError
 from lambent.model.errors import LambdaError, NotImplementedHereError
 from lambent.wire.addressing import LAMBDA, asked_for
@@ -30,6 +29,8 @@ if TYPE_CHECKING:
 _STREAMED = BodyPlan(0, 6 * 1024**3, is_streamed=True)
 # Whoever signs the body's hash without saying it sends small bodies: it must be whole before it can be verified.
 _WHOLE = BodyPlan(16_777_216, 16_777_216)
+# Requests for services that are served here.
+_SERVED = BodyPlan(1_048_576, 1_048_576)
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 # What only concerns one connection. Source: RFC 9110, section 7.6.1.
 _HOP_BY_HOP = frozenset(
@@ -70,7 +71,7 @@ class ElsewhereDoor:
         """Say how the body of a request for another service is taken; None when it is not for one."""
         asked = asked_for(request.method, request.target, request.headers)
         if asked in self._services:
-            return SERVICE_PLAN
+            return _SERVED
         return self._plan(request) if asked not in (None, LAMBDA) else None
 
     def unnamed_plan(self, request: HttpRequest) -> BodyPlan | None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qs
 
 from lambent.api.control import caller_of
-from lambent.api.messages import BodyPlan, HttpResponse
+from lambent.api.messages import HttpResponse
 from lambent.model.errors import LambdaError
 from lambent.wire.rest_json import RequestError, RequestParts, check_request, parse_json
 
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from lambent.api.authentication import Identity
     from lambent.api.messages import HttpRequest
     from lambent.wire.others.description import ServedDescription
-
-PLAN = BodyPlan(1_048_576, 1_048_576)
 
 
 class ServedDoor:
@@ -53,8 +51,8 @@ class ServedDoor:
         matched = self._description.match(request.method, request.target)
         if matched is None:
             raise RequestError("UnknownOperationException", f"Unknown operation: {request.method} {request.path[:200]}")
-        if request.is_oversize:
-            raise RequestError("ValidationException", f"Request must be smaller than {PLAN.bytes_max} bytes")
+        if request.is_oversize and request.plan is not None:
+            raise RequestError("ValidationException", f"Request must be smaller than {request.plan.bytes_max} bytes")
         operation, labels = matched
         query = parse_qs(request.query, keep_blank_values=True, errors="replace")
         members = check_request(operation, RequestParts(labels, query, request.headers, parse_json(request.body)))

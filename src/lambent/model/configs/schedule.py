@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+# Every start makes these types, so they have no more methods than they need: a revision says what is alike.
 from dataclasses import dataclass
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Schedule:
     """A schedule of EventBridge Scheduler. Times in ms of the Unix epoch.
 
@@ -42,7 +43,7 @@ class Schedule:
         return f"arn:aws:scheduler:{self.region}:{self.account_id}:schedule/{self.group}/{self.name}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class ScheduleGroup:
     """A group of schedules; its tags are kept as pairs in their order."""
 
@@ -62,7 +63,7 @@ class ScheduleGroup:
         return f"arn:aws:scheduler:{self.region}:{self.account_id}:schedule-group/{self.name}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class ScheduledRule:
     """A rule of the default event bus that has a schedule, as EventBridge told it last.
 
@@ -81,7 +82,7 @@ class ScheduledRule:
     next_ms: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class RuleScope:
     """An account and region whose rules are known here, so that they are read again after a start."""
 
@@ -91,7 +92,7 @@ class RuleScope:
     revision_id: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Firing:
     """One target to be invoked, once: kept from the moment that it is due until it is done.
 
