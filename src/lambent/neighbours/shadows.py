@@ -119,7 +119,12 @@ class ShadowFunctions:
     async def _send(self, origin: Origin, functions: list[FunctionArn], *, is_whole: bool) -> None:
         for first in range(0, max(len(functions), 1), _BATCH):
             shadows = [self._shadow(function) for function in functions[first : first + _BATCH]]
-            body = json.dumps({"is_whole": is_whole and first == 0, "functions": shadows}).encode()
+            message = {
+                "is_whole": is_whole and first == 0,
+                "is_complete": first + _BATCH >= len(functions),
+                "functions": shadows,
+            }
+            body = json.dumps(message).encode()
             headers = (("host", "localhost"), self._proof)
             response = await self._http.send(origin, OutwardRequest("POST", _PATH, headers, body))
             answer = await response.read(_ANSWER_BYTES_MAX)

@@ -82,7 +82,7 @@ async def test_a_child_is_told_everything_when_it_starts() -> None:
         described = ["python3.13", "h", 3, 128, "r"]
         assert world.told == [
             {
-                "is_whole": True,
+                "is_whole": True, "is_complete": True,
                 "functions": [
                     {
                         "account": "111111111111", "region": "eu-west-1", "name": "f",
@@ -125,6 +125,7 @@ async def test_many_functions_come_in_batches() -> None:
         for number in range(1_201):
             world.put(f"f{number}")
         await world.shadows.greet(_ORIGIN)
+        assert [one["is_complete"] for one in world.told] == [False, False, True]
         assert [(one["is_whole"], len(one["functions"])) for one in world.told] == [
             (True, 500), (False, 500), (False, 201)
         ]  # fmt: skip

@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 _log = logging.getLogger("ministack")
 
 _SHADOWS_PATH = "/_lambent/functions"
+_HEALTH_PATH = "/_ministack/health"
+_TOLD_SECONDS = 30.0
 # An answer waits so long for what it has set going.
 _DELIVERY_SECONDS = 10.0
 _LENGTHS = struct.Struct(">II")
@@ -107,6 +109,7 @@ class Bridge:
         self._participants = dict(participants)
         self._secret = secret
         self._shadows: dict[Place, Record] = {}
+        self._told = asyncio.Event()
         self._functions: ModuleType | None = None
         self._idle: collections.deque[socket.socket] = collections.deque(maxlen=_CONNECTIONS_KEPT)
         self._threads = ThreadPoolExecutor(_THREADS, "lambent-events")
@@ -138,9 +141,19 @@ class Bridge:
                 return
             body += message.get("body", b"")
             is_more = message.get("more_body", False)
-        self.apply(json.loads(body))
+        said = json.loads(body)
+        self.apply(said)
+        if said["is_complete"]:
+            self._told.set()
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
         await send({"type": "http.response.body", "body": b""})
+
+    async def wait_told(self, path: str) -> None:
+        """Return when this process knows of the functions: requests come before that where the last one was killed."""
+        if path != _HEALTH_PATH and not self._told.is_set():
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_TOLD_SECONDS):
+                    await self._told.wait()
 
     # --- what requests set going
 

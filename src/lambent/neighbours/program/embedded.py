@@ -196,6 +196,8 @@ class Keeper:
         if bridge is not None and scope.get("path") == bridge.path:
             await bridge.answer(receive, send)
             return
+        if bridge is not None:
+            await bridge.wait_told(scope["path"])
         request = _Request(scope, receive)
         self._scheme.set(request.scheme)
         touched: set[str] = set()
