@@ -138,7 +138,7 @@ class Broker:
 
     def create_topic(self, name: str, partitions: int = 1) -> None:
         """Make a topic."""
-        topic = confluent_kafka.admin.NewTopic(name, partitions, 1)
+        topic = confluent_kafka.cimpl.NewTopic(name, partitions, 1)
         self._admin.create_topics([topic])[name].result(60)
 
     def members(self, group: str) -> int:

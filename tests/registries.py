@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,21 @@ def cargo_project(name: str, manifest: str, source: str) -> Path:
 def maven_packages(name: str, *coordinates: str) -> Path:
     """Return a directory with the jars of `group:artifact:version`, and of all that they need."""
     return _once(name, coordinates, lambda target: _maven(target, coordinates))
+
+
+def maven_archive(name: str, coordinates: str) -> Path:
+    """Return a directory with the content of a `group:artifact:version:tar.gz:classifier`."""
+    target = _once(name, (coordinates,), lambda target: _copied(target, coordinates))
+    for packed in target.glob("*.tar.gz"):
+        with tarfile.open(packed) as archive:
+            archive.extractall(target, filter="data")
+        packed.unlink()
+    return target
+
+
+def _copied(target: Path, coordinates: str) -> list[str]:
+    goal = "org.apache.maven.plugins:maven-dependency-plugin:3.6.0:copy"
+    return ["mvn", "-B", "-q", goal, f"-Dartifact={coordinates}", f"-DoutputDirectory={target}"]
 
 
 def _maven(target: Path, coordinates: tuple[str, ...]) -> list[str]:

@@ -6,6 +6,7 @@ import base64
 import json
 import time
 from collections import Counter
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import confluent_kafka
@@ -152,13 +153,17 @@ def test_starting_positions(server: LambentServer, broker: Broker) -> None:
         client, _ = mapped(server, broker.servers(), name, **position)
         broker.send(name, "new")
         wanted = {"from-first": ["old", "recent", "new"], "from-last": ["new"], "from-time": ["recent", "new"]}[name]
-        wait_until(lambda got=client, name=name, wanted=wanted: len(values(got, name)) >= len(wanted))
+        wait_until(partial(_has, client, name, len(wanted)))
         assert values(client, name) == wanted
+
+
+def _has(client: Any, name: str, count: int) -> bool:
+    return len(values(client, name)) >= count
 
 
 def test_a_group_that_others_join_loses_nothing(server: LambentServer, broker: Broker) -> None:
     broker.create_topic("shared", 4)
-    group = {"SelfManagedKafkaEventSourceConfig": {"ConsumerGroupId": "shared-group"}}
+    group: Any = {"SelfManagedKafkaEventSourceConfig": {"ConsumerGroupId": "shared-group"}}
     client, _ = mapped(server, broker.servers(), "shared", **group)
     sent = [f"slow-{number}" for number in range(80)]
     for number, value in enumerate(sent[:40]):
@@ -173,7 +178,7 @@ def test_a_group_that_others_join_loses_nothing(server: LambentServer, broker: B
     def read() -> bool:
         message = other.poll(0.2)
         if message is not None and message.error() is None:
-            theirs.append(message.value().decode())
+            theirs.append((message.value() or b"").decode())
             other.commit(message=message, asynchronous=False)
         return bool(other.assignment())
 

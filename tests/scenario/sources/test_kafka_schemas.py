@@ -51,9 +51,9 @@ def avro(name: str, age: int | None) -> bytes:
 
 
 def read_by(server: LambentServer, cluster: Cluster, registry: Registry, name: str, **members: Any) -> tuple[Any, str]:
-    """Create a mapping with the registry; `members` may change SchemaRegistryConfig's under `registry`."""
+    """Create a mapping with the registry; `members` may change SchemaRegistryConfig's under `config`."""
     asked = {"EventRecordFormat": "JSON", "SchemaValidationConfigs": [{"Attribute": "VALUE"}]}
-    asked |= {"SchemaRegistryURI": registry.url} | members.pop("registry", {})  # type: ignore[dict-item]
+    asked |= {"SchemaRegistryURI": registry.url} | members.pop("config", {})
     user, password = ACCOUNT.split(":")
     text = json.dumps({"username": user, "password": password})
     arn = server.client("secretsmanager").create_secret(Name=name, SecretString=text)["ARN"]
@@ -77,7 +77,8 @@ def produce(cluster: Cluster, topic: str, value: bytes | None, key: bytes | None
 
 def parts(record: dict[str, Any]) -> tuple[Any, Any]:
     """Return key and value of a record as they were delivered, decoded from base64."""
-    return tuple(None if record.get(name) is None else base64.b64decode(record[name]) for name in ("key", "value"))
+    key, value = (None if record.get(name) is None else base64.b64decode(record[name]) for name in ("key", "value"))
+    return key, value
 
 
 def test_three_formats_become_json(server: LambentServer, cluster: Cluster, registry: Registry) -> None:
@@ -112,7 +113,7 @@ def test_source_format_takes_only_the_framing_away(server: LambentServer, cluste
     key = b"\x00\x0a\x01k"
     produce(cluster, "schemas-source", framed(by_avro, avro("Ada", None)), framed(by_proto, key))
     both = {"EventRecordFormat": "SOURCE", "SchemaValidationConfigs": [{"Attribute": "KEY"}, {"Attribute": "VALUE"}]}
-    client, _ = read_by(server, cluster, registry, "schemas-source", registry=both)
+    client, _ = read_by(server, cluster, registry, "schemas-source", config=both)
     wait_until(lambda: records(client, "schemas-source"))
     (found,) = records(client, "schemas-source")
     # A Protobuf body keeps the path to its message's type.

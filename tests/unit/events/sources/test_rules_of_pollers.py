@@ -120,6 +120,7 @@ async def test_a_group_stays_and_a_registry_needs_its_pollers(sources: Sources) 
     )
     assert changed[member]["ConsumerGroupId"] == "mine"
     assert changed[member]["SchemaRegistryConfig"]["EventRecordFormat"] == "SOURCE"
-    for refused in ({member: {"ConsumerGroupId": "other"}}, {"ProvisionedPollerConfig": {}}):
+    wrong: list[dict[str, Any]] = [{member: {"ConsumerGroupId": "other"}}, {"ProvisionedPollerConfig": {}}]
+    for refused in wrong:
         with pytest.raises(InvalidParameterValueError):
             await sources.call("update_event_source_mapping", UUID=made["UUID"], **refused)

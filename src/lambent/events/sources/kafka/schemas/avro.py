@@ -39,7 +39,7 @@ def avro_reader(schema: RegisteredSchema) -> Callable[[bytes], object]:
     return read
 
 
-def _plain(schema: object) -> object:
+def _plain(schema: str | list[Any] | dict[str, Any]) -> str | list[Any] | dict[str, Any]:
     """Return a schema without logical types, which would become objects that JSON has not."""
     if isinstance(schema, dict):
         return {key: _plain(value) for key, value in schema.items() if key != "logicalType"}
