@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from lambent.environments.sandbox.launch import LauncherOptions, start_launcher
 from lambent.environments.sandbox.sandbox import SandboxError
+from tests.loops import run_apart
+from tests.sandbox.conftest import UID_BASE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -88,6 +91,13 @@ def test_init_killed(in_farm: Callable[..., None]) -> None:
     in_farm(scenario)
 
 
+def test_a_launcher_that_does_not_end_is_killed(tmp_path: Path) -> None:
+    launcher = start_launcher(LauncherOptions(tmp_path, uid_base=UID_BASE))
+    launcher.process.send_signal(signal.SIGSTOP)
+    launcher.stop(0.2)
+    assert launcher.process.returncode == -signal.SIGKILL
+
+
 def test_guard_killed(in_farm: Callable[..., None], leftovers: Callable[..., Any], tmp_path: Path) -> None:
     reached = []
 
@@ -109,7 +119,7 @@ def test_guard_killed(in_farm: Callable[..., None], leftovers: Callable[..., Any
     with contextlib.suppress(BaseExceptionGroup, AssertionError):
         in_farm(scenario)
     assert reached == ["the end"]
-    asyncio.run(wait_until(lambda: leftovers(tmp_path)["processes"] == []))
+    run_apart(wait_until(lambda: leftovers(tmp_path)["processes"] == []))
     with contextlib.suppress(AssertionError):
         in_farm(nothing)
     swept = leftovers(tmp_path)

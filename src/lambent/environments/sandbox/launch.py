@@ -34,10 +34,17 @@ class Launcher(NamedTuple):
     socket: socket.socket
     process: subprocess.Popen[bytes]
 
-    def stop(self, timeout_seconds: float = 10.0) -> None:
-        """Close the socket and wait until the launcher has killed everything and ended. May block."""
+    def stop(self, timeout_seconds: float = 30.0) -> None:
+        """Close the socket and wait until the launcher has killed everything and ended. May block.
+
+        One that takes longer is killed, and what runs inside ends with it; the next start sweeps what it leaves.
+        """
         self.socket.close()
-        self.process.wait(timeout_seconds)
+        try:
+            self.process.wait(timeout_seconds)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
 
 
 def start_launcher(options: LauncherOptions) -> Launcher:
