@@ -19,7 +19,7 @@ from tests.running import clean_environment, free_port
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-ELASTICMQ = "org.elasticmq:elasticmq-server_2.13:1.6.15"
+ELASTICMQ = "org.elasticmq:elasticmq-server_2.13:1.7.1"
 KINESALITE = "kinesalite@3.3.3"
 START_SECONDS = 60.0
 _CONFIGURATION = """

@@ -184,7 +184,7 @@ def test_a_failing_batch_is_cut_in_two(server: LambentServer) -> None:
         DestinationConfig={"OnFailure": {"Destination": arn}},
     )
     assert scene.lost(url)["KinesisBatchInfo"]["batchSize"] == 1
-    wait_until(lambda: scene.batches()[-1] == ["d"])
+    wait_until(lambda: scene.batches()[-1:] == [["d"]])
     assert scene.batches()[:2] == [["a", "b", "fail", "d"], ["a", "b"]]
 
 
