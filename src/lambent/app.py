@@ -336,6 +336,7 @@ class Application:
                 self.clock,
                 os.urandom,
                 is_timing_rules=self.child is not None and not self.endpoints.is_configured("events"),
+                has_own_scheduler=self.child is not None and not self.endpoints.is_configured("scheduler"),
             )
         )
 

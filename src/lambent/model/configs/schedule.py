@@ -12,7 +12,7 @@ class Schedule:
 
     `target` is the JSON text that is answered. `window_minutes` 0: FlexibleTimeWindow OFF. `anchor_ms`: from where a
     rate counts. `next_ms`: what it is due for next, None when there is nothing more, or it is DISABLED.
-    `is_stacked`: the embedded CloudFormation made it, and it goes when that removes it.
+    `stacked`: what a stack of the embedded CloudFormation says of it, as a digest; it goes when that removes it.
     """
 
     account_id: str
@@ -35,7 +35,7 @@ class Schedule:
     action_after_completion: str = "NONE"
     client_token: str = ""
     next_ms: int | None = None
-    is_stacked: bool = False
+    stacked: str = ""
 
     @property
     def arn(self) -> str:
@@ -45,7 +45,7 @@ class Schedule:
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class ScheduleGroup:
-    """A group of schedules; its tags are kept as pairs in their order."""
+    """A group of schedules; its tags are kept as pairs in their order. `is_stacked`: a stack made it."""
 
     account_id: str
     region: str
@@ -56,6 +56,7 @@ class ScheduleGroup:
     state: str = "ACTIVE"
     tags: tuple[tuple[str, str], ...] = ()
     client_token: str = ""
+    is_stacked: bool = False
 
     @property
     def arn(self) -> str:

@@ -129,7 +129,8 @@ async def serve(descriptor: int) -> None:
     ended = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ended.set)
     proof, port = os.environ.pop("LAMBENT_PROOF"), os.environ.pop("LAMBENT_CALLS", "")
-    parts = [load(name).PARTICIPANTS for name in ("sources", "user_pools", "alarms", "rotations")] if port else []
+    names = ("sources", "user_pools", "alarms", "rotations", "stacks") if port else ()
+    parts = [load(name).PARTICIPANTS for name in names]
     participants = {name: take_part for part in parts for name, take_part in part.items()}
     bridge = load("bridge").Bridge(int(port), proof, participants) if port else None
     keeper = Keeper(stack, proof, bridge)

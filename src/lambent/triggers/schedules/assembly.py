@@ -11,6 +11,7 @@ from lambent.triggers.schedules.control.operations import SchedulerOperations
 from lambent.triggers.schedules.firings import Firings
 from lambent.triggers.schedules.holding import Holding
 from lambent.triggers.schedules.rulebook import RuleBook
+from lambent.triggers.schedules.stacks import StackedSchedules
 from lambent.triggers.schedules.targets import ScheduleTargets, TargetParts
 from lambent.triggers.schedules.timer import ScheduleTimer
 from lambent.triggers.schedules.watching import WatchedNeighbours
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
 class ScheduleParts(NamedTuple):
     """The neighbours. `targets` as in TargetParts; `leases` None: no other daemon works on the same database.
 
-    `is_timing_rules`: EventBridge is the embedded one, which fires no rule itself.
+    `is_timing_rules`: EventBridge is the embedded one, which fires no rule itself. `has_own_scheduler`: so is the
+    Scheduler, which only CloudFormation speaks to.
     """
 
     resources: Resources
@@ -37,6 +39,7 @@ class ScheduleParts(NamedTuple):
     clock: Clock
     random_bytes: Callable[[int], bytes]
     is_timing_rules: bool = True
+    has_own_scheduler: bool = True
 
 
 class SchedulePlane:
@@ -52,10 +55,14 @@ class SchedulePlane:
         self._timer = ScheduleTimer(resources, self._holding, clock, random_bytes)
         targets = ScheduleTargets(parts.targets)
         self._firings = Firings(resources, targets, self._holding, clock, random_bytes)
-        self._rules = RuleBook(resources, parts.targets.client, clock, random_bytes)
         self._resources = resources
         self._is_timing_rules = parts.is_timing_rules
         self.operations = SchedulerOperations(resources, clock, random_bytes)
+        client = parts.targets.client
+        stacks = StackedSchedules(resources, client, self.operations) if parts.has_own_scheduler else None
+        if stacks is not None:
+            self.operations.forget = stacks.forget
+        self._rules = RuleBook(resources, client, clock, random_bytes, stacks)
 
     def watching(self, neighbours: Forwards) -> Forwards:
         """Return what hands requests on and notices scheduled rules."""

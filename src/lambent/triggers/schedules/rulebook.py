@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from lambent.clock import Clock
     from lambent.store import Resources
     from lambent.store.contracts import Write
+    from lambent.triggers.schedules.stacks import StackedSchedules
     from lambent.wire.client import OutwardClient
 
 _log = logging.getLogger(__name__)
@@ -31,6 +32,8 @@ _SCOPE = "rules"
 _AGAIN_SECONDS = 1.0
 _AGAIN_SECONDS_MAX = 60.0
 _RULES_MAX = 10_000
+# What CloudFormation does after its answer is looked for again.
+_LATER_SECONDS = (1.0, 5.0, 20.0, 60.0)
 
 
 class _Scope(NamedTuple):
@@ -45,9 +48,16 @@ class RuleBook:
     """
 
     def __init__(
-        self, resources: Resources, client: OutwardClient, clock: Clock, random_bytes: Callable[[int], bytes]
+        self,
+        resources: Resources,
+        client: OutwardClient,
+        clock: Clock,
+        random_bytes: Callable[[int], bytes],
+        stacks: StackedSchedules | None = None,
     ) -> None:
         self._resources = resources
+        self._stacks = stacks
+        self._following: set[_Scope] = set()
         self._client = client
         self._clock = clock
         self._random_bytes = random_bytes
@@ -80,11 +90,16 @@ class RuleBook:
             raise NeighbourError("InternalFailure", error.message, 503) from error
         self._known.add(scope)
 
-    async def learn(self, account_id: str, region: str) -> None:
-        """Read the rules of a place; what prevents it is logged, and it is tried again."""
+    async def learn(self, account_id: str, region: str, *, is_built: bool = False) -> None:
+        """Read the rules of a place; what prevents it is logged, and it is tried again.
+
+        `is_built`: a stack may have made them, and goes on making them for a while; its schedules are read too.
+        """
         scope = _Scope(account_id, region)
+        if is_built:
+            self._follow(scope)
         try:
-            await self._learn(scope)
+            await self._learn(scope, is_built=is_built)
         except (CallError, NeighbourError, LambdaError) as error:
             _log.warning("the scheduled rules of %s in %s cannot be read: %s", account_id, region, error)
             self._note(scope)
@@ -99,7 +114,7 @@ class RuleBook:
             for scope in list(self._unread):
                 del self._unread[scope]
                 try:
-                    await self._learn(scope)
+                    await self._learn(scope, is_built=True)
                 except (CallError, NeighbourError, LambdaError) as error:
                     _log.info("the scheduled rules of %s in %s: %s", scope.account_id, scope.region, error)
                     self._unread[scope] = None
@@ -113,9 +128,21 @@ class RuleBook:
         self._unread[scope] = None
         self._wake.set()
 
-    async def _learn(self, scope: _Scope) -> None:
+    def _follow(self, scope: _Scope) -> None:
+        if scope in self._following:
+            return
+        self._following.add(scope)
+        loop = asyncio.get_running_loop()
+        for seconds in _LATER_SECONDS:
+            loop.call_later(seconds, self._note, scope)
+        # Whoever builds after the first of these has passed is followed anew.
+        loop.call_later(_LATER_SECONDS[0], self._following.discard, scope)
+
+    async def _learn(self, scope: _Scope, *, is_built: bool) -> None:
         # One after the other: what was read first must not be kept last.
         async with self._locks.setdefault(scope, asyncio.Lock()):
+            if is_built and self._stacks is not None:
+                await self._stacks.learn(Principal(*scope))
             told = await self._read(scope)
             kept = await self._kept(scope)
             writes: list[Write] = [

@@ -54,7 +54,7 @@ class WatchedNeighbours:
         await self._rules.begin(account_id, region)
         response = await self._neighbours.forward(forwarded)
         try:
-            await self._rules.learn(account_id, region)
+            await self._rules.learn(account_id, region, is_built=forwarded.asked in _BUILDERS)
         except BaseException:
             await response.aclose()
             raise

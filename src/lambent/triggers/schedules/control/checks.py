@@ -31,8 +31,8 @@ _PARAMETERS = (
 )
 
 
-def check_members(request: Mapping[str, Any], now_ms: int) -> None:
-    """Refuse what no schedule can be.
+def check_members(request: Mapping[str, Any], now_ms: int, *, is_new: bool = True) -> None:
+    """Refuse what no schedule can be, and dates that no new one can have.
 
     Raises:
         LambdaError: ValidationException (400).
@@ -48,7 +48,7 @@ def check_members(request: Mapping[str, Any], now_ms: int) -> None:
     except UnknownTimezoneError as error:
         raise _invalid(f"Invalid Schedule Expression Timezone {timezone}.") from error
     _check_window(request["FlexibleTimeWindow"])
-    if not isinstance(expression, At):
+    if is_new and not isinstance(expression, At):
         _check_dates(request, now_ms)
     _check_target(request["Target"])
 

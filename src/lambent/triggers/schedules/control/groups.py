@@ -36,14 +36,8 @@ class ScheduleGroups:
 
     async def create_schedule_group(self, caller: Caller, request: Mapping[str, Any]) -> dict[str, Any]:
         """Make a group. Raises ConflictException."""
-        now_ms = self._clock.time_ms()
-        group = ScheduleGroup(
-            caller.account_id,
-            caller.region,
-            request["Name"],
-            self._new_revision(),
-            now_ms,
-            now_ms,
+        group = replace(
+            self.made_group(caller, request["Name"]),
             tags=tuple(_tags(request.get("Tags") or ()).items()),
             client_token=request.get("ClientToken", ""),
         )
@@ -56,6 +50,11 @@ class ScheduleGroups:
             except CommitRefusedError as error:
                 raise conflict("Schedule group", group.name) from error
         return {"ScheduleGroupArn": group.arn}
+
+    def made_group(self, caller: Caller, name: str) -> ScheduleGroup:
+        """Return a new group, which is not kept yet."""
+        now_ms = self._clock.time_ms()
+        return ScheduleGroup(caller.account_id, caller.region, name, self._new_revision(), now_ms, now_ms)
 
     async def get_schedule_group(self, caller: Caller, request: Mapping[str, Any]) -> dict[str, Any]:
         """Return a group. Raises ResourceNotFoundException."""

@@ -23,7 +23,7 @@ from lambent.triggers.schedules.control.groups import (
 from lambent.triggers.schedules.times import plans
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping
 
     from lambent.clock import Clock
     from lambent.model.caller import Caller
@@ -35,12 +35,14 @@ _TRIES = 5
 class SchedulerOperations(ScheduleGroups):
     """All operations of EventBridge Scheduler. Scope: cluster; keeps no state, the store does.
 
-    Requests and answers are AWS's JSON members by AWS's names.
+    Requests and answers are AWS's JSON members by AWS's names. `forget` is told of schedules that a stack has made and
+    somebody deletes.
     """
 
     def __init__(self, resources: Resources, clock: Clock, random_bytes: Callable[[int], bytes]) -> None:
         super().__init__(resources, clock, self._new_id)
         self._random_bytes = random_bytes
+        self.forget: Callable[[Schedule], Awaitable[None]] = _forget_nothing
 
     async def create_schedule(self, caller: Caller, request: Mapping[str, Any]) -> dict[str, Any]:
         """Make a schedule; its timer runs when this returns.
@@ -89,14 +91,7 @@ class SchedulerOperations(ScheduleGroups):
         check_members(request, now_ms)
         for _ in range(_TRIES):
             known = await self._existing(caller, request)
-            changed = replace(
-                self._schedule(caller, request, known.group, now_ms),
-                created_ms=known.created_ms,
-                is_stacked=known.is_stacked,
-            )
-            if _is_alike(known, changed):
-                # A rate goes on counting from where it began, and what is due stays so.
-                changed = replace(changed, anchor_ms=known.anchor_ms, next_ms=known.next_ms)
+            changed = self._changed(known, self._schedule(caller, request, known.group, now_ms))
             try:
                 await self._resources.commit(self._resources.put_over(changed, known.revision_id))
             except CommitRefusedError:
@@ -112,6 +107,8 @@ class SchedulerOperations(ScheduleGroups):
             await self._resources.commit(self._resources.delete(schedule, is_any_revision=True))
         except CommitRefusedError as error:
             raise missing("Schedule", schedule.name) from error
+        if schedule.stacked:
+            await self.forget(schedule)
         return {}
 
     async def list_schedules(self, caller: Caller, request: Mapping[str, Any]) -> dict[str, Any]:
@@ -132,6 +129,22 @@ class SchedulerOperations(ScheduleGroups):
         token = token_of(shown[-1].name, shown[-1].group) if len(found) > limit else None
         schedules = [{**_summary(one), "Target": {"Arn": json.loads(one.target)["Arn"]}} for one in shown]
         return {"Schedules": schedules, "NextToken": token}
+
+    def made_schedule(self, caller: Caller, request: Mapping[str, Any], known: Schedule | None) -> Schedule:
+        """Return the schedule that a request means, in place of a known one. Raises ValidationException."""
+        now_ms = self._clock.time_ms()
+        # What a stack says may be older than a start date may be.
+        check_members(request, now_ms, is_new=False)
+        schedule = self._schedule(caller, request, request.get("GroupName", DEFAULT), now_ms)
+        return schedule if known is None else self._changed(known, schedule)
+
+    @staticmethod
+    def _changed(known: Schedule, changed: Schedule) -> Schedule:
+        changed = replace(changed, created_ms=known.created_ms, stacked=known.stacked)
+        if _is_alike(known, changed):
+            # A rate goes on counting from where it began, and what is due stays so.
+            changed = replace(changed, anchor_ms=known.anchor_ms, next_ms=known.next_ms)
+        return changed
 
     async def _page(self, caller: Caller, group: str | None, place: tuple[str, ...] | None) -> list[Schedule]:
         account_id, region = caller.account_id, caller.region
@@ -181,6 +194,10 @@ class SchedulerOperations(ScheduleGroups):
 
     def _new_id(self) -> str:
         return str(uuid.UUID(bytes=self._random_bytes(16), version=4))
+
+
+async def _forget_nothing(_schedule: Schedule) -> None:
+    return None
 
 
 def _summary(schedule: Schedule) -> dict[str, Any]:
