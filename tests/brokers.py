@@ -37,8 +37,12 @@ class Broker(ABC):
         self.port, self.tls_port = free_port(), free_port()
         self.certificate, self.key = self_signed(self.directory)
         self._process: subprocess.Popen[bytes] | None = None
-        self.prepare()
-        self.start()
+        try:
+            self.prepare()
+            self.start()
+        except BaseException:
+            self.remove()
+            raise
 
     @abstractmethod
     def prepare(self) -> None:
