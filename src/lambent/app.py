@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from lambent.environments.sandbox.sandbox import SandboxDriver
     from lambent.model.caller import Credentials
     from lambent.model.function import FunctionVersion
+    from lambent.neighbours import ChildBridge
     from lambent.startup import PreparedProcess
 
 _log = logging.getLogger(__name__)
@@ -68,6 +69,8 @@ _WORKERS_IDLE_SECONDS = 120.0
 
 class Application:
     """One server: role `all`. Scope: node. After a crash: as committed; `startup` and the launcher sweep the rest."""
+
+    bridge: ChildBridge
 
     def __init__(self, process: PreparedProcess) -> None:
         self.process = process
@@ -239,7 +242,7 @@ class Application:
                 self.neighbours,
                 self.recorder,
                 self.clock,
-                os.urandom,
+                self.random_bytes,
             ),
             AsyncRules(
                 self.settings.quotas.async_payload_bytes_max, settings.retry_base_seconds, settings.attempts_max
@@ -292,8 +295,8 @@ class Application:
             password=os.urandom(16).hex(),
             public_address=lambda: self.address,
             hung_seconds=min(30.0, timeout_seconds),
-            calls_port=lambda: self.triggering.port(),
-            greet=lambda origin: self.triggering.greet(origin),
+            calls_port=lambda: self.bridge.port(),
+            greet=lambda origin: self.bridge.greet(origin),
         )
         self.child = EmbeddedChild(plan) if settings.neighbours.enabled else None
         self.endpoints = Endpoints(settings.neighbours, self.child)
@@ -308,21 +311,16 @@ class Application:
         self.delivery = LogDelivery(endpoint, lines_per_second_max) if is_delivering else None
 
     def _build_triggering(self) -> None:
-        from lambent.triggering import Triggering, TriggeringParts
+        from lambent.neighbours import ChildBridge
+        from lambent.triggers import CallParts, TriggeredCalls
 
-        self.triggering = Triggering(
-            TriggeringParts(
-                self.catalog,
-                self.invoker,
-                self.asynchronous,
-                self.policies,
-                self.neighbours,
-                self.outward,
-                self.child.password if self.child is not None else os.urandom(16).hex(),
-                self.clock,
-                os.urandom,
-            )
-        )
+        parts = CallParts(
+            self.invoker.invoke, self.asynchronous.invocations, self.catalog.resolve, self.policies.allows,
+            self.neighbours, self.clock, os.urandom,
+        )  # fmt: skip
+        self.calls = TriggeredCalls(parts)
+        password = self.child.password if self.child is not None else ""
+        self.bridge = ChildBridge(self.catalog, self.calls.answer, self.outward, password)
 
     def _build_schedules(self) -> None:
         from lambent.triggers.schedules import ScheduleParts, SchedulePlane, TargetParts
@@ -331,7 +329,7 @@ class Application:
         self.schedules = SchedulePlane(
             ScheduleParts(
                 self.resources,
-                TargetParts(self.neighbours, enqueue, self.invoker.invoke, self.triggering.calls),
+                TargetParts(self.neighbours, enqueue, self.invoker.invoke, self.calls),
                 self.events.leases if self.events.queue.is_shared else None,
                 self.clock,
                 os.urandom,
@@ -384,12 +382,12 @@ class Application:
                 find_credentials=self.keys.find,
                 workers=self.workers,
                 clock=self.clock,
-                random_bytes=os.urandom,
+                random_bytes=self.random_bytes,
                 log=logging.getLogger("lambent.api"),
                 local_routes=self._local_routes(),
                 quotas=self.control_plane.quotas,
                 neighbours=self.schedules.watching(
-                    Forwarder(self.endpoints, self.outward, self.clock, self.triggering.shadows.wait_settled)
+                    Forwarder(self.endpoints, self.outward, self.clock, self.bridge.wait_settled)
                 ),
                 services={} if self.endpoints.is_configured("scheduler") else {"scheduler": self.schedules.operations},
                 function_urls=FunctionUrls(
@@ -416,7 +414,7 @@ class Application:
                 self.asynchronous,
                 self.event_sources,
                 self.preparation.learn,
-                self.triggering.changed,
+                self.bridge.changed,
                 self.schedules.changed,
             ),
         )
@@ -438,7 +436,7 @@ class Application:
                 self.feed.run,
                 self.preparation.run,
                 self._end_idle_workers,
-                self.triggering.run,
+                self.bridge.run,
                 self.schedules.run,
                 *((self.child.run,) if self.child is not None else ()),
                 *((self.delivery.run,) if self.delivery is not None else ()),
@@ -547,13 +545,15 @@ class Application:
         return self.keys.issue_for_role(version.account_id, version.role)
 
     def _local_routes(self) -> list[LocalRoute]:
+        from lambent.routes import refusals_route
+
         return [
             health_route(lambda: self.is_ready, lambent_version, self._neighbours_state),
             LocalRoute("GET", "/_lambent/v1/logs", answer_route(self.observability.logs)),
             LocalRoute("GET", "/_lambent/v1/metrics", answer_route(self.observability.metrics)),
             *event_routes(self.asynchronous),
             status_route(self._status),
-            *self.triggering.routes(),
+            refusals_route(self.calls.refusals),
             *(LocalRoute(method, path, image_route(work)) for method, path, work in self.images.routes.table()),
             code_route(self.control_plane),
         ]

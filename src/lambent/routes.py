@@ -48,6 +48,16 @@ def status_route(status: Callable[[], Mapping[str, object]]) -> LocalRoute:
     return LocalRoute("GET", "/_lambent/v1/status", respond)
 
 
+def refusals_route(refusals: Callable[[str], list[dict[str, object]]]) -> LocalRoute:
+    """Return the route of calls by other services that no permission allows; `refusals` gives those of an account."""
+
+    async def respond(request: LocalRequest) -> HttpResponse:
+        assert request.caller is not None
+        return HttpResponse(200, _JSON, json.dumps({"refusals": refusals(request.caller.account_id)}).encode())
+
+    return LocalRoute("GET", "/_lambent/v1/triggers/refusals", respond)
+
+
 def code_route(control_plane: ControlPlane) -> LocalRoute:
     """Return the route that downloads packages by signed URLs."""
 

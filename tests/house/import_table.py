@@ -50,12 +50,10 @@ TABLE: Mapping[str, frozenset[str]] = {
         "app": (
             "clock settings model wire store environments invocation functions events durable observability api "
             "gateways neighbours triggers cluster images startup workers feed preparation randomness routes "
-            "triggering"
         ),
         # Parts of the assembly with a subject of their own.
         "feed": "model store environments invocation events gateways",
         "preparation": "model store environments",
-        "triggering": "clock model wire api events invocation neighbours triggers",
         "routes": "model api events functions images observability",
         # What app.py must do before the event loop and before rights are dropped.
         "startup": "clock settings model store environments",
@@ -75,7 +73,7 @@ PACKAGES: Mapping[str, frozenset[str]] = {
         "environments": "ctypes",
         "images": "ctypes zstandard",
         "cli": "uvloop",
-        "events": "confluent_kafka cryptography fastavro google jsonschema referencing",
+        "events": "aiormq bson confluent_kafka cryptography fastavro google jsonschema pymongo referencing yarl",
         "neighbours": "ctypes",
     }.items()
 }

@@ -5,14 +5,18 @@ service's endpoint, stream requests to it and answers back, sign where the endpo
 a rule of Lambda, a neighbour's internals, the planes or the data plane.
 """
 
-from lambent.neighbours.calls import ChildCalls
+from lambent.neighbours.bridge import ChildBridge
 from lambent.neighbours.child import ChildPlan, EmbeddedChild
 from lambent.neighbours.endpoints import Endpoints, unknown_names
 from lambent.neighbours.forward import Forwarder
 from lambent.neighbours.logs import LogsEndpoint
-from lambent.neighbours.shadows import ShadowFunctions
 
 __all__ = [
-    "ChildCalls", "ChildPlan", "EmbeddedChild", "Endpoints", "Forwarder", "LogsEndpoint", "ShadowFunctions",
+    "ChildBridge",
+    "ChildPlan",
+    "EmbeddedChild",
+    "Endpoints",
+    "Forwarder",
+    "LogsEndpoint",
     "unknown_names",
-]  # fmt: skip
+]

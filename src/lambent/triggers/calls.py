@@ -115,9 +115,10 @@ class TriggeredCalls:
             return None
         return self._refuse(TriggeredCall(function, source, b"", is_event=True))
 
-    def refusals(self) -> list[Refusal]:
-        """Return what was refused, the latest last."""
-        return sorted(self._refusals.values(), key=lambda one: one.last_at_ms)
+    def refusals(self, account_id: str) -> list[dict[str, object]]:
+        """Return what was refused for functions of an account, the latest last: the members of Refusal."""
+        found = sorted(self._refusals.values(), key=lambda one: one.last_at_ms)
+        return [one._asdict() for one in found if f":{account_id}:" in one.function_arn]
 
     def _refuse(self, call: TriggeredCall) -> str:
         source, function = call.source, str(call.function)

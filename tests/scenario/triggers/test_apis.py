@@ -28,10 +28,10 @@ def handler(event, context):
 
 
 def _ask(
-    server: LambentServer, host: str, path: str, method: str = "GET", body: bytes = b"", **headers: str
+    server: LambentServer, host: str, path: str, method: str = "GET", body: bytes = b"", headers: Any = None
 ) -> tuple[int, dict[str, str], Any]:
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
-    connection.request(method, path, body=body or None, headers={"Host": host, **headers})
+    connection.request(method, path, body=body or None, headers={"Host": host, **(headers or {})})
     answer = connection.getresponse()
     text = answer.read()
     connection.close()
@@ -63,7 +63,7 @@ def test_a_rest_api(triggered: LambentServer) -> None:
     arn = f"arn:aws:execute-api:{REGION}:{ACCOUNT}:{api}/test/GET/{{proxy+}}"
     assert [one["source_arn"] for one in refusals(triggered) if one["function_arn"] == function] == [arn]
     permit(triggered, "rest", "apigateway.amazonaws.com", f"arn:aws:execute-api:{REGION}:{ACCOUNT}:{api}/*/*/*")
-    status, headers, event = _ask(triggered, host, "/test/a/b?q=1&q=2", "POST", b'{"x":1}', **{"X-Test": "v"})
+    status, headers, event = _ask(triggered, host, "/test/a/b?q=1&q=2", "POST", b'{"x":1}', headers={"X-Test": "v"})
     assert (status, headers["x-own"]) == (201, "yes"), event
     # Recorded: test_apigateway_lambda.json, test_lambda_aws_proxy_integration.
     assert set(event) >= {
@@ -96,7 +96,7 @@ def test_an_http_api(triggered: LambentServer) -> None:
     arn = f"arn:aws:execute-api:{REGION}:{ACCOUNT}:{api}/$default/GET/pets/{{id}}"
     assert [one["source_arn"] for one in refusals(triggered) if one["function_arn"] == function] == [arn]
     permit(triggered, "http", "apigateway.amazonaws.com", f"arn:aws:execute-api:{REGION}:{ACCOUNT}:{api}/*/*/pets/*")
-    status, headers, event = _ask(triggered, host, "/pets/7?a=1&a=2", **{"X-Test": "v"})
+    status, headers, event = _ask(triggered, host, "/pets/7?a=1&a=2", headers={"X-Test": "v"})
     assert (status, headers["x-own"]) == (201, "yes"), event
     # Documented: HTTP APIs, payload format version 2.0.
     assert (event["version"], event["routeKey"], event["rawPath"]) == ("2.0", "GET /pets/{id}", "/pets/7")
@@ -121,7 +121,7 @@ def test_a_load_balancer(triggered: LambentServer) -> None:
     made = client.create_load_balancer(Name="front", Subnets=[])["LoadBalancers"][0]
     action = [{"Type": "forward", "TargetGroupArn": group}]
     client.create_listener(LoadBalancerArn=made["LoadBalancerArn"], Protocol="HTTP", Port=80, DefaultActions=action)
-    status, headers, event = _ask(triggered, "front.alb.localhost", "/a/b?q=1", **{"X-Test": "v"})
+    status, headers, event = _ask(triggered, "front.alb.localhost", "/a/b?q=1", headers={"X-Test": "v"})
     assert (status, headers["x-own"]) == (201, "yes"), event
     # Documented: "Using AWS Lambda with an Application Load Balancer".
     assert event["requestContext"] == {"elb": {"targetGroupArn": group}}

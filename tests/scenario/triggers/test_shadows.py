@@ -100,7 +100,7 @@ def test_versions_and_aliases_are_called_by_their_names(triggered: LambentServer
 
 
 def test_another_account_and_region(triggered: LambentServer) -> None:
-    key = {"access_key": "111122223333", "region": "eu-west-1"}
+    key: dict[str, Any] = {"access_key": "111122223333", "region": "eu-west-1"}
     create_function(
         triggered.client(**key), "abroad", {"index.py": PRINTING}, Role="arn:aws:iam::111122223333:role/r"
     )  # fmt: skip

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lambent.model.trigger import TriggeredAnswer, TriggeredCall
-from lambent.neighbours import ChildCalls
+from lambent.neighbours.calls import ChildCalls
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

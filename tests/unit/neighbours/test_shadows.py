@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lambent.model.arn import FunctionArn
-from lambent.neighbours import ShadowFunctions
+from lambent.neighbours.shadows import ShadowFunctions
 from lambent.wire.http_client import ConnectionFailedError, Origin, OutwardRequest
 
 if TYPE_CHECKING:
