@@ -217,7 +217,9 @@ def _add_events(events: argparse.ArgumentParser) -> None:
     drop = actions.add_parser("drop", help="drop a function's events that are not in flight; print how many")
     drop.add_argument("function", metavar="FUNCTION")
     drop.add_argument("--yes", action="store_true", help="do not ask")
-    for command in (queues, peek, redrive, drop):
+    sources = actions.add_parser("sources", help="print the figures of event source mappings since the start")
+    sources.add_argument("--json", action="store_true", help="print a JSON object, by UUID")
+    for command in (queues, peek, redrive, drop, sources):
         _add_client_options(command)
 
 

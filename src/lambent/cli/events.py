@@ -1,4 +1,4 @@
-"""`lambent events queues | peek | redrive | drop`: the operations below /_lambent/v1/events, signed like any call."""
+"""`lambent events queues | peek | redrive | drop | sources`: operations below /_lambent/v1, signed like any call."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import argparse
 
 _PATH = "/_lambent/v1/events"
+_METRICS = "/_lambent/v1/metrics"
 _COLUMNS = ("queued", "in_flight", "received", "succeeded", "dropped", "dead_lettered")
 
 
@@ -33,6 +34,8 @@ def run_events(parsed: argparse.Namespace) -> int:
         answer = _call(parsed, _queue(parsed.function), parameters={"limit": str(parsed.limit)})
         for event in answer["events"]:
             print(json.dumps(event))
+    elif parsed.action == "sources":
+        _print_sources(parsed)
     elif parsed.action == "redrive":
         body = {"queue": parsed.queue, "function": parsed.function, "limit": parsed.limit}
         print(_call(parsed, "/redrive", method="POST", body=json.dumps(body).encode())["redriven"])
@@ -70,6 +73,18 @@ def _confirm(parsed: argparse.Namespace) -> None:
     print(f"Drop {queued:,} events of {parsed.function}? They are gone then. [y/N] ", end="", flush=True)
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
         raise CommandError("nothing was dropped.")
+
+
+def _print_sources(parsed: argparse.Namespace) -> None:
+    with called(parsed, _METRICS) as answer:
+        found: dict[str, dict[str, Any]] = json.loads(answer.read())["event_source_mappings"]
+    if parsed.json:
+        print(json.dumps(found, indent=1))
+        return
+    for mapping_id, figures in found.items():
+        print(f"{mapping_id}  {figures['function']}")
+        for name in sorted(figures.keys() - {"function"}):
+            print(f"  {name:<44}{figures[name]:>14,.0f}")
 
 
 def _print_table(queues: list[dict[str, Any]]) -> None:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import base64
 import io
 import json
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import fastavro
 import pytest
 
 from tests.kafka_cluster import mapped, records
-from tests.scenario.sources.conftest import wait_until
+from tests.registries import pip_packages
+from tests.scenario.sources.conftest import events_of, wait_until
 from tests.scenario.sources.test_kafka import Cluster
 from tests.schema_registry import Registry, framed
 
@@ -120,6 +123,39 @@ def test_source_format_takes_only_the_framing_away(server: LambentServer, cluste
     assert parts(found) == (key, avro("Ada", None))
     assert found["keySchemaMetadata"] == {"dataFormat": "PROTOBUF", "schemaId": str(by_proto)}
     assert found["valueSchemaMetadata"] == {"dataFormat": "AVRO", "schemaId": str(by_avro)}
+
+
+def test_the_library_for_functions_reads_what_is_delivered(
+    server: LambentServer, cluster: Cluster, registry: Registry
+) -> None:
+    packages = pip_packages("powertools-kafka", "aws-lambda-powertools==3.22.0", "protobuf==7.36.2", "avro==1.12.1")
+    by_avro = registry.register("user-6", json.dumps(USER))
+    by_proto = registry.register("struct-6", 'syntax = "proto3"; message Text { string value = 1; }', "PROTOBUF")
+    produce(cluster, "schemas-library", framed(by_avro, avro("Ada", 36)), framed(by_proto, b"\x00\x0a\x01k"))
+    both = {"EventRecordFormat": "SOURCE", "SchemaValidationConfigs": [{"Attribute": "KEY"}, {"Attribute": "VALUE"}]}
+    client, _ = read_by(server, cluster, registry, "schemas-library", config=both)
+    (event,) = wait_until(lambda: events_of(client, "schemas-library"))
+    program = (
+        "import json, sys\n"
+        "from google.protobuf.wrappers_pb2 import StringValue\n"
+        "from aws_lambda_powertools.utilities.kafka import ConsumerRecords, SchemaConfig\n"
+        f"config = SchemaConfig(value_schema_type='AVRO', value_schema={json.dumps(USER)!r},\n"
+        "                      key_schema_type='PROTOBUF', key_schema=StringValue)\n"
+        "(record,) = ConsumerRecords(json.load(sys.stdin), config).records\n"
+        "print(json.dumps([record.key, record.value]))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", program],
+        input=json.dumps(event),
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"PYTHONPATH": str(packages)},
+    )
+    assert done.returncode == 0, done.stderr
+    key, value = json.loads(done.stdout)
+    assert key in ("k", {"value": "k"})
+    assert value == {"name": "Ada", "age": 36}
 
 
 def test_filters_see_what_was_read(server: LambentServer, cluster: Cluster, registry: Registry) -> None:

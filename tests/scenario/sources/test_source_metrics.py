@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -24,6 +28,13 @@ def figures(server: LambentServer, mapping_id: str) -> dict[str, Any]:
     assert status == 200, body
     found: dict[str, Any] = json.loads(body)["event_source_mappings"].get(mapping_id, {})
     return found
+
+
+def run(server: LambentServer, *words: str) -> str:
+    """Run `lambent` and return what it prints."""
+    command = [str(Path(sys.executable).parent / "lambent"), *words, "--endpoint-url", server.url]
+    environment = {**os.environ, "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
 
 
 def queue_mapped(server: LambentServer, name: str, **members: Any) -> tuple[Any, str, str]:
@@ -62,6 +73,16 @@ def test_events_of_a_queue_are_counted_when_asked_for(server: LambentServer) -> 
     server.client("sqs").send_message(QueueUrl=url, MessageBody="fail")
     wait_until(lambda: figures(server, mapping_id).get("FailedInvokeEventCount", 0) >= 1)
     server.client("sqs").purge_queue(QueueUrl=url)
+
+
+def test_the_command_line_shows_them(server: LambentServer) -> None:
+    _, mapping_id, url = queue_mapped(server, "commanded", MetricsConfig={"Metrics": ["EventCount"]})
+    server.client("sqs").send_message(QueueUrl=url, MessageBody="one")
+    wait_until(lambda: figures(server, mapping_id).get("DeletedEventCount") == 1)
+    lines = wait_until(lambda: run(server, "events", "sources").splitlines())
+    at = lines.index(f"{mapping_id}  commanded")
+    assert lines[at + 1].split() == ["DeletedEventCount", "1"]
+    assert json.loads(run(server, "events", "sources", "--json"))[mapping_id]["PolledEventCount"] == 1
 
 
 def test_without_being_asked_nothing_is_counted(server: LambentServer) -> None:

@@ -83,6 +83,7 @@ class GroupMember:
         """Raises SourceError: see KafkaConsumer."""
         self._parts = parts
         self._partitions: dict[tuple[str, int], _Partition] = {}
+        self._leaving: set[_Partition] = set()
         self._ends: dict[tuple[str, int], int] = {}
         self._tasks: asyncio.TaskGroup | None = None
         self._consumer = KafkaConsumer(plan, self, asyncio.get_running_loop())
@@ -142,8 +143,10 @@ class GroupMember:
 
     def lost(self, partitions: Sequence[tuple[str, int]]) -> None:
         """See Listener."""
-        for partition in self._leave(partitions):
-            partition.is_ours = False
+        self._leave(partitions)
+        for partition in self._leaving:
+            if partition.key in partitions:
+                partition.is_ours = False
 
     def received(self, messages: Sequence[Message]) -> None:
         """See Listener."""
@@ -183,6 +186,7 @@ class GroupMember:
         for partition in leaving:
             partition.stopped.set()
             partition.waiting.put_nowait(None)
+        self._leaving.update(leaving)
         return leaving
 
     async def _work(self, partition: _Partition) -> None:
@@ -202,6 +206,7 @@ class GroupMember:
                     # The lane is full, and takes nothing more.
                     feeding.cancel()
         finally:
+            self._leaving.discard(partition)
             partition.ended()
 
     @staticmethod

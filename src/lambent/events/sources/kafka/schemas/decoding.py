@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 # Schemas of a registry never change; more than so many are begun anew.
 _SCHEMAS_MAX = 1_000
 _GLUE = "arn:"
+# What is larger is read in a thread, so that nobody else waits for it.
+_READ_APART_BYTES = 16_384
 
 
 class Decoded(NamedTuple):
@@ -59,7 +61,10 @@ class SchemaDecoder:
             try:
                 framed = self._registry.framed(base64.b64decode(given))
                 schema = await self._schema(framed.schema_id)
-                value = schema.read(framed.body)
+                if len(framed.body) < _READ_APART_BYTES:
+                    value = schema.read(framed.body)
+                else:
+                    value = await asyncio.to_thread(schema.read, framed.body)
                 text = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
                 body = text.encode() if self._is_json else framed.body
             except SchemaNotFoundError as error:
