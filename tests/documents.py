@@ -48,7 +48,8 @@ class DocumentServer(Broker):
 
     def is_answering(self) -> bool:
         """See Broker."""
-        client = pymongo.MongoClient(f"mongodb://127.0.0.1:{self.port}/", serverSelectionTimeoutMS=500)
+        place = f"mongodb://127.0.0.1:{self.port}/"
+        client: pymongo.MongoClient[dict[str, Any]] = pymongo.MongoClient(place, serverSelectionTimeoutMS=2_000)
         try:
             client.admin.command("ping")
         except pymongo.errors.PyMongoError:

@@ -85,7 +85,10 @@ def texts(client: Any, name: str) -> list[str]:
 
 def wait_texts(client: Any, name: str, *wanted: str, seconds_max: float = 60.0) -> list[str]:
     """Return the bodies once these are among them."""
-    return wait_until(lambda: found if set(wanted) <= set(found := texts(client, name)) else None, seconds_max)
+    found: list[str] = wait_until(
+        lambda: some if set(wanted) <= set(some := texts(client, name)) else None, seconds_max
+    )
+    return found
 
 
 def wait_trouble(client: Any, mapping_id: str, reason: str, seconds_max: float = 60.0) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import aiormq
 import pytest
-from aiormq.abc import Basic
+from pamqp.commands import Basic
 
 from tests.brokers import PASSWORD, USER, RabbitMq
 from tests.loops import run_apart

@@ -43,7 +43,7 @@ class Inbox:
         self._changed.set()
 
     async def take(self, seconds_max: float | None) -> SourceRecord | None:
-        """Return the next record, None without one in time or when closed. Raises SourceError: the connection is lost."""
+        """Return the next record, None without one in time or when closed. Raises SourceError: it is lost."""
         end_ns = None if seconds_max is None else self._clock.monotonic_ns() + int(seconds_max * 1_000_000_000)
         while True:
             if self.error is not None:

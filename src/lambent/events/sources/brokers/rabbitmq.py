@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from lambent.events.sources.brokers.inbox import Inbox
 from lambent.events.sources.brokers.rabbitmq_records import rabbitmq_record
@@ -13,7 +13,8 @@ from lambent.events.sources.source import SourceError, Trouble
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    from aiormq.abc import AbstractChannel, DeliveredMessage
+    from aiormq import Channel
+    from aiormq.abc import DeliveredMessage
 
     from lambent.clock import Clock
     from lambent.events.sources.brokers.addresses import BrokerAddress, Login
@@ -52,7 +53,7 @@ class RabbitMq:
         self._address = address
         self._login = login
         self._connection: aiormq.Connection | None = None
-        self._channel: AbstractChannel | None = None
+        self._channel: Channel | None = None
         self._tag = f"lambent-{mapping.uuid}"
 
     async def open(self) -> None:
@@ -103,7 +104,7 @@ class RabbitMq:
         """See Broker."""
         if self._connection is None:
             return
-        with contextlib.suppress(Exception):
+        with contextlib.suppress(TimeoutError, OSError, RuntimeError, self._library.AMQPError):
             # Whatever it says: what was not acknowledged goes back.
             async with asyncio.timeout(_CLOSE_SECONDS):
                 await self._connection.close()
@@ -132,7 +133,7 @@ class RabbitMq:
         connection.vhost = login.virtual_host
         await connection.connect()
         self._connection = connection
-        self._channel = channel = await connection.channel(publisher_confirms=False)
+        self._channel = channel = cast("Channel", await connection.channel(publisher_confirms=False))
         # One batch is with the function while the next one is gathered.
         prefetch = min(2 * (self._mapping.batch_size or 1), _PREFETCH_MAX)
         await channel.basic_qos(prefetch_count=prefetch)
@@ -142,7 +143,7 @@ class RabbitMq:
         self.inbox.put(rabbitmq_record(message))
 
     async def _each(
-        self, records: Sequence[SourceRecord], settle: Callable[[AbstractChannel, int, bool], Awaitable[None]]
+        self, records: Sequence[SourceRecord], settle: Callable[[Channel, int, bool], Awaitable[None]]
     ) -> None:
         """Settle record by record; return when the last one is written. Raises SourceError."""
         channel = self._channel
