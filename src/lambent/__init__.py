@@ -12,6 +12,7 @@ api              door: HTTP, signatures, routes, errors in AWS's form
 gateways         door: HTTP requests that are events for functions: function URLs
 functions        control plane: one method for each operation
 events           plane: what feeds functions: event source mappings
+triggers         plane: other services that call functions, held against policies; schedules
 durable          plane: durable executions
 images           plane: container images from registries and files to unpacked roots
 neighbours       door: the services around Lambda: embedded, or real ones by endpoint

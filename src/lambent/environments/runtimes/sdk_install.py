@@ -41,6 +41,7 @@ _NODE_V3 = (
     "client-cloudwatch-logs",
     "client-dynamodb",
     "client-dynamodb-streams",
+    "client-ec2",
     "client-eventbridge",
     "client-firehose",
     "client-iam",
