@@ -48,6 +48,9 @@ _BATCH_BYTES_MAX = 32 * 1024 * 1024
 _WAITING_MAX = 20_000
 _WAITING_BYTES_MAX = 256 * 1024 * 1024
 _WATCH_SECONDS = 0.25
+# For how long, and how many, settlements wait for others to share a commit with; an event takes them along.
+_GATHER_SECONDS = 0.01
+_GATHERED_MAX = 64
 _PRAGMAS = (
     # A payload that must not linger is sealed; overwriting every event that is done would double the writing.
     "PRAGMA secure_delete = OFF",
@@ -101,7 +104,10 @@ class SqliteEventQueue:
             self._sizes = QueueSizes(bounds, self._table.sizes())
         except sqlite3.Error as error:
             raise StoreUnusableError(f"The database {path} cannot be used: {error}.") from error
-        self._waiting: queue.SimpleQueue[_Item | None] = queue.SimpleQueue()
+        self._waiting: queue.SimpleQueue[list[_Item] | None] = queue.SimpleQueue()
+        self._waiting_count = 0
+        self._gathered: list[_Item] = []
+        self._gathering: asyncio.TimerHandle | None = None
         self._unanswered: deque[_Item] = deque()
         self._waiting_bytes = 0
         self._is_closed = False
@@ -129,7 +135,17 @@ class SqliteEventQueue:
 
     async def settle(self, settlement: Settlement) -> bool:
         """See EventQueue.settle."""
-        is_done: bool = await self._answer_of(self._item(settlement, len(settlement.record or b"")))
+        item = self._item(settlement, len(settlement.record or b""))
+        if not self._is_closed and len(self._gathered) < _GATHERED_MAX:
+            # Its function is done with it and nobody waits: it may share a commit with those that come soon.
+            self._count_in(item)
+            self._gathered.append(item)
+            if self._gathering is None:
+                assert self._loop is not None
+                self._gathering = self._loop.call_later(_GATHER_SECONDS, self._hand_over)
+            is_done: bool = await item.future
+        else:
+            is_done = await self._answer_of(item)
         return is_done
 
     async def backlog(self) -> Sequence[tuple[QueueKey, int]]:
@@ -181,6 +197,7 @@ class SqliteEventQueue:
     async def close(self) -> None:
         """Commit what waits and close."""
         self._is_closed = True
+        self._hand_over()
         self._waiting.put(None)
         await asyncio.to_thread(self._thread.join)
         self._connection.close()
@@ -195,16 +212,33 @@ class SqliteEventQueue:
         refusal = None
         if self._is_closed:
             refusal = UnavailableError("The store of events is closed; nothing was kept.")
-        elif is_event and (self._waiting.qsize() >= _WAITING_MAX or self._waiting_bytes >= _WAITING_BYTES_MAX):
+        elif is_event and (self._waiting_count >= _WAITING_MAX or self._waiting_bytes >= _WAITING_BYTES_MAX):
             refusal = UnavailableError("The store of events is busy; nothing was kept. Try again.")
         if refusal is not None:
             if isinstance(item.work, NewEvent):
                 self._sizes.give(item.work.queue, item.size)
             item.future.cancel()
             raise refusal
-        self._waiting_bytes += item.size
-        self._waiting.put(item)
+        self._count_in(item)
+        if item.is_relaxed:
+            self._waiting.put([item])
+        else:
+            self._gathered.append(item)
+            self._hand_over()
         return await item.future
+
+    def _count_in(self, item: _Item) -> None:
+        self._waiting_bytes += item.size
+        self._waiting_count += 1
+
+    def _hand_over(self) -> None:
+        """Give the writer what was gathered."""
+        if self._gathering is not None:
+            self._gathering.cancel()
+            self._gathering = None
+        if self._gathered:
+            self._waiting.put(self._gathered)
+            self._gathered = []
 
     def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         try:
@@ -239,7 +273,7 @@ class SqliteEventQueue:
         first = self._waiting.get()
         if first is None:
             return []
-        batch, size = [first], first.size
+        batch, size = list(first), sum(item.size for item in first)
         while len(batch) < _BATCH_MAX and size < _BATCH_BYTES_MAX:
             try:
                 following = self._waiting.get_nowait()
@@ -249,8 +283,8 @@ class SqliteEventQueue:
                 # Said again, to whoever asks next.
                 self._waiting.put(None)
                 break
-            batch.append(following)
-            size += following.size
+            batch += following
+            size += sum(item.size for item in following)
         return batch
 
     def _run_batch(self, batch: list[_Item]) -> None:
@@ -305,6 +339,7 @@ class SqliteEventQueue:
     # --- on the loop again
 
     def _answer(self, batch: list[_Item]) -> None:
+        self._waiting_count -= len(batch)
         for item in batch:
             self._waiting_bytes -= item.size
             work, future = item.work, item.future

@@ -73,18 +73,18 @@ BEGIN_NUMBERS = "UPDATE starts SET count = count + 1 RETURNING count << 32"
 # and triggers that do with each row what its kind says. They are the connection's own and not part of the file.
 PUT, GONE, BACK, SUM, NOTHING = 1, 2, 3, 4, 0
 WRITES = """
-CREATE TEMP VIEW writes (kind, number, a, b, c, d, e, head, content) AS SELECT 0, 0, 0, 0, 0, 0, 0, 0, 0;
-CREATE TEMP TRIGGER writes_put INSTEAD OF INSERT ON writes WHEN NEW.kind = 1 BEGIN
+CREATE TEMP VIEW IF NOT EXISTS writes (kind, number, a, b, c, d, e, head, content) AS SELECT 0, 0, 0, 0, 0, 0, 0, 0, 0;
+CREATE TEMP TRIGGER IF NOT EXISTS writes_put INSTEAD OF INSERT ON writes WHEN NEW.kind = 1 BEGIN
     INSERT INTO events (number, queue, next_ms, is_leased, epoch, payload_bytes, head, payload)
     VALUES (NEW.number, NEW.a, NEW.b, NEW.c, NEW.d, NEW.e, NEW.head, NEW.content);
 END;
-CREATE TEMP TRIGGER writes_gone INSTEAD OF INSERT ON writes WHEN NEW.kind = 2 BEGIN
+CREATE TEMP TRIGGER IF NOT EXISTS writes_gone INSTEAD OF INSERT ON writes WHEN NEW.kind = 2 BEGIN
     DELETE FROM events WHERE number = NEW.number;
 END;
-CREATE TEMP TRIGGER writes_back INSTEAD OF INSERT ON writes WHEN NEW.kind = 3 BEGIN
+CREATE TEMP TRIGGER IF NOT EXISTS writes_back INSTEAD OF INSERT ON writes WHEN NEW.kind = 3 BEGIN
     UPDATE events SET is_leased = 0, next_ms = NEW.b, head = NEW.head, record = NEW.content WHERE number = NEW.number;
 END;
-CREATE TEMP TRIGGER writes_sum INSTEAD OF INSERT ON writes WHEN NEW.kind = 4 BEGIN
+CREATE TEMP TRIGGER IF NOT EXISTS writes_sum INSTEAD OF INSERT ON writes WHEN NEW.kind = 4 BEGIN
     UPDATE queues SET received = received + NEW.a, succeeded = succeeded + NEW.b, dropped = dropped + NEW.c,
                       dead_lettered = dead_lettered + NEW.d, events = events + NEW.e, bytes = bytes + NEW.head
     WHERE number = NEW.number;
