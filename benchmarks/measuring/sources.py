@@ -11,7 +11,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import boto3
 from botocore.auth import SigV4Auth
@@ -27,6 +27,8 @@ from benchmarks.measuring.processes import cpu_ns
 from benchmarks.measuring.rows import Row, missing
 
 if TYPE_CHECKING:
+    from botocore.client import BaseClient
+
     from benchmarks.measuring.context import Context
 
 PROBES = 100
@@ -213,7 +215,7 @@ def rows(context: Context) -> list[Row]:
     return [*delay_rows(context), *idle_rows(context), *drain_rows(context)]
 
 
-def _drain(daemon: Daemon, sqs: Any, tally: Tally, queue: str, count: int) -> float:
+def _drain(daemon: Daemon, sqs: BaseClient, tally: Tally, queue: str, count: int) -> float:
     """Fill a queue, let it be polled, return how many seconds it took."""
     is_fifo = queue.endswith(".fifo")
     attributes = {"VisibilityTimeout": "60", **({"FifoQueue": "true"} if is_fifo else {})}

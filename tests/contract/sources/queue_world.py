@@ -70,7 +70,8 @@ class LetterBox:
 
     def take(self, count: int) -> list[Letter]:
         """Give out what may be seen; bury what was seen too often."""
-        now, found, hidden = self.around.loop.time(), [], set()
+        now, hidden = self.around.loop.time(), set[str]()
+        found: list[Letter] = []
         here = [letter for letter in self.letters if not letter.is_gone]
         if not self.is_fifo:
             self.around.random.shuffle(here)

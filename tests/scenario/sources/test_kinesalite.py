@@ -89,9 +89,9 @@ def test_parents_before_children_and_nothing_lost(streams: str, lambent_server_f
         FunctionName="resharded", StartingPosition="TRIM_HORIZON", BatchSize=5,
     )  # fmt: skip
     wait_state(client, made["UUID"], "Enabled")
-    for change in (lambda: stream.split(0), lambda: stream.split(2), lambda: stream.merge(1), lambda: stream.merge(0)):
+    for change, number in ((stream.split, 0), (stream.split, 2), (stream.merge, 1), (stream.merge, 0)):
         stream.put(4)
-        change()
+        change(number)
         stream.put(4)
 
     def records() -> list[dict[str, Any]]:

@@ -353,8 +353,8 @@ class Keeper:
 class LongPolls:
     """ReceiveMessage that is told when there may be something, in place of MiniStack's. Scope: process.
 
-    `queues` is MiniStack's module. Every part of it that puts a message into a queue, or lets one be seen again, says so
-    by `esm_wake.set()`, from any thread; time-outs and delays are in the messages.
+    `queues` is MiniStack's module. Every part of it that puts a message into a queue, or lets one be seen again, says
+    so by `esm_wake.set()`, from any thread; time-outs and delays are in the messages.
     """
 
     def __init__(self, queues: Any, loop: asyncio.AbstractEventLoop) -> None:

@@ -62,9 +62,10 @@ class PostgresqlLeases:
     async def _rows(self, statement: str, *parameters: Any) -> Sequence[asyncpg.Record]:
         try:
             async with self._database.connection() as connection:
-                return await connection.fetch(statement, *parameters)
+                rows: Sequence[asyncpg.Record] = await connection.fetch(statement, *parameters)
         except ANY_FAILURE as error:
             raise service_error(error) from error
+        return rows
 
 
 class PostgresqlLimiter:

@@ -337,7 +337,7 @@ async def test_a_client_that_has_gone_takes_no_messages(stack: Stack) -> None:
         finally:
             ended.set()
 
-    stack.app = app  # type: ignore[method-assign]
+    vars(stack)["app"] = app
     told = iter([{"type": "http.request", "body": b"{}"}])
 
     async def receive() -> dict[str, Any]:
