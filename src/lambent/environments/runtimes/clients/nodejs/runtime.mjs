@@ -1,6 +1,7 @@
 // Loads the handler and answers invocations for ever, with the conventions of AWS's Node.js runtime.
 
 import { RuntimeApi, oneLine } from './api.mjs';
+import { leadToEndpoint } from './endpoint.mjs';
 import * as errors from './errors.mjs';
 import { loadHandler } from './loader.mjs';
 import { FunctionLog } from './log.mjs';
@@ -16,6 +17,7 @@ export async function runFunction(variables) {
   const runtime = new Runtime(new RuntimeApi(variables.AWS_LAMBDA_RUNTIME_API), log, variables);
   log.install();
   installStreaming();
+  leadToEndpoint(variables.AWS_ENDPOINT_URL);
   const root = variables.LAMBDA_TASK_ROOT ?? process.cwd();
   try {
     process.chdir(root);
