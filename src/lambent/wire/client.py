@@ -106,15 +106,21 @@ class OutwardClient:
         place = await self._places.place(asked)
         request = SignedRequest("POST", "/", "", headers)
         response = await self._send(place, asked, principal, request, data)
-        text = await self._read(place, response, _ANSWER_BYTES_MAX)
-        if response.status >= 300:
-            raise _json_error(text, response.status)
-        try:
-            decoded = json.loads(text or b"{}")
-        except ValueError as error:
-            raise CallError("SerializationException", "the answer is not JSON", response.status) from error
-        assert isinstance(decoded, dict)
-        return decoded
+        return _decoded(await self._read(place, response, _ANSWER_BYTES_MAX), response.status)
+
+    async def rest(
+        self, asked: str, method: str, path: str, query: Mapping[str, str], principal: Principal
+    ) -> dict[str, Any]:
+        """Call an operation of a service with the REST-JSON protocol and no body; `path` is encoded already.
+
+        Raises:
+            CallError: the service refused, or answered something else than JSON.
+            NeighbourError: the service is not there or does not answer.
+        """
+        place = await self._places.place(asked)
+        wanted = SignedRequest(method, path, urlencode(query, quote_via=quote), {"accept": "application/json"})
+        response = await self._send(place, asked, principal, wanted, b"")
+        return _decoded(await self._read(place, response, _ANSWER_BYTES_MAX), response.status, _named(response))
 
     async def operate(self, service: str, action: str, parameters: Mapping[str, Any], principal: Principal) -> bytes:
         """Call any operation of a service as AWS's SDKs do; return its answer's body as it came.
@@ -135,7 +141,7 @@ class OutwardClient:
         text = await self._read(place, response, _ANSWER_BYTES_MAX)
         if response.status >= 300:
             is_xml = text.lstrip()[:1] == b"<"
-            raise _xml_error(text, response.status) if is_xml else _json_error(text, response.status)
+            raise _xml_error(text, response.status) if is_xml else _json_error(text, response.status, _named(response))
         return text
 
     async def query(self, asked: str, action: str, parameters: Mapping[str, str], principal: Principal) -> str:
@@ -218,14 +224,31 @@ def unreachable(place: Place, error: ConnectionFailedError) -> NeighbourError:
     return NeighbourError("ServiceUnavailable", f"The service {service} ({where}) cannot be reached: {error}.", 503)
 
 
-def _json_error(text: bytes, status: int) -> CallError:
+def _decoded(text: bytes, status: int, named: str = "") -> dict[str, Any]:
+    if status >= 300:
+        raise _json_error(text, status, named)
+    try:
+        decoded = json.loads(text or b"{}")
+    except ValueError as error:
+        raise CallError("SerializationException", "the answer is not JSON", status) from error
+    assert isinstance(decoded, dict)
+    return decoded
+
+
+def _named(response: OutwardResponse) -> str:
+    """Return the error's code where REST-JSON has it, "" if it is not there."""
+    code = next((value for name, value in response.headers if name.lower() == "x-amzn-errortype"), "")
+    return code.partition(":")[0]
+
+
+def _json_error(text: bytes, status: int, named: str = "") -> CallError:
     try:
         document = json.loads(text)
         code = str(document.get("__type", "")).rpartition("#")[2]
         message = str(document.get("message") or document.get("Message") or "")
     except (ValueError, AttributeError):
         code, message = "", text[:200].decode("utf-8", "replace")
-    return CallError(code or str(status), message, status)
+    return CallError(code or named or str(status), message, status)
 
 
 def _xml_error(text: bytes, status: int) -> CallError:

@@ -90,6 +90,35 @@ async def test_an_answer_that_is_no_json_is_refused() -> None:
             await caller(http, origin).call("kms", "Decrypt", {}, _SOMEBODY)
 
 
+async def test_rest_calls_have_path_and_query() -> None:
+    seen: list[bytes] = []
+    async with serving(answering(200, b'{"a": 1}', seen)) as (origin, _), client() as http:
+        query = {"groupName": "a b"}
+        assert await caller(http, origin).rest("scheduler", "GET", "/schedules/s", query, _SOMEBODY) == {"a": 1}
+    assert seen[0].startswith(b"GET /base/schedules/s?groupName=a%20b HTTP/1.1\r\n")
+
+
+async def test_any_operation_as_an_sdk_makes_it() -> None:
+    seen: list[bytes] = []
+    async with serving(answering(200, b"{}", seen)) as (origin, _), client() as http:
+        parameters = {"stateMachineArn": "arn:aws:states:a", "input": "{}"}
+        assert await caller(http, origin).operate("sfn", "startExecution", parameters, _SOMEBODY) == b"{}"
+    head, _, body = seen[0].partition(b"\r\n\r\n")
+    assert b"x-amz-target: AWSStepFunctions.StartExecution\r\n" in head
+    assert b"/eu-west-1/states/aws4_request" in head
+    assert json.loads(body)["input"] == "{}"
+
+
+@pytest.mark.parametrize(
+    ("body", "code"), [(b"<Error><Code>Gone</Code></Error>", "Gone"), (b'{"__type": "a#Gone"}', "Gone"), (b"{}", "404")]
+)
+async def test_any_operation_may_be_refused(body: bytes, code: str) -> None:
+    async with serving(answering(404, body, [])) as (origin, _), client() as http:
+        with pytest.raises(CallError) as refused:
+            await caller(http, origin).operate("sns", "publish", {"TopicArn": "t", "Message": "m"}, _SOMEBODY)
+    assert refused.value.code == code
+
+
 async def test_nobody_there_names_the_setting() -> None:
     async with serving(answering(200, b"", [])) as (origin, _):
         pass

@@ -56,11 +56,10 @@ class StackedSchedules:
 
     async def forget(self, schedule: Schedule) -> None:
         """Remove a schedule of a stack there too, so that it does not come back; what prevents it is logged."""
-        named = {"Name": schedule.name, "GroupName": schedule.group}
+        principal = Principal(schedule.account_id, schedule.region)
+        query = {"groupName": schedule.group}
         try:
-            await self._client.operate(
-                _SCHEDULER, "deleteSchedule", named, Principal(schedule.account_id, schedule.region)
-            )
+            await self._client.rest(_SCHEDULER, "DELETE", f"/schedules/{schedule.name}", query, principal)
         except (CallError, NeighbourError) as error:
             _log.warning("the stack's schedule %s comes back with its next change: %s", schedule.arn, error)
 
@@ -110,26 +109,26 @@ class StackedSchedules:
             after = (page[-1].name, page[-1].group if resource is Schedule else "")
 
     async def _groups(self, principal: Principal) -> dict[str, dict[str, Any]]:
-        listed = await self._all("listScheduleGroups", "ScheduleGroups", principal)
+        listed = await self._all("/schedule-groups", "ScheduleGroups", principal)
         return {one["Name"]: one for one in listed if one["Name"] != DEFAULT}
 
     async def _schedules(self, principal: Principal) -> dict[tuple[str, str], dict[str, Any]]:
         found: dict[tuple[str, str], dict[str, Any]] = {}
-        for one in await self._all("listSchedules", "Schedules", principal):
-            named = {"Name": one["Name"], "GroupName": one.get("GroupName", DEFAULT)}
-            text = await self._client.operate(_SCHEDULER, "getSchedule", named, principal)
-            members = {name: value for name, value in json.loads(text).items() if value and name not in _OWN}
+        for one in await self._all("/schedules", "Schedules", principal):
+            name, group = one["Name"], one.get("GroupName", DEFAULT)
+            answer = await self._client.rest(_SCHEDULER, "GET", f"/schedules/{name}", {"groupName": group}, principal)
+            members = {member: value for member, value in answer.items() if value and member not in _OWN}
             for date in _DATES:
                 if isinstance(members.get(date), str):
                     members[date] = datetime.fromisoformat(members[date]).timestamp()
-            found[named["GroupName"], named["Name"]] = members
+            found[group, name] = members
         return found
 
-    async def _all(self, action: str, member: str, principal: Principal) -> list[dict[str, Any]]:
+    async def _all(self, path: str, member: str, principal: Principal) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = []
-        asked: dict[str, Any] = {}
+        asked: dict[str, str] = {}
         while len(found) < _SCHEDULES_MAX:
-            answer = json.loads(await self._client.operate(_SCHEDULER, action, asked, principal))
+            answer = await self._client.rest(_SCHEDULER, "GET", path, asked, principal)
             found += answer.get(member) or []
             if not answer.get("NextToken"):
                 break

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -38,17 +37,20 @@ class FakeScheduler:
             **members,
         }
 
-    async def operate(self, service: str, action: str, parameters: Mapping[str, Any], principal: Principal) -> bytes:
+    async def rest(
+        self, service: str, method: str, path: str, query: Mapping[str, str], principal: Principal
+    ) -> dict[str, Any]:
         assert (service, principal) == ("scheduler", PRINCIPAL)
-        if action == "listScheduleGroups":
-            return json.dumps({"ScheduleGroups": [{"Name": name} for name in self.groups]}).encode()
-        if action == "listSchedules":
-            return json.dumps({"Schedules": [{"Name": name} for name in self.schedules]}).encode()
-        if action == "deleteSchedule":
-            self.deleted.append(parameters["Name"])
-            return b"{}"
-        assert action == "getSchedule"
-        return json.dumps(self.schedules[parameters["Name"]]).encode()
+        if path == "/schedule-groups":
+            return {"ScheduleGroups": [{"Name": name} for name in self.groups]}
+        if path == "/schedules":
+            return {"Schedules": [{"Name": name} for name in self.schedules]}
+        assert query == {"groupName": "default"}
+        name = path.removeprefix("/schedules/")
+        if method == "DELETE":
+            self.deleted.append(name)
+            return {}
+        return dict(self.schedules[name])
 
 
 @pytest.fixture
