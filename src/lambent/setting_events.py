@@ -42,7 +42,7 @@ class EventSourcesSettings:
 
     brokers: tuple[str, ...] = setting(
         (),
-        "Where a source is, ARN=ADDRESS: host:port;… of an MSK cluster.",
+        "Where a source is, ARN=ADDRESS: host:port;… (MSK), amqps://… or stomp+ssl://… (MQ), mongodb://… (DocumentDB).",
         "",
         Bounds(check=check_broker, text="ARN=ADDRESS", is_secret=True),
     )

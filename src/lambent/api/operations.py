@@ -31,11 +31,7 @@ def _row(method: str, note: str | None = None) -> Row:
 
 
 def _mapping(method: str) -> Row:
-    return Row(
-        method=method,
-        room="events",
-        note="Amazon MQ and DocumentDB are not polled yet, nor Kafka with a schema registry",
-    )
+    return Row(method=method, room="events")
 
 
 def _durable(method: str) -> Row:

@@ -107,7 +107,15 @@ async def test_the_other_kinds(sources: Sources) -> None:
     assert answer["AmazonManagedKafkaEventSourceConfig"]["ConsumerGroupId"]
     assert answer["ProvisionedPollerConfig"] == {"MinimumPollers": 2, "MaximumPollers": 200}
     answer = await created(sources, EventSourceArn=BROKER, Queues=["q"], SourceAccessConfigurations=SECRET)
-    assert (answer["BatchSize"], answer["Queues"]) == (100, ["q"])
+    # The half second that applies without a window cannot be said in seconds, and is not.
+    assert answer == {
+        "BatchSize": 100,
+        "EventSourceArn": BROKER,
+        "LastProcessingResult": "No records processed",
+        "Queues": ["q"],
+        "SourceAccessConfigurations": SECRET,
+        "StateTransitionReason": "USER_INITIATED",
+    }
     config = {"DatabaseName": "d", "CollectionName": "c", "FullDocument": "UpdateLookup"}
     answer = await created(
         sources,
@@ -118,6 +126,42 @@ async def test_the_other_kinds(sources: Sources) -> None:
         DocumentDBEventSourceConfig=config,
     )
     assert (answer["DocumentDBEventSourceConfig"], answer["StartingPositionTimestamp"]) == (config, 1_700_000_000.0)
+    assert (answer["MaximumBatchingWindowInSeconds"], answer["StateTransitionReason"]) == (0, "User action")
+
+
+@pytest.mark.parametrize(
+    ("members", "other"),
+    [
+        ({"EventSourceArn": BROKER, "Queues": ["q"]}, {"Queues": ["p"]}),
+        (
+            {
+                "EventSourceArn": DATABASE,
+                "StartingPosition": "LATEST",
+                "DocumentDBEventSourceConfig": {"DatabaseName": "d", "CollectionName": "c"},
+            },
+            {"DocumentDBEventSourceConfig": {"DatabaseName": "d", "CollectionName": "e"}},
+        ),
+    ],
+)
+async def test_a_function_has_one_mapping_of_a_queue_or_a_collection(
+    sources: Sources, members: dict[str, Any], other: dict[str, Any]
+) -> None:
+    asked = {**members, "SourceAccessConfigurations": SECRET}
+    await created(sources, **asked)
+    await created(sources, **{**asked, **other})
+    code, text = await sources.refused("create_event_source_mapping", FunctionName="f", **asked)
+    assert (code, "already exists" in text) == ("ResourceConflictException", True)
+
+
+async def test_documents_are_of_a_database_and_shown_as_they_are_asked_for(sources: Sources) -> None:
+    asked = {"EventSourceArn": DATABASE, "StartingPosition": "LATEST", "SourceAccessConfigurations": SECRET}
+    config = {"DatabaseName": "d"}
+    answer = await created(sources, **asked, DocumentDBEventSourceConfig=config)
+    assert answer["DocumentDBEventSourceConfig"] == {"DatabaseName": "d", "FullDocument": "Default"}
+    refusal = await sources.refused(
+        "create_event_source_mapping", FunctionName="f", **asked, DocumentDBEventSourceConfig={"CollectionName": "c"}
+    )
+    assert refusal == (PARAMETER, "Required 'databaseName' parameter is missing.")
 
 
 @pytest.mark.parametrize(
