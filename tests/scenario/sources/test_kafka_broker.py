@@ -332,7 +332,7 @@ def test_a_topic_takes_what_failed(server: LambentServer, broker: Broker) -> Non
         DestinationConfig={"OnFailure": {"Destination": "kafka://failed"}},
         MetricsConfig={"Metrics": ["EventCount"]},
     )
-    broker.send("failing", "fail-1", "fail-2", key=b"\x00key", timestamp=1_700_000_000_000)
+    broker.send("failing", "fail-1", "fail-2", key=b"\x00key", timestamp=1_700_000_000_123)
     found = broker.messages("failed", 2)
     assert [message.key() for message in found] == [b"\x00key", b"\x00key"]
     for offset, message in enumerate(found):
@@ -345,7 +345,7 @@ def test_a_topic_takes_what_failed(server: LambentServer, broker: Broker) -> Non
             "eventSourceArn": None,
             "bootstrapServers": broker.servers(),
             "payloadSize": len(json.dumps(payload).encode()),
-            "recordInfo": {"offset": str(offset), "timestamp": "2023-11-14T22:13:20.000Z"},
+            "recordInfo": {"offset": str(offset), "timestamp": "2023-11-14T22:13:20.123Z"},
         }
         assert record["requestContext"]["condition"] == "RetryAttemptsExhausted"
         assert record["requestContext"]["approximateInvokeCount"] == 2
