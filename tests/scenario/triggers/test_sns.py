@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.running import clean_environment
 from tests.scenario.triggers.conftest import (
     ACCOUNT,
     REGION,
@@ -120,3 +122,12 @@ def test_what_may_not_be_delivered_goes_to_the_dead_letter_queue(triggered: Lamb
     assert calls(triggered, "forbidden") == []
     [refusal] = [one for one in refusals(triggered) if "forbidden" in one["function_arn"]]
     assert refusal["source_arn"] == f"arn:aws:sns:{REGION}:{ACCOUNT}:forbidden"
+    flags = {**triggered.settings, "server.port": str(triggered.port), "data_dir": str(triggered.data_dir)}
+    command = [str(triggered.executable), "doctor"]
+    for name, value in flags.items():
+        command += ["--set", f"{name}={value}"]
+    said = subprocess.run(
+        command, env=clean_environment(), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=100,
+        check=True,
+    )  # fmt: skip
+    assert refusal["permission"] in said.stdout

@@ -111,7 +111,7 @@ class Bridge:
         self._shadows: dict[Place, Record] = {}
         self._told = asyncio.Event()
         self._functions: ModuleType | None = None
-        self._idle: collections.deque[socket.socket] = collections.deque(maxlen=_CONNECTIONS_KEPT)
+        self._idle: collections.deque[socket.socket] = collections.deque()
         self._threads = ThreadPoolExecutor(_THREADS, "lambent-events")
         self._source: ContextVar[Source | None] = ContextVar("source", default=None)
         self._deliveries: ContextVar[list[asyncio.Future[None]] | None] = ContextVar("deliveries", default=None)
@@ -283,8 +283,16 @@ class Bridge:
             if connection is not None:
                 connection.close()
             return "ServiceException", False, f"the daemon does not answer: {error}".encode()
-        self._idle.append(connection)
+        if len(self._idle) < _CONNECTIONS_KEPT:
+            self._idle.append(connection)
+        else:
+            connection.close()
         return said["code"], said["is_function_error"], answer
+
+    def close(self) -> None:
+        """Close the connections that nobody uses."""
+        while self._idle:
+            self._idle.pop().close()
 
     # --- for sources.py
 
