@@ -235,6 +235,16 @@ def test_the_child_is_bounded_and_private(neighboured: LambentServer) -> None:
     connection.close()
 
 
+def test_invocations_come_before_the_embedded_services(neighboured: LambentServer, bucket: str) -> None:
+    neighboured.client("s3").put_object(Bucket=bucket, Key="waits", Body=b"its turn")
+    pid = child_of(neighboured)["pid"]
+    assert os.getpriority(os.PRIO_PROCESS, pid) > os.getpriority(os.PRIO_PROCESS, neighboured.pid)
+    group = Path(f"/proc/{pid}/autogroup")
+    if group.exists():
+        # It has a session of its own, and where sessions are weighed, it is the session that gives way.
+        assert group.read_text().rpartition("nice ")[2].strip() in ("5", ""), group.read_text()
+
+
 def test_nothing_leaves_the_machine(neighboured: LambentServer, bucket: str) -> None:
     neighboured.client("s3").put_object(Bucket=bucket, Key="stays", Body=b"here")
     inodes = set()

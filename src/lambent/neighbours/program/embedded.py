@@ -58,6 +58,7 @@ _PROGRAM_STARTS = frozenset(
     {"subprocess.Popen", "os.exec", "os.fork", "os.forkpty", "os.posix_spawn", "os.spawn", "os.system", "pty.spawn"}
 )
 LOG_EVENTS_MAX = 50_000
+_NICENESS = 5
 LOG_EVENTS_KEPT = 40_000
 LOG_EVENTS_OF_STREAM_MIN = 20
 _SQS = "sqs"
@@ -90,11 +91,19 @@ def main() -> None:
     ctypes.CDLL(None, use_errno=True).prctl(1, signal.SIGKILL, 0, 0, 0)  # PR_SET_PDEATHSIG
     if os.getppid() != parent:
         sys.exit(1)
-    # Invocations first: where processors are short, the services around them wait.
-    os.nice(5)
+    yield_to_invocations()
     sys.addaudithook(refuse_programs)
     sys.path.insert(0, packages)
     asyncio.run(serve(descriptor))
+
+
+def yield_to_invocations() -> None:
+    """Where processors are short, invocations come first and the services around them wait."""
+    os.nice(_NICENESS)
+    # Where the kernel groups by session (sched_autogroup), the line above counts within this session only, which would
+    # have as much as the daemon and all its workers together. The group's own weight stands here.
+    with contextlib.suppress(OSError):
+        Path("/proc/self/autogroup").write_text(str(_NICENESS), encoding="ascii")
 
 
 def refuse_programs(event: str, _arguments: tuple[object, ...]) -> None:
