@@ -63,7 +63,11 @@ class BrokerPoller:
 
     def change(self, mapping: EventSourceMapping) -> None:
         """Go on with other members of the same mapping; a batch under way is finished as it began."""
+        is_resized = mapping.batch_size != self._rules.mapping.batch_size
         self._rules = Rules(mapping, Selection(mapping.filter_criteria, "data"))
+        if is_resized and self._broker is not None:
+            # How much the broker sends ahead is said when it is asked to send.
+            self._broker.inbox.close()
         self._woken.set()
 
     def stop(self) -> None:

@@ -232,6 +232,22 @@ async def test_a_refusal_is_told_and_a_change_tries_again_at_once() -> None:
         await over(scene, running)
 
 
+async def test_another_batch_size_is_a_new_connection() -> None:
+    first, second = FakeBroker(), FakeBroker()
+    scene = Scene(first, second)
+    async with asyncio.TaskGroup() as tasks:
+        running = tasks.create_task(scene.poller.run())
+        await scene.until(lambda: scene.poller.is_ready)
+        scene.poller.change(replace(MAPPING, maximum_batching_window_in_seconds=1))
+        second.put("a", "b", "c", "d")
+        await asyncio.sleep(0)
+        assert scene.connected == 1
+        scene.poller.change(replace(MAPPING, batch_size=4))
+        await scene.until(lambda: second.removed)
+        assert (first.closed.is_set(), scene.events) == (True, [["a", "b", "c", "d"]])
+        await over(scene, running)
+
+
 async def test_a_stop_lets_the_batch_under_way_end() -> None:
     broker = FakeBroker()
     broker.put("a", "b", "c", "d")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import sys
 from typing import Any, cast
 
 import pymongo.errors
@@ -200,3 +201,10 @@ async def test_an_address_that_nobody_gave_or_that_is_none(monkeypatch: pytest.M
         with pytest.raises(SourceError, match="event_sources.brokers") as caught:
             await source.iterator("s", Position(Start.LATEST))
         assert caught.value.trouble is Trouble.CONFIG
+
+
+async def test_a_package_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    source = stream(monkeypatch, Client())
+    monkeypatch.setitem(sys.modules, "pymongo", None)
+    with pytest.raises(SourceError, match=r"pip install 'lambent\[documentdb\]'"):
+        await source.iterator("s", Position(Start.LATEST))
