@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from lambent.model.arn import FunctionArn
-    from lambent.model.trigger import TriggeredAnswer, TriggeredCall
+    from lambent.model.invocation import TriggeredAnswer, TriggeredCall
     from lambent.neighbours.shadows import KnowsFunctions
     from lambent.wire.http_client import HttpClient, Origin
 

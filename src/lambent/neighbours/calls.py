@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from lambent.model.arn import parse_function_name
 from lambent.model.errors import LambdaError
-from lambent.model.trigger import TriggeredAnswer, TriggeredCall, TriggerSource
+from lambent.model.invocation import TriggeredAnswer, TriggeredCall, TriggerSource
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from lambent.model.configs.policy import Principal
 from lambent.model.errors import LambdaError
-from lambent.model.invocation import InvokeRequest
-from lambent.model.trigger import TriggeredAnswer, TriggeredCall
+from lambent.model.invocation import InvokeRequest, TriggeredAnswer, TriggeredCall
 from lambent.triggers.dead_letters import dead_letter
 
 if TYPE_CHECKING:
@@ -19,8 +18,7 @@ if TYPE_CHECKING:
 
     from lambent.clock import Clock
     from lambent.model.arn import FunctionArn
-    from lambent.model.invocation import InvocationResult
-    from lambent.model.trigger import TriggerSource
+    from lambent.model.invocation import InvocationResult, TriggerSource
     from lambent.wire.client import OutwardClient
 
 _log = logging.getLogger(__name__)

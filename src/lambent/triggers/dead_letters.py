@@ -9,7 +9,7 @@ from lambent.wire.client import CallError, Principal
 from lambent.wire.error_forms import NeighbourError
 
 if TYPE_CHECKING:
-    from lambent.model.trigger import TriggeredCall
+    from lambent.model.invocation import TriggeredCall
     from lambent.wire.client import OutwardClient
 
 _log = logging.getLogger(__name__)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lambent.model.trigger import TriggeredAnswer, TriggeredCall
+from lambent.model.invocation import TriggeredAnswer, TriggeredCall
 from lambent.neighbours.calls import ChildCalls
 
 if TYPE_CHECKING:

@@ -11,8 +11,14 @@ from lambent.invocation import ResourcePolicies
 from lambent.model.arn import FunctionArn
 from lambent.model.configs.policy import FunctionPolicy
 from lambent.model.errors import ResourceNotFoundError, TooManyRequestsError
-from lambent.model.invocation import FunctionErrorKind, InvocationResult, InvokeRequest
-from lambent.model.trigger import TriggeredAnswer, TriggeredCall, TriggerSource
+from lambent.model.invocation import (
+    FunctionErrorKind,
+    InvocationResult,
+    InvokeRequest,
+    TriggeredAnswer,
+    TriggeredCall,
+    TriggerSource,
+)
 from lambent.triggers import CallParts, TriggeredCalls
 from tests.loops import run_apart
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from lambent.model.arn import parse_function_name
 from lambent.model.errors import LambdaError, ServiceError
 from lambent.model.invocation import InvokeRequest
-from lambent.model.trigger import TriggerSource
+from lambent.model.invocation import TriggerSource
 from lambent.wire.client import CallError, Principal
 from lambent.wire.error_forms import NeighbourError
 from lambent.wire.others.sdk_call import UnknownOperationError
