@@ -60,6 +60,7 @@ class LetterBox:
     is_fifo: bool
     visibility: int
     letters: list[Letter] = field(default_factory=list)
+    _here: list[Letter] = field(default_factory=list)
 
     def put(self, group: str) -> None:
         """A sender sends one."""
@@ -67,14 +68,15 @@ class LetterBox:
         if self.around.happens(0.1):
             letter.size_bytes = 2_500_000
         self.letters.append(letter)
+        self._here.append(letter)
 
     def take(self, count: int) -> list[Letter]:
         """Give out what may be seen; bury what was seen too often."""
         now, hidden = self.around.loop.time(), set[str]()
         found: list[Letter] = []
-        here = [letter for letter in self.letters if not letter.is_gone]
+        self._here = here = [letter for letter in self._here if not letter.is_gone]
         if not self.is_fifo:
-            self.around.random.shuffle(here)
+            here = self.around.random.sample(here, len(here))
         for letter in here:
             is_visible = letter.visible_at <= now
             if self.is_fifo and letter.group in hidden:
@@ -97,7 +99,7 @@ class LetterBox:
 
     def held(self, record: SourceRecord) -> Letter | None:
         """Return the letter of a receipt that still counts."""
-        for letter in self.letters:
+        for letter in self._here:
             if letter.receipt == record.receipt and not letter.is_gone:
                 return letter
         return None

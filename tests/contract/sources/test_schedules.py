@@ -9,20 +9,20 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lambent.events.sources.queues.queue_poller import QueuePoller
+from lambent.events.sources.queues.queue_poller import QueuePoller, _Batch
 from lambent.events.sources.streams import shard_reader
 from tests.contract.sources.queue_world import QueueWorld
 from tests.contract.sources.stream_world import StreamWorld
 from tests.contract.sources.virtual import Broken, quietly, run_virtually
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from lambent.events.sources.source import SourceRecord
     from tests.contract.sources.virtual import VirtualLoop
 
 PARTS = 10
-QUICK = 200
+QUICK = 80
 LONG = 2_000
 
 
@@ -54,7 +54,7 @@ def test_queues() -> None:
     letters = [letter for world in worlds for letter in world.box.letters]
     # The schedules are such that things go wrong in them.
     assert sum(letter.receives > 1 for letter in letters) > 100
-    assert sum(letter.is_buried for letter in letters) > 10
+    assert any(letter.is_buried for letter in letters)
 
 
 @pytest.mark.slow
@@ -62,9 +62,9 @@ def test_streams() -> None:
     worlds = [quietly(live_stream, seed) for seed in range(QUICK)]
     entries = [entry for world in worlds for entry in world.stream.entries()]
     assert sum(entry.processed > 1 for entry in entries) > 10
-    assert sum(entry.is_lost for entry in entries) > 100
+    assert sum(entry.is_lost for entry in entries) > 50
     assert {one for world in worlds for one in world.conditions} == {"RetryAttemptsExhausted", "RecordAgeExceeded"}
-    assert sum(bool(part.parents) for world in worlds for part in world.stream.parts.values()) > 100
+    assert sum(bool(part.parents) for world in worlds for part in world.stream.parts.values()) > 50
 
 
 @pytest.mark.long
@@ -92,31 +92,30 @@ class HastyProgress(shard_reader.Progress):
 class HastyPoller(QueuePoller):
     """The planted bug: messages are removed before their function has answered."""
 
-    async def _settle(self, records: Sequence[SourceRecord], left: Sequence[SourceRecord]) -> bool:
-        await self._quietly(self._source.remove(records))
-        return await super()._settle(records, left)
+    async def _settle(self, batch: _Batch, left: Sequence[SourceRecord]) -> bool:
+        await self._quietly(self._source.remove(batch.records))
+        return await super()._settle(batch, left)
 
 
 @pytest.mark.slow
 def test_a_checkpoint_before_its_records_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shard_reader, "Progress", HastyProgress)
-    assert found(live_stream) >= 15
+    assert found(live_stream, "the checkpoint of") >= 15
 
 
 @pytest.mark.slow
 def test_messages_that_are_removed_too_soon_are_found_out() -> None:
-    assert found(lambda seed: live_queue(seed, HastyPoller)) >= 15
+    assert found(lambda seed: live_queue(seed, HastyPoller), "was removed unprocessed") >= 15
 
 
-def found(simulate: object) -> int:
-    """Return in how many of twenty schedules something did not hold."""
-    assert callable(simulate)
+def found(simulate: Callable[[int], object], text: str) -> int:
+    """Return in how many of twenty schedules a bug was found for what it is."""
     count = 0
     for seed in range(20):
         try:
             quietly(simulate, seed)
-        except Broken:
-            count += 1
+        except Broken as error:
+            count += text in str(error)
     return count
 
 

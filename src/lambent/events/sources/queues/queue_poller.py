@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from lambent.events.sources.answers import failed_items
@@ -51,7 +51,10 @@ _RESPONSE_TYPE = "ReportBatchItemFailures"
 
 @dataclass(slots=True)
 class _Batch:
-    records: list[SourceRecord]
+    """`kept_ns`: since when the source hides its records, at least."""
+
+    kept_ns: int
+    records: list[SourceRecord] = field(default_factory=list)
     is_full: bool = False
 
 
@@ -136,7 +139,7 @@ class QueuePoller:
                 empty = 0
                 if batch.is_full and self._may_grow():
                     self._begin(tasks)
-                if not await self._settle(batch.records, left) and self._source.is_ordered:
+                if not await self._settle(batch, left) and self._source.is_ordered:
                     # What stays behind comes again before what follows it.
                     await self._return(left)
                 if left:
@@ -181,10 +184,10 @@ class QueuePoller:
         """Return the next batch; what does not fit any more stays in `left`."""
         size_max = self._mapping.batch_size or 1
         window_ns = (self._mapping.maximum_batching_window_in_seconds or 0) * 1_000_000_000
-        gathered: list[SourceRecord] = []
+        batch = _Batch(self._clock.monotonic_ns())
+        gathered = batch.records
         room = PAYLOAD_BYTES.value - _ENVELOPE_BYTES
         begun_ns: int | None = None
-        kept_ns = self._clock.monotonic_ns()
         while True:
             if not left:
                 try:
@@ -192,24 +195,24 @@ class QueuePoller:
                 except SourceError:
                     if not gathered:
                         raise
-                    return _Batch(gathered)
+                    return batch
             if left and begun_ns is None:
-                begun_ns = self._clock.monotonic_ns()
+                begun_ns = batch.kept_ns = self._clock.monotonic_ns()
             while left and len(gathered) < size_max:
-                if left[0].size_bytes > room and gathered:
-                    return _Batch(gathered, is_full=True)
+                batch.is_full = left[0].size_bytes > room and bool(gathered)
+                if batch.is_full:
+                    return batch
                 room -= left[0].size_bytes + 1
                 gathered.append(left.pop(0))
-            if len(gathered) >= size_max:
-                return _Batch(gathered, is_full=True)
-            if begun_ns is None or not window_ns or self._stopped.is_set():
-                return _Batch(gathered)
+            batch.is_full = len(gathered) >= size_max
+            if batch.is_full or begun_ns is None or not window_ns or self._stopped.is_set():
+                return batch
             left_ns = window_ns - (self._clock.monotonic_ns() - begun_ns)
             if left_ns <= 0:
-                return _Batch(gathered)
-            if self._clock.monotonic_ns() - kept_ns > self._source.keep_seconds * 1e9:
+                return batch
+            if self._clock.monotonic_ns() - batch.kept_ns > self._source.keep_seconds * 1e9:
                 # A window may be longer than the queue hides what it gave away.
-                kept_ns = self._clock.monotonic_ns()
+                batch.kept_ns = self._clock.monotonic_ns()
                 await self._quietly(self._source.keep(gathered))
             step_ns = min(left_ns, int(self._source.keep_seconds * 1e9))
             wait_seconds = min(20, step_ns // 1_000_000_000)
@@ -231,9 +234,10 @@ class QueuePoller:
             await self._quietly(self._source.remove(others))
         return wanted
 
-    async def _settle(self, records: Sequence[SourceRecord], left: Sequence[SourceRecord]) -> bool:
+    async def _settle(self, batch: _Batch, left: Sequence[SourceRecord]) -> bool:
         """Bring a batch to its end; whether none of it comes again."""
-        delivered = await self._deliver(records, left)
+        records = batch.records
+        delivered = await self._deliver(batch, left)
         self._tell(delivered.verdict.value)
         done: Sequence[SourceRecord] = ()
         if delivered.verdict is Verdict.SUCCEEDED:
@@ -255,11 +259,13 @@ class QueuePoller:
         self._deliverer.meter.count(self._mapping, Metric.FAILED_INVOKE, len(failed))
         return [record for record in records if record.item_id not in failed]
 
-    async def _deliver(self, records: Sequence[SourceRecord], left: Sequence[SourceRecord]) -> Delivered:
+    async def _deliver(self, batch: _Batch, left: Sequence[SourceRecord]) -> Delivered:
+        records = batch.records
         event = self._source.event(records)
         trace_header = next((record.trace_header for record in records if record.trace_header is not None), None)
         tries = 0
-        kept_ns = self._clock.monotonic_ns()
+        # The function may run for as long as the queue hides messages: it begins with nearly all of that.
+        await self._hide(batch, left, self._source.keep_seconds / 2)
         while True:
             delivered = await self._deliverer.deliver(self._mapping, event, trace_header, record_count=len(records))
             if delivered.verdict not in (Verdict.THROTTLED, Verdict.NOT_RUN) or self._stopped.is_set():
@@ -271,10 +277,13 @@ class QueuePoller:
             seconds = _RETRY_SECONDS[min(tries, len(_RETRY_SECONDS) - 1)]
             await pause(min(seconds, self._source.keep_seconds), self._stopped)
             tries += 1
-            if self._clock.monotonic_ns() - kept_ns > min(self._source.keep_seconds, _KEPT_SECONDS) * 1e9:
-                # The function may run for as long as the queue hides messages: it begins with nearly all of that.
-                kept_ns = self._clock.monotonic_ns()
-                await self._quietly(self._source.keep([*records, *left]))
+            await self._hide(batch, left, min(self._source.keep_seconds, _KEPT_SECONDS))
+
+    async def _hide(self, batch: _Batch, left: Sequence[SourceRecord], seconds: float) -> None:
+        """Let the source hide all that is held here for its whole time again, if that was `seconds` ago."""
+        if self._clock.monotonic_ns() - batch.kept_ns > seconds * 1e9:
+            batch.kept_ns = self._clock.monotonic_ns()
+            await self._quietly(self._source.keep([*batch.records, *left]))
 
     def _hold(self) -> None:
         self._held += 1
