@@ -58,7 +58,7 @@ class ApiParts:
     `workers` decode large bodies (a process pool); `random_bytes` is os.urandom or a fake. `neighbours` take what is
     for other services; without them it is refused. `events` take Invoke of type Event. `planes`: room → object,
     beside the control plane.
-    `services`: objects with the operations of other services that are served here, by those services' names.
+    `services`: what returns the operations of other services that are served here, by those services' names.
     `allows(principal_arn, account_id, action, arn)`: whether a resource policy lets another account's identity.
     """
 
@@ -76,7 +76,7 @@ class ApiParts:
     allows: Allows = nobody
     function_urls: FunctionUrls | None = None
     events: TakesEvents | None = None
-    services: Mapping[str, object] = field(default_factory=dict)
+    services: Mapping[str, Callable[[], object]] = field(default_factory=dict)
 
 
 def build_server(options: ApiOptions, parts: ApiParts) -> ApiServer:
@@ -115,7 +115,7 @@ def build_server(options: ApiOptions, parts: ApiParts) -> ApiServer:
     return ApiServer(door, parts.log, limits)
 
 
-def _service_door(name: str, operations: object) -> ServedDoor:
+def _service_door(name: str, operations: Callable[[], object]) -> ServedDoor:
     # Imported where it is used: every start counts.
     from importlib import import_module
 

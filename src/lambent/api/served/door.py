@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 class ServedDoor:
     """Answers a service's operations. Scope: process; keeps nothing.
 
-    `operations` has a coroutine for each: it takes the caller and the members of the request by AWS's names, and
-    returns those of the answer; None among them is left out. It may raise LambdaError.
+    `operations` returns an object with a coroutine for each: it takes the caller and the members of the request by
+    AWS's names, and returns those of the answer; None among them is left out. It may raise LambdaError.
     """
 
-    def __init__(self, describe: Callable[[], ServedDescription], operations: object) -> None:
+    def __init__(self, describe: Callable[[], ServedDescription], operations: Callable[[], object]) -> None:
         self._describe = describe
         self._operations = operations
 
@@ -56,5 +56,5 @@ class ServedDoor:
         operation, labels = matched
         query = parse_qs(request.query, keep_blank_values=True, errors="replace")
         members = check_request(operation, RequestParts(labels, query, request.headers, parse_json(request.body)))
-        answered = await getattr(self._operations, operation.module)(caller_of(request, identity, ""), members)
+        answered = await getattr(self._operations(), operation.module)(caller_of(request, identity, ""), members)
         return operation.status, {name: value for name, value in answered.items() if value is not None}

@@ -4,7 +4,7 @@ Owns: schedules, their groups, what is known of scheduled rules, firings that ar
 after a stop as AWS would. Never: keeps rules in EventBridge's place, calls a function past the queue of events.
 """
 
-from lambent.triggers.schedules.assembly import ScheduleParts, SchedulePlane
-from lambent.triggers.schedules.targets import TargetParts
+from lambent.triggers.schedules.assembly import SchedulePlane
+from lambent.triggers.schedules.parts import ScheduleParts, TargetParts
 
 __all__ = ["ScheduleParts", "SchedulePlane", "TargetParts"]

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lambent.model.arn import parse_function_name
 from lambent.model.errors import LambdaError, ServiceError
-from lambent.model.invocation import InvokeRequest
-from lambent.model.invocation import TriggerSource
+from lambent.model.invocation import InvokeRequest, TriggerSource
 from lambent.wire.client import CallError, Principal
 from lambent.wire.error_forms import NeighbourError
 from lambent.wire.others.sdk_call import UnknownOperationError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
-    from contextlib import AbstractAsyncContextManager
 
     from lambent.model.arn import FunctionArn
     from lambent.model.configs.schedule import Firing
-    from lambent.model.invocation import InvocationResult
-    from lambent.wire.client import OutwardClient
+    from lambent.triggers.schedules.parts import TargetParts
 
 _UNIVERSAL = "arn:aws:scheduler:::aws-sdk:"
 _PASSING = ("Throttl", "TooManyRequests", "LimitExceeded", "SlowDown", "RequestTimeout", "ServiceUnavailable")
@@ -34,22 +31,6 @@ class TargetError(Exception):
         super().__init__(text)
         self.code = code
         self.is_final = is_final
-
-
-class Permits(Protocol):
-    """Who holds calls against functions' resource policies, and remembers what was refused."""
-
-    def refusal(self, function: FunctionArn, source: TriggerSource) -> str | None:
-        """Return why a source may not call a function, None if it may."""
-
-
-class TargetParts(NamedTuple):
-    """The neighbours. `enqueue(function, payload, name)` takes an event once for each name; it raises LambdaError."""
-
-    client: OutwardClient
-    enqueue: Callable[[FunctionArn, bytes, str], Awaitable[None]]
-    invoke: Callable[[InvokeRequest], AbstractAsyncContextManager[InvocationResult]]
-    permits: Permits
 
 
 class _Call(NamedTuple):

@@ -10,11 +10,10 @@ import json
 from typing import TYPE_CHECKING, Protocol
 
 from lambent.model.errors import LambdaError
-from lambent.triggers.schedules.control.checks import check_rule_expression
 from lambent.wire.error_forms import NeighbourError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from lambent.triggers.schedules.rulebook import RuleBook
     from lambent.wire.http_client import ForwardedRequest, OutwardRequest, OutwardResponse
@@ -34,9 +33,9 @@ class Forwards(Protocol):
 
 
 class WatchedNeighbours:
-    """Hands requests on and tells the rule book. Scope: process; keeps nothing."""
+    """Hands requests on and tells the rule book, which is made when it is first asked for. Scope: process."""
 
-    def __init__(self, neighbours: Forwards, rules: RuleBook) -> None:
+    def __init__(self, neighbours: Forwards, rules: Callable[[], RuleBook]) -> None:
         self._neighbours = neighbours
         self._rules = rules
 
@@ -51,10 +50,11 @@ class WatchedNeighbours:
         if _action(forwarded) == "PutRule":
             forwarded = forwarded._replace(request=await _checked(forwarded.request))
         account_id, region = forwarded.account_id, forwarded.region
-        await self._rules.begin(account_id, region)
+        rules = self._rules()
+        await rules.begin(account_id, region)
         response = await self._neighbours.forward(forwarded)
         try:
-            await self._rules.learn(account_id, region, is_built=forwarded.asked in _BUILDERS)
+            await rules.learn(account_id, region, is_built=forwarded.asked in _BUILDERS)
         except BaseException:
             await response.aclose()
             raise
@@ -77,6 +77,8 @@ async def _checked(request: OutwardRequest) -> OutwardRequest:
     except (ValueError, AttributeError):
         text = bus = None
     if isinstance(text, str) and text and isinstance(bus, str):
+        from lambent.triggers.schedules.control.checks import check_rule_expression
+
         try:
             check_rule_expression(text, bus)
         except LambdaError as error:

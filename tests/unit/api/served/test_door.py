@@ -46,7 +46,9 @@ class Operations:
 async def _ask(operations: Operations, method: str, target: str, body: bytes = b"") -> tuple[int, str, Any]:
     request = HttpRequest(method, target, {"host": "localhost"}, Peer("http", "127.0.0.1", 4566))
     request.body = body
-    answer = await ServedDoor(lambda: ServedDescription(scheduler_service), operations).answer(request, IDENTITY)
+    answer = await ServedDoor(lambda: ServedDescription(scheduler_service), lambda: operations).answer(
+        request, IDENTITY
+    )
     assert isinstance(answer.body, bytes)
     return answer.status, dict(answer.headers).get("x-amzn-ErrorType", ""), json.loads(answer.body)
 
@@ -94,5 +96,5 @@ async def test_a_body_over_its_bound() -> None:
     request = HttpRequest("GET", "/schedules/a", {}, Peer("http", "127.0.0.1", 4566))
     request.plan = BodyPlan(10, 10)
     request.is_oversize = True
-    answer = await ServedDoor(lambda: ServedDescription(scheduler_service), Operations()).answer(request, IDENTITY)
+    answer = await ServedDoor(lambda: ServedDescription(scheduler_service), Operations).answer(request, IDENTITY)
     assert answer.status == 400

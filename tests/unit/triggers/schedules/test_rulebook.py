@@ -195,7 +195,7 @@ def _put_rule(**members: str) -> ForwardedRequest:
 
 async def test_a_call_is_answered_when_the_timer_knows(world: World, events: FakeEvents, book: RuleBook) -> None:
     neighbour = Neighbour()
-    watched = WatchedNeighbours(neighbour, book)
+    watched = WatchedNeighbours(neighbour, lambda: book)
     events.put("rate(5 minutes)")
     answer: object = await watched.forward(_put_rule(ScheduleExpression="rate(5 minutes)"))
     assert answer is neighbour.answer
@@ -217,7 +217,7 @@ async def test_a_call_is_answered_when_the_timer_knows(world: World, events: Fak
 async def test_what_is_no_schedule_is_not_handed_on(book: RuleBook, members: dict[str, str], text: str) -> None:
     neighbour = Neighbour()
     with pytest.raises(NeighbourError) as refusal:
-        await WatchedNeighbours(neighbour, book).forward(_put_rule(**members))
+        await WatchedNeighbours(neighbour, lambda: book).forward(_put_rule(**members))
     assert (refusal.value.code, refusal.value.message, refusal.value.status) == ("ValidationException", text, 400)
     assert neighbour.seen == []
 
@@ -238,5 +238,5 @@ async def test_what_is_a_reason_to_look(
 ) -> None:
     headers = (("x-amz-target", f"AWSEvents.{action}"),) if action else ()
     request = ForwardedRequest(asked, "000000000000", "us-east-1", OutwardRequest("POST", "/", headers, b"{}"))
-    await WatchedNeighbours(Neighbour(), book).forward(request)
+    await WatchedNeighbours(Neighbour(), lambda: book).forward(request)
     assert (events.calls > 0) is is_noticed

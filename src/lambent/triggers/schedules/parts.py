@@ -1,0 +1,48 @@
+"""What schedules are made of, and what they need of their neighbours."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from contextlib import AbstractAsyncContextManager
+
+    from lambent.clock import Clock
+    from lambent.model.arn import FunctionArn
+    from lambent.model.invocation import InvocationResult, InvokeRequest, TriggerSource
+    from lambent.store import Resources
+    from lambent.store.queues.contracts import Leases
+    from lambent.wire.client import OutwardClient
+
+
+class Permits(Protocol):
+    """Who holds calls against functions' resource policies, and remembers what was refused."""
+
+    def refusal(self, function: FunctionArn, source: TriggerSource) -> str | None:
+        """Return why a source may not call a function, None if it may."""
+
+
+class TargetParts(NamedTuple):
+    """The neighbours. `enqueue(function, payload, name)` takes an event once for each name; it raises LambdaError."""
+
+    client: OutwardClient
+    enqueue: Callable[[FunctionArn, bytes, str], Awaitable[None]]
+    invoke: Callable[[InvokeRequest], AbstractAsyncContextManager[InvocationResult]]
+    permits: Permits
+
+
+class ScheduleParts(NamedTuple):
+    """The neighbours. `leases` None: no other daemon works on the same database.
+
+    `is_timing_rules`: EventBridge is the embedded one, which fires no rule itself. `has_own_scheduler`: so is the
+    Scheduler, which only CloudFormation speaks to.
+    """
+
+    resources: Resources
+    targets: TargetParts
+    leases: Leases | None
+    clock: Clock
+    random_bytes: Callable[[int], bytes]
+    is_timing_rules: bool = True
+    has_own_scheduler: bool = True
