@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _AT_ONCE = 500
+# How long one call waits for a record, and so what is asked of the thread for it: less while things happen.
 _POLL_SECONDS = 0.1
+_QUIET_SECONDS = 1.0
+_QUIET_AFTER = 50
 # Waiting for the threads of a broken connection must not hold up a stop.
 _JOIN_SECONDS = 10.0
 _MEMORY_KIB = 16_384
@@ -86,6 +89,7 @@ class KafkaConsumer:
         self._stopping = threading.Event()
         self._is_leaving = False
         self._read_here: list[TopicPartition] = []
+        self._ends: dict[tuple[str, int], int] = {}
         self._clock_seconds = loop.time
         self._asked: queue.SimpleQueue[Callable[[], object]] = queue.SimpleQueue()
         self._log = logging.getLogger(__name__)
@@ -143,18 +147,21 @@ class KafkaConsumer:
                 list(self._plan.topics), on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._lost
             )
             measured = self._clock_seconds()
+            quiet = 0
             while not self._stopping.is_set():
-                self._do_what_was_asked()
+                if self._do_what_was_asked():
+                    quiet = 0
                 if self._clock_seconds() - measured > _MEASURE_SECONDS:
                     measured = self._clock_seconds()
                     self._measure()
                 good = []
-                for message in self._consumer.consume(_AT_ONCE, _POLL_SECONDS):
+                for message in self._next(_POLL_SECONDS if quiet < _QUIET_AFTER else _QUIET_SECONDS):
                     error = message.error()
                     if error is None:
                         good.append(message)
                     elif error.code() != self._library.KafkaError._PARTITION_EOF:
                         self._tell(self._listener.failed, str(error))
+                quiet = 0 if good else quiet + 1
                 if good:
                     self._tell(self._listener.received, good)
         except Exception as error:
@@ -166,24 +173,36 @@ class KafkaConsumer:
             self._do_what_was_asked()
             self._consumer.close()
 
+    def _next(self, seconds: float) -> Sequence[Message]:
+        """Return the messages that are there, as soon as one is; none after `seconds`."""
+        first = self._consumer.poll(seconds)
+        return () if first is None else (first, *self._consumer.consume(_AT_ONCE - 1, 0.0))
+
     def _measure(self) -> None:
-        ends = {}
+        ends: dict[tuple[str, int], int] = {}
         for one in self._read_here:
             # What the brokers said with the last records: asks nobody.
             found = self._consumer.get_watermark_offsets(one, cached=True)
             if found is not None and found[1] >= 0:
                 ends[one.topic, one.partition] = found[1]
-        self._tell(self._listener.measured, ends)
+        if ends != self._ends:
+            self._ends = ends
+            self._tell(self._listener.measured, ends)
 
-    def _do_what_was_asked(self) -> None:
+    def _do_what_was_asked(self) -> bool:
+        """Do it; whether there was anything."""
         # Here and not where it was asked: the consumer takes one call at a time, and reading is one that waits.
+        is_any = False
         with contextlib.suppress(queue.Empty):
             while True:
                 try:
-                    self._asked.get_nowait()()
+                    asked = self._asked.get_nowait()
+                    is_any = True
+                    asked()
                 except self._library.KafkaException as error:
                     # The partition was taken away in this moment, or a commit comes again with the next one.
                     self._log.warning("Kafka: %s", error)
+        return is_any
 
     def _assigned(self, _consumer: object, partitions: Sequence[TopicPartition]) -> None:
         if self._plan.timestamp_ms is not None or self._plan.is_latest:
