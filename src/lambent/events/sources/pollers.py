@@ -14,12 +14,11 @@ if TYPE_CHECKING:
 
     from lambent.model.configs.event_source import EventSourceMapping
 
+    class Tell(Protocol):
+        """Takes what a mapping's LastProcessingResult shall say (None: what it says), and why nothing can be read."""
 
-class Tell(Protocol):
-    """Takes what a mapping's LastProcessingResult shall say (None: what it says), and why nothing can be read."""
-
-    def __call__(self, text: str | None, trouble: str | None = None) -> None:
-        """See above. Without a `trouble` the one that was told before is over."""
+        def __call__(self, text: str | None, trouble: str | None = None) -> None:
+            """See above. Without a `trouble` the one that was told before is over."""
 
 
 class Poller(Protocol):

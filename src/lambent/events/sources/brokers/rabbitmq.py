@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 _OPEN_SECONDS = 15.0
 _CLOSE_SECONDS = 5.0
+# A broker that is silent for three of them is lost.
+_HEARTBEAT_SECONDS = 10
 # The library's queue of frames is read by nobody any more when a connection breaks.
 _SETTLE_SECONDS = 30.0
 _LOOK_SECONDS = 5.0
@@ -127,8 +129,9 @@ class RabbitMq:
 
         address, login = self._address, self._login
         url = URL.build(
-            scheme=address.scheme, user=login.user, password=login.password, host=address.host, port=address.port
-        )
+            scheme=address.scheme, user=login.user, password=login.password, host=address.host, port=address.port,
+            query={"heartbeat": str(_HEARTBEAT_SECONDS)},
+        )  # fmt: skip
         connection = self._library.Connection(url, context=await address.tls())
         connection.vhost = login.virtual_host
         await connection.connect()
@@ -170,6 +173,9 @@ class RabbitMq:
         library = self._library.exceptions
         if isinstance(error, SourceError):
             return error
+        if isinstance(error, asyncio.CancelledError):
+            # So the library ends what belongs to a connection that it gave up.
+            return SourceError(f"{self._place}: the connection was lost")
         if isinstance(error, library.ProbableAuthenticationError | library.AuthenticationError):
             return SourceError(f"{self._place} refused user name and password", trouble=Trouble.AUTHENTICATION)
         if isinstance(error, library.ChannelNotFoundEntity):
