@@ -64,3 +64,27 @@ def test_what_was_due_while_nothing_ran(lambent_server_factory: ServerFactory) -
     server.start()
     wait_drained(server)
     assert len(request_ids(server, "works", '"mark": "late"')) == 1
+
+
+@pytest.mark.timeout(300)
+def test_a_rule_whose_minute_comes_while_the_daemon_is_killed(lambent_server_factory: ServerFactory) -> None:
+    server = lambent_server_factory({"neighbours.enabled": "true"})
+    lambda_client, events = server.client(), server.client("events")
+    create_function(lambda_client, "works", {"index.py": OBEDIENT})
+    minute = (datetime.now(UTC) + timedelta(seconds=75)).replace(second=0, microsecond=0)
+    rule = events.put_rule(Name="r", ScheduleExpression=f"cron({minute.minute} {minute.hour} * * ? *)")["RuleArn"]
+    events.put_targets(Rule="r", Targets=[{"Id": "1", "Arn": function_arn("works"), "Input": '{"mark": "rule"}'}])
+    lambda_client.add_permission(
+        FunctionName="works", StatementId="r", Action="lambda:InvokeFunction", Principal="events.amazonaws.com",
+        SourceArn=rule,
+    )  # fmt: skip
+    # What was answered is known after a kill at once.
+    server.kill()
+    server.start()
+    for moment in (minute.timestamp() - 0.5, minute.timestamp() + 8):
+        time.sleep(max(0.0, moment - time.time()))
+        server.kill()
+        server.start()
+    wait_events(server, "works", '"mark": "rule"')
+    wait_drained(server)
+    assert len(request_ids(server, "works", '"mark": "rule"')) == 1

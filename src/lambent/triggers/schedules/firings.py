@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _RUNNING_MAX = 64
+_TAKEN_MAX = 256
 _DELAY_MS = 1_000
 _DELAY_MS_MAX = 300_000
 _AGAIN_MS = 1_000
@@ -76,7 +77,8 @@ class Firings:
         self._random_bytes = random_bytes
         self._firings: dict[RecordKey, Firing] = {}
         self._due: DueQueue[RecordKey] = DueQueue(clock)
-        self._places = asyncio.Semaphore(_RUNNING_MAX)
+        # For each service by itself: one that hangs keeps no other one's targets waiting.
+        self._places: dict[str, asyncio.Semaphore] = {}
 
     def changed(self, key: RecordKey, firing: Firing | None) -> None:
         """A firing was made, put back, or (None) done."""
@@ -93,8 +95,7 @@ class Firings:
             while True:
                 await self._holding.wait()
                 await self._due.wait()
-                for key in self._due.take_due(_RUNNING_MAX):
-                    await self._places.acquire()
+                for key in self._due.take_due(_TAKEN_MAX):
                     tasks.create_task(self._run_one(key))
 
     async def attempt(self, key: RecordKey) -> None:
@@ -118,8 +119,12 @@ class Firings:
         await self._settle(firing)
 
     async def _run_one(self, key: RecordKey) -> None:
+        firing = self._firings.get(key)
+        if firing is None:
+            return
         try:
-            await self.attempt(key)
+            async with self._places.setdefault(_service(firing), asyncio.Semaphore(_RUNNING_MAX)):
+                await self.attempt(key)
         except LambdaError as error:
             _log.warning("a firing cannot be settled yet: %s", error.message)
             if key in self._firings:
@@ -127,8 +132,6 @@ class Firings:
         except Exception:
             # A task that raises would end all others.
             _log.exception("the firing %s failed", key.name)
-        finally:
-            self._places.release()
 
     def _payload(self, firing: Firing, target: Mapping[str, Any]) -> str:
         if is_of_rule(firing):
@@ -193,6 +196,12 @@ class Firings:
 def is_of_rule(firing: Firing) -> bool:
     """Return whether a rule of EventBridge set it off, and no schedule of EventBridge Scheduler."""
     return firing.source.split(":", 3)[2] == "events"
+
+
+def _service(firing: Firing) -> str:
+    """Return which service a firing's target is of; of a universal target that service."""
+    parts = str(json.loads(firing.target).get("Arn", "")).split(":")
+    return ":".join(parts[5:7]) if parts[2:3] == ["scheduler"] else "".join(parts[2:3])
 
 
 def _delay_ms(firing: Firing) -> int:

@@ -84,11 +84,13 @@ class RuleBook:
         if scope in self._known:
             return
         record = RuleScope(account_id, region, _SCOPE, self._new_id())
+        # Before the commit: the feed tells of it as it tells of those that were there at the start.
+        self._known.add(scope)
         try:
             await self._resources.commit(self._resources.put_over(record))
         except LambdaError as error:
+            self._known.discard(scope)
             raise NeighbourError("InternalFailure", error.message, 503) from error
-        self._known.add(scope)
 
     async def learn(self, account_id: str, region: str, *, is_built: bool = False) -> None:
         """Read the rules of a place; what prevents it is logged, and it is tried again.

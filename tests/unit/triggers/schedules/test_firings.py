@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from typing import TYPE_CHECKING, Any
 
 from lambent.model.configs.schedule import Firing
@@ -133,3 +135,37 @@ async def test_a_target_without_input_gets_the_event(world: World) -> None:
     assert event["detail-type"] == "Scheduled Event"
     assert event["resources"] == [arn]
     assert event["detail"] == "{}"
+
+
+async def test_a_service_that_hangs_keeps_no_other_waiting(world: World) -> None:
+    function = "arn:aws:lambda:us-east-1:000000000000:function:f"
+    hanging = asyncio.Event()
+
+    class Targets:
+        def __init__(self) -> None:
+            self.invoked: list[str] = []
+
+        async def invoke(self, firing: Firing, target: dict[str, Any], payload: str) -> None:
+            if target["Arn"] == QUEUE:
+                await hanging.wait()
+            self.invoked.append(target["Arn"])
+
+    targets = Targets()
+    world.firings._targets = targets  # type: ignore[assignment]
+    for number in range(70):
+        await world.create(f"q{number}", ScheduleExpression="at(2026-01-01T00:00:00)")
+    role = "arn:aws:iam::000000000000:role/r"
+    await world.create("f", ScheduleExpression="at(2026-01-01T00:00:00)", Target={"Arn": function, "RoleArn": role})
+    await world.timer.fire_due()
+    running = asyncio.get_running_loop().create_task(world.firings.run())
+    async with asyncio.timeout(20):
+        while not targets.invoked:
+            await asyncio.sleep(0.001)
+        assert targets.invoked == [function]
+        hanging.set()
+        while await _left(world):
+            await asyncio.sleep(0.001)
+    running.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await running
+    assert len(targets.invoked) == 71
