@@ -82,7 +82,7 @@ def test_a_full_disk(lambent_server_factory: ServerFactory, ledger: Ledger, smal
     wait_for_more(lambda: len(sender.accepted), 50, "it goes on")
     sender.stop()
     wait_drained(server)
-    check(server, ledger, sender.accepted)
+    check(server, ledger, sender)
     server.stop()
 
 
@@ -107,7 +107,7 @@ def test_a_database_that_goes_away(lambent_server_factory: ServerFactory, ledger
         sender.stop()
         assert set(sender.statuses) <= {202, 500, 503}
         wait_drained(server)
-        check(server, ledger, sender.accepted)
+        check(server, ledger, sender)
         server.stop()
     finally:
         database.remove()
