@@ -84,7 +84,7 @@ class AsyncPlane:
             parts.clock,
         )
         self.operations = LegacyInvocations(self.invocations)
-        redrive = Redrive(parts.client, self.invocations)
+        redrive = Redrive(parts.client, self.destinations.queue_urls, self.invocations)
         self.figures = EventFigures(parts.store, redrive, parts.clock)
         self.exposition = EventExposition(parts.store, self._delivery.statistics)
 

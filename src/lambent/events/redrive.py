@@ -12,6 +12,7 @@ from lambent.wire.error_forms import NeighbourError
 
 if TYPE_CHECKING:
     from lambent.events.queue import AsyncInvocations
+    from lambent.events.queue_urls import QueueUrls
     from lambent.model.caller import Caller
     from lambent.wire.client import OutwardClient
 
@@ -21,8 +22,9 @@ _RECEIVED_AT_ONCE = 10
 class Redrive:
     """Scope: none; keeps nothing. A crash in the middle: a message may come back once more, none is lost."""
 
-    def __init__(self, client: OutwardClient, invocations: AsyncInvocations) -> None:
+    def __init__(self, client: OutwardClient, queue_urls: QueueUrls, invocations: AsyncInvocations) -> None:
         self._client = client
+        self._queue_urls = queue_urls
         self._invocations = invocations
 
     async def redrive(self, caller: Caller, queue_arn: str, function: str | None, limit: int) -> int:
@@ -41,8 +43,7 @@ class Redrive:
         wanted = None if function is None else _function(caller, function)
         principal = Principal(caller.account_id, parts[3])
         try:
-            asked = {"QueueName": parts[5], "QueueOwnerAWSAccountId": parts[4]}
-            url = (await self._client.call("sqs", "GetQueueUrl", asked, principal))["QueueUrl"]
+            url = await self._queue_urls.find(queue_arn, principal)
             done = 0
             while done < limit:
                 number = min(limit - done, _RECEIVED_AT_ONCE)
@@ -57,6 +58,7 @@ class Redrive:
                 if not messages:
                     break
         except (CallError, NeighbourError) as error:
+            self._queue_urls.forget(queue_arn)
             raise _told(queue_arn, error) from error
         return done
 

@@ -68,6 +68,7 @@ def test_streams() -> None:
 
 
 @pytest.mark.long
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("part", range(PARTS))
 def test_thousands_of_queues(part: int) -> None:
     for seed in range(QUICK + part * LONG // PARTS, QUICK + (part + 1) * LONG // PARTS):
@@ -75,6 +76,7 @@ def test_thousands_of_queues(part: int) -> None:
 
 
 @pytest.mark.long
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("part", range(PARTS))
 def test_thousands_of_streams(part: int) -> None:
     for seed in range(QUICK + part * LONG // PARTS, QUICK + (part + 1) * LONG // PARTS):
