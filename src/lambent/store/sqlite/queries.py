@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-_INSERT = """
+_ROW = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_INTO = """
 INSERT INTO records (account_id, region, kind, name, qualifier, revision_id, is_unsettled, blob_sha256, blob_bytes,
                      document, sealed)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
+_INSERT = f"{_INTO} VALUES {_ROW}"
 
 # Where nothing may be: it writes no row if there is one.
 PUT_NEW = f"{_INSERT} ON CONFLICT (account_id, region, kind, name, qualifier) DO NOTHING"
+
+
+def put_all_new(count: int) -> str:
+    """Return the statement that writes `count` rows where nothing may be: all of them or, with an error, none."""
+    return f"{_INTO} VALUES {', '.join([_ROW] * count)}"
+
 
 # One row per record; the writer has looked at the revision before (one thread writes, in one transaction).
 PUT = f"""

@@ -28,13 +28,14 @@ from lambent.store.sqlite.migrations import migrate
 from lambent.store.sqlite.readers import Readers
 from lambent.store.sqlite.rows import records_of
 from lambent.store.sqlite.snapshot import Snapshot
-from lambent.store.sqlite.writer import Writer
+from lambent.store.sqlite.writer import Insertion, Writer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
     from pathlib import Path
 
     from lambent.store.contracts import Write
+    from lambent.store.sqlite.writer import Row
 
 
 class SqliteRecordStore:
@@ -60,7 +61,9 @@ class SqliteRecordStore:
 
     async def commit(self, writes: Sequence[Write]) -> int:
         """See RecordStore.commit."""
-        batch = await self._writer.write(partial(self._write, writes), after_commit=self._announce)
+        batch = await self._writer.write(
+            partial(self._write, writes), after_commit=self._announce, insertion=self._insertion(writes)
+        )
         return batch.sequence
 
     async def read(self, key: RecordKey, *, may_be_ahead: bool = False) -> Record | None:
@@ -181,6 +184,22 @@ class SqliteRecordStore:
         number: int = row[0]
         return number
 
+    def _insertion(self, writes: Sequence[Write]) -> Insertion[ChangeBatch] | None:
+        """Return the rows that a commit consists of, if it does: new records, as those of a new function are."""
+        rows: list[Row] = []
+        changes: list[Change] = []
+        for write in writes:
+            if not isinstance(write, Put) or write.expected_revision_id is not None:
+                return None
+            rows.append(_row(write.record))
+            changes.append(Change(write.record.key, write.record))
+        return Insertion(rows, partial(self._batch, changes))
+
+    def _batch(self, changes: Sequence[Change]) -> ChangeBatch:
+        # Only the writer's thread counts. A commit that is rolled back leaves a hole in the numbers, not in the feed.
+        self._sequence += 1
+        return ChangeBatch(self._sequence, changes)
+
     def _write(self, writes: Sequence[Write], connection: sqlite3.Connection) -> ChangeBatch:
         changes: list[Change] = []
         for write in writes:
@@ -195,9 +214,7 @@ class SqliteRecordStore:
                 changes += _delete_all(connection, write)
             elif isinstance(write, Require):
                 _expect(connection, write.key, write.expected_revision_id)
-        # Only the writer's thread counts. A commit that is rolled back leaves a hole in the numbers, not in the feed.
-        self._sequence += 1
-        return ChangeBatch(self._sequence, changes)
+        return self._batch(changes)
 
     def _announce(self, batch: ChangeBatch) -> None:
         for subscription in list(self._subscriptions):
@@ -220,15 +237,7 @@ def _delete_all(connection: sqlite3.Connection, write: DeleteAll) -> list[Change
 
 def _put(connection: sqlite3.Connection, write: Put) -> None:
     record = write.record
-    parameters = (
-        *_identity(record.key),
-        record.revision_id,
-        int(record.is_unsettled),
-        record.blob_sha256,
-        record.blob_bytes,
-        record.document,
-        record.sealed,
-    )
+    parameters = _row(record)
     if write.expected_revision_id is None:
         if not connection.execute(queries.PUT_NEW, parameters).rowcount:
             raise CommitRefusedError(record.key, _find(record.key, connection))
@@ -251,6 +260,18 @@ def _expect(connection: sqlite3.Connection, key: RecordKey, expected_revision_id
 def _find(key: RecordKey, connection: sqlite3.Connection) -> Record | None:
     rows = records_of(connection.execute(queries.READ, _identity(key)))
     return rows[0] if rows else None
+
+
+def _row(record: Record) -> Row:
+    return (
+        *_identity(record.key),
+        record.revision_id,
+        int(record.is_unsettled),
+        record.blob_sha256,
+        record.blob_bytes,
+        record.document,
+        record.sealed,
+    )
 
 
 def _identity(key: RecordKey) -> tuple[str, str, str, str, str]:

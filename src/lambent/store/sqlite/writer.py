@@ -4,24 +4,36 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import queue
 import sqlite3
 import threading
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from lambent.model.errors import LambdaError, ServiceError
 from lambent.store.sqlite.connection import service_error
+from lambent.store.sqlite.queries import put_all_new
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
 T = TypeVar("T")
+Row = tuple[str | int | bytes | None, ...]
 
 # More than one commit's worth never waits long; it bounds what one failing commit takes down with it.
 _BATCH_MAX = 512
 # A caller that finds this many writes before it is told to come back.
 _WAITING_MAX = 10_000
+# Rows of one statement: SQLite takes 32,766 values, and each number of rows is a statement that it keeps prepared.
+_ROWS_MAX = 64
+
+
+class Insertion(NamedTuple, Generic[T]):
+    """What a write consists of when it is nothing but new rows of `records`; `result()` is what its work returns."""
+
+    rows: Sequence[Row]
+    result: Callable[[], T]
 
 
 @dataclass(slots=True)
@@ -30,6 +42,7 @@ class _Write(Generic[T]):
     after_commit: Callable[[T], None] | None
     future: asyncio.Future[T]
     loop: asyncio.AbstractEventLoop
+    insertion: Insertion[T] | None = None
     result: T | None = None
     error: BaseException | None = None
 
@@ -53,12 +66,17 @@ class Writer:
         self._thread.start()
 
     async def write(
-        self, work: Callable[[sqlite3.Connection], T], *, after_commit: Callable[[T], None] | None = None
+        self,
+        work: Callable[[sqlite3.Connection], T],
+        *,
+        after_commit: Callable[[T], None] | None = None,
+        insertion: Insertion[T] | None = None,
     ) -> T:
         """Run `work` in the writer's thread inside a transaction and return its result once that is on disk.
 
         `after_commit` runs in the writer's thread before the answer, in the order of commits. What `work` raises
-        undoes its own changes only. A caller that is cancelled has still written.
+        undoes its own changes only. A caller that is cancelled has still written. With an `insertion` that is taken as
+        it is `work` is not run.
 
         Raises:
             ServiceError: the database could not be written; nothing was changed (500).
@@ -69,7 +87,7 @@ class Writer:
             raise ServiceError("The store is busy; nothing was changed. Try again.")
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
-        self._waiting.put(_Write(work, after_commit, future, loop))
+        self._waiting.put(_Write(work, after_commit, future, loop, insertion))
         return await future
 
     def close(self) -> None:
@@ -108,14 +126,8 @@ class Writer:
     def _commit(self, batch: list[_Write[Any]]) -> None:
         with self.commit_lock:
             try:
-                self._connection.execute("BEGIN IMMEDIATE")
-                if len(batch) == 1:
-                    self._work_alone(batch[0])
-                else:
-                    for write in batch:
-                        self._work(write)
-                if self._connection.in_transaction:
-                    self._connection.execute("COMMIT")
+                if not self._insert(batch):
+                    self._transact(batch)
             except sqlite3.Error as error:
                 self._roll_back()
                 for write in batch:
@@ -132,6 +144,39 @@ class Writer:
             for write in batch:
                 if write.error is None and write.after_commit is not None:
                     write.after_commit(write.result)
+
+    def _insert(self, batch: list[_Write[Any]]) -> bool:
+        """Write and commit by one statement what consists of new rows only; False, and nothing done, if that fails.
+
+        Each statement gives the interpreter's lock away and has to get it back from a busy loop: of the time that a
+        small commit takes that is most.
+        """
+        rows: list[Row] = []
+        for write in batch:
+            if write.insertion is None:
+                return False
+            rows += write.insertion.rows
+        if not 0 < len(rows) <= _ROWS_MAX:
+            return False
+        try:
+            self._connection.execute(put_all_new(len(rows)), list(itertools.chain.from_iterable(rows)))
+        except (sqlite3.IntegrityError, ValueError, TypeError):
+            # One of them is there already, or no database takes it: whose it is, shows when each is tried.
+            return False
+        for write in batch:
+            assert write.insertion is not None
+            write.result = write.insertion.result()
+        return True
+
+    def _transact(self, batch: list[_Write[Any]]) -> None:
+        self._connection.execute("BEGIN IMMEDIATE")
+        if len(batch) == 1:
+            self._work_alone(batch[0])
+        else:
+            for write in batch:
+                self._work(write)
+        if self._connection.in_transaction:
+            self._connection.execute("COMMIT")
 
     def _work(self, write: _Write[Any]) -> None:
         self._connection.execute("SAVEPOINT one")

@@ -11,7 +11,9 @@ import pytest
 
 from lambent.model.errors import InvalidParameterValueError, ServiceError
 from lambent.store.sqlite.connection import connect
-from lambent.store.sqlite.writer import Writer
+from lambent.store.sqlite.migrations import migrate
+from lambent.store.sqlite.queries import PUT_NEW
+from lambent.store.sqlite.writer import Insertion, Row, Writer
 
 if TYPE_CHECKING:
     import sqlite3
@@ -149,3 +151,85 @@ async def test_closing_writes_what_waits(tmp_path: Path) -> None:
         await writer.write(lambda c: add(99, c))
     with contextlib.closing(connect(str(tmp_path / "y.db"))) as again:
         assert again.execute("SELECT COUNT(*) FROM numbers").fetchone()[0] == 30
+
+
+@pytest.fixture
+async def recorder(tmp_path: Path) -> AsyncIterator[Writer]:
+    """A writer of a database with records."""
+    connection = connect(str(tmp_path / "records.db"))
+    migrate(connection)
+    made = Writer(connection)
+    made.start()
+    yield made
+    await asyncio.to_thread(made.close)
+
+
+def row(name: str, document: bytes | None = b"{}") -> Row:
+    return ("0" * 12, "us-east-1", "function", name, "$LATEST", "r", 0, None, 0, document, None)
+
+
+async def put(writer: Writer, told: list[str], *names: str, document: bytes | None = b"{}") -> object:
+    """Write new records of these names; return "inserted", "worked", or the error."""
+    rows = [row(name, document) for name in names]
+
+    def work(connection: sqlite3.Connection) -> str:
+        for each in rows:
+            if not connection.execute(PUT_NEW, each).rowcount:
+                raise InvalidParameterValueError("taken")
+        return "worked"
+
+    try:
+        return await writer.write(work, after_commit=told.append, insertion=Insertion(rows, lambda: "inserted"))
+    except Exception as error:
+        return error
+
+
+async def names(writer: Writer) -> list[str]:
+    return [each[0] for each in await writer.write(lambda c: c.execute("SELECT name FROM records").fetchall())]
+
+
+async def test_new_rows_are_one_statement(recorder: Writer) -> None:
+    statements: list[str] = []
+    told: list[str] = []
+    recorder._connection.set_trace_callback(statements.append)
+    assert await put(recorder, told, "a", "b") == "inserted"
+    recorder._connection.set_trace_callback(None)
+    assert [statement.split()[0] for statement in statements] == ["INSERT"]
+    assert told == ["inserted"]
+    assert await names(recorder) == ["a", "b"]
+
+
+async def test_of_new_rows_one_that_is_there_is_refused_alone(recorder: Writer) -> None:
+    told: list[str] = []
+    assert await put(recorder, told, "b") == "inserted"
+    async with asyncio.TaskGroup() as tasks:
+        entered, go_on = threading.Event(), threading.Event()
+
+        def hold(_: sqlite3.Connection) -> None:
+            entered.set()
+            assert go_on.wait(5)
+
+        first = tasks.create_task(recorder.write(hold))
+        assert await asyncio.to_thread(entered.wait, 5)
+        waiting = [tasks.create_task(put(recorder, told, *each)) for each in (("a",), ("c", "b"), ("d",))]
+        await asyncio.sleep(0)
+        go_on.set()
+        await first
+    results = [task.result() for task in waiting]
+    assert (results[0], type(results[1]), results[2]) == ("worked", InvalidParameterValueError, "worked")
+    assert await names(recorder) == ["a", "b", "d"]
+    assert told == ["inserted", "worked", "worked"]
+
+
+async def test_a_row_that_no_database_takes_leaves_nothing(recorder: Writer) -> None:
+    told: list[str] = []
+    assert isinstance(await put(recorder, told, "a", "half \ud800"), UnicodeEncodeError)
+    assert isinstance(await put(recorder, told, "a", document=None), ServiceError)
+    assert await names(recorder) == []
+    assert await put(recorder, told, "a") == "inserted"
+
+
+async def test_too_many_rows_for_one_statement(recorder: Writer) -> None:
+    told: list[str] = []
+    assert await put(recorder, told, *(f"{number:03}" for number in range(100))) == "worked"
+    assert len(await names(recorder)) == 100
