@@ -60,13 +60,7 @@ class RabbitMq:
 
     async def open(self) -> None:
         """See Broker."""
-        try:
-            async with asyncio.timeout(_OPEN_SECONDS):
-                await self._open()
-        except TimeoutError as error:
-            raise SourceError(f"{self._place} does not answer") from error
-        except (self._library.AMQPError, OSError, RuntimeError, ValueError) as error:
-            raise self._error(error) from error
+        await self._bounded(self._open(), _OPEN_SECONDS)
 
     async def watch(self) -> None:
         """See Broker."""
@@ -106,10 +100,9 @@ class RabbitMq:
         """See Broker."""
         if self._connection is None:
             return
-        with contextlib.suppress(TimeoutError, OSError, RuntimeError, self._library.AMQPError):
+        with contextlib.suppress(SourceError):
             # Whatever it says: what was not acknowledged goes back.
-            async with asyncio.timeout(_CLOSE_SECONDS):
-                await self._connection.close()
+            await self._bounded(self._connection.close(), _CLOSE_SECONDS)
 
     def event(self, records: Sequence[SourceRecord]) -> dict[str, Any]:
         """See Broker. Source: developer guide, "Example Amazon MQ record events", RabbitMQ."""
@@ -151,22 +144,30 @@ class RabbitMq:
         """Settle record by record; return when the last one is written. Raises SourceError."""
         channel = self._channel
         assert channel is not None
+
+        async def settle_all() -> None:
+            for record in records:
+                if channel.is_closed:
+                    raise SourceError(f"{self._place}: the connection was lost")
+                await settle(channel, int(record.receipt), record is records[-1])
+
+        await self._bounded(settle_all(), _SETTLE_SECONDS)
+
+    async def _bounded(self, work: Awaitable[object], seconds: float) -> None:
+        """Do something with the library. Raises SourceError, whatever goes wrong."""
         try:
-            async with asyncio.timeout(_SETTLE_SECONDS):
-                for record in records:
-                    if channel.is_closed:
-                        raise SourceError(f"{self._place}: the connection was lost")
-                    await settle(channel, int(record.receipt), record is records[-1])
+            async with asyncio.timeout(seconds):
+                await work
         except TimeoutError as error:
-            raise SourceError(f"{self._place} takes no acknowledgements") from error
-        except (self._library.AMQPError, OSError, RuntimeError) as error:
-            raise self._error(error) from error
+            raise SourceError(f"{self._place} does not answer") from error
         except asyncio.CancelledError as error:
             task = asyncio.current_task()
             if task is None or task.cancelling():
                 raise
             # Nobody has cancelled this task: the library ends its own waits so when a connection breaks.
-            raise SourceError(f"{self._place}: the connection was lost") from error
+            raise self._error(error) from error
+        except (self._library.AMQPError, OSError, RuntimeError, ValueError) as error:
+            raise self._error(error) from error
 
     def _error(self, error: BaseException) -> SourceError:
         """Return a refusal or a loss in the poller's words."""
