@@ -53,7 +53,6 @@ if TYPE_CHECKING:
     from lambent.environments.sandbox.sandbox import SandboxDriver
     from lambent.model.caller import Credentials
     from lambent.model.function import FunctionVersion
-    from lambent.neighbours import ChildBridge
     from lambent.startup import PreparedProcess
 
 _log = logging.getLogger(__name__)
@@ -69,8 +68,6 @@ _WORKERS_IDLE_SECONDS = 120.0
 
 class Application:
     """One server: role `all`. Scope: node. After a crash: as committed; `startup` and the launcher sweep the rest."""
-
-    bridge: ChildBridge
 
     def __init__(self, process: PreparedProcess) -> None:
         self.process = process
@@ -282,6 +279,18 @@ class Application:
             )
         )
 
+    def _build_triggering(self) -> None:
+        from lambent.neighbours import build_bridge
+        from lambent.triggers import CallParts, TriggeredCalls
+
+        parts = CallParts(
+            self.invoker.invoke, self.asynchronous.invocations, self.catalog.resolve, self.policies.allows,
+            self.neighbours, self.clock, os.urandom,
+        )  # fmt: skip
+        self.calls = TriggeredCalls(parts)
+        password = self.child.password if self.child is not None else ""
+        self.bridge = build_bridge(self.catalog, self.calls.answer, self.outward, password)
+
     def _build_neighbours(self) -> None:
         settings = self.settings
         for sentence in unknown_names(settings.neighbours):
@@ -309,18 +318,6 @@ class Application:
         lines_per_second_max = None if own is not None and own.endpoint else _EMBEDDED_LINES_PER_SECOND_MAX
         endpoint = LogsEndpoint(self.neighbours)
         self.delivery = LogDelivery(endpoint, lines_per_second_max) if is_delivering else None
-
-    def _build_triggering(self) -> None:
-        from lambent.neighbours import ChildBridge
-        from lambent.triggers import CallParts, TriggeredCalls
-
-        parts = CallParts(
-            self.invoker.invoke, self.asynchronous.invocations, self.catalog.resolve, self.policies.allows,
-            self.neighbours, self.clock, os.urandom,
-        )  # fmt: skip
-        self.calls = TriggeredCalls(parts)
-        password = self.child.password if self.child is not None else ""
-        self.bridge = ChildBridge(self.catalog, self.calls.answer, self.outward, password)
 
     def _build_schedules(self) -> None:
         from lambent.triggers.schedules import ScheduleParts, SchedulePlane, TargetParts

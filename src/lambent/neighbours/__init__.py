@@ -5,18 +5,17 @@ service's endpoint, stream requests to it and answers back, sign where the endpo
 a rule of Lambda, a neighbour's internals, the planes or the data plane.
 """
 
-from lambent.neighbours.bridge import ChildBridge
-from lambent.neighbours.child import ChildPlan, EmbeddedChild
+from lambent.neighbours.child import ChildPlan, EmbeddedChild, build_bridge
 from lambent.neighbours.endpoints import Endpoints, unknown_names
 from lambent.neighbours.forward import Forwarder
 from lambent.neighbours.logs import LogsEndpoint
 
 __all__ = [
-    "ChildBridge",
     "ChildPlan",
     "EmbeddedChild",
     "Endpoints",
     "Forwarder",
     "LogsEndpoint",
+    "build_bridge",
     "unknown_names",
 ]

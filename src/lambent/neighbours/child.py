@@ -21,6 +21,10 @@ from lambent.wire.http_client import ClientRules, ConnectionFailedError, HttpCli
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
+    from lambent.model.invocation import TriggeredAnswer, TriggeredCall
+    from lambent.neighbours.bridge import ChildBridge
+    from lambent.neighbours.shadows import KnowsFunctions
+
 _log = logging.getLogger(__name__)
 _child_log = logging.getLogger("lambent.neighbours.embedded")
 
@@ -287,3 +291,15 @@ class EmbeddedChild:
     def _origin(self) -> Origin:
         assert self._listener is not None
         return Origin("http", "127.0.0.1", int(self._listener.getsockname()[1]))
+
+
+def build_bridge(
+    known: KnowsFunctions,
+    answer: Callable[[TriggeredCall], Awaitable[TriggeredAnswer]],
+    http: HttpClient,
+    password: str,
+) -> ChildBridge:
+    """Return what stands between the child and functions; loaded here, for a command needs none of it."""
+    from lambent.neighbours.bridge import ChildBridge
+
+    return ChildBridge(known, answer, http, password)

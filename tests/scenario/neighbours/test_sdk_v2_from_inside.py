@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tests.running import LambentServer
 
 pytestmark = [
-    pytest.mark.slow, pytest.mark.skipif(shutil.which("node") is None, reason="needs Node.js")
+    pytest.mark.long, pytest.mark.skipif(shutil.which("node") is None, reason="needs Node.js")
 ]  # fmt: skip
 
 _CODE = """

@@ -14,7 +14,7 @@ from tests.scenario.triggers.conftest import ACCOUNT, REGION, permit, printing, 
 if TYPE_CHECKING:
     from tests.running import LambentServer
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 _CODE = """
 import json

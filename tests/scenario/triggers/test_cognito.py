@@ -12,7 +12,7 @@ from tests.scenario.triggers.conftest import ACCOUNT, REGION, calls, function_ar
 if TYPE_CHECKING:
     from tests.running import LambentServer
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 _CODE = """
 import json

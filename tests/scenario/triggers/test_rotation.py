@@ -12,7 +12,7 @@ from tests.scenario.triggers.conftest import calls, function_arn, permit, printi
 if TYPE_CHECKING:
     from tests.running import LambentServer
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 # What AWS's own templates for rotation functions do, without a database.
 _CODE = """

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from tests.running import LambentServer
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 _CODE = """
 import io, os, urllib.parse
