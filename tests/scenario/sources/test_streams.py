@@ -132,6 +132,17 @@ def test_latest_sees_what_comes_after_it_was_enabled(server: LambentServer) -> N
     wait_until(lambda: scene.data() == ["after"])
 
 
+def test_at_timestamp_begins_there(server: LambentServer) -> None:
+    scene = Scene(server, "kin-timestamp")
+    scene.put("before")
+    time.sleep(1.5)
+    moment = time.time()
+    time.sleep(1.5)
+    scene.put("after")
+    scene.map(StartingPosition="AT_TIMESTAMP", StartingPositionTimestamp=moment)
+    wait_until(lambda: scene.data() == ["after"])
+
+
 def test_batches_and_windows(server: LambentServer) -> None:
     scene = Scene(server, "kin-batches")
     scene.put(*map(str, range(25)))
