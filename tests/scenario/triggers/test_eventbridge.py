@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -159,3 +160,18 @@ def test_a_bucket_that_tells_eventbridge(triggered: LambentServer) -> None:
     assert event["detail"]["bucket"] == {"name": "telling"}
     assert (event["detail"]["object"]["key"], event["detail"]["object"]["size"]) == ("a b", 3)
     assert event["detail"]["reason"] == "PutObject"
+
+
+def test_an_archive_is_replayed(triggered: LambentServer) -> None:
+    events, _ = _rule(triggered, "replayed", {"source": ["of.replayed"]})
+    bus = events.describe_event_bus()["Arn"]
+    pattern = json.dumps({"source": ["of.replayed"]})
+    archive = events.create_archive(ArchiveName="kept", EventSourceArn=bus, EventPattern=pattern)["ArchiveArn"]
+    now = datetime.now(UTC)
+    _put(events, "of.replayed", {"n": 1})
+    [first] = events_of(triggered, "replayed")
+    events.start_replay(
+        ReplayName="again", EventSourceArn=archive, EventStartTime=now - timedelta(minutes=5),
+        EventEndTime=now + timedelta(minutes=5), Destination={"Arn": bus},
+    )  # fmt: skip
+    assert events_of(triggered, "replayed", 2) == [first, {**first, "replay-name": "again"}]
