@@ -16,6 +16,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+from cryptography.hazmat.primitives.serialization import pkcs12
+from cryptography.x509 import load_pem_x509_certificate
 
 from tests.certificates import self_signed
 from tests.running import free_port
@@ -175,11 +179,11 @@ class ActiveMq(Broker):
     def prepare(self) -> None:
         """See Broker."""
         store = self.directory / "store.p12"
-        subprocess.run(
-            ["openssl", "pkcs12", "-export", "-in", str(self.certificate), "-inkey", str(self.key), "-out", str(store),
-             "-passout", f"pass:{PASSWORD}", "-name", "broker"],
-            check=True, capture_output=True,
-        )  # fmt: skip
+        key = serialization.load_pem_private_key(self.key.read_bytes(), None)
+        assert isinstance(key, EllipticCurvePrivateKey)
+        certificate = load_pem_x509_certificate(self.certificate.read_bytes())
+        secret = serialization.BestAvailableEncryption(PASSWORD.encode())
+        store.write_bytes(pkcs12.serialize_key_and_certificates(b"broker", key, certificate, None, secret))
         (self.directory / "activemq.xml").write_text(
             f"""<beans xmlns="http://www.springframework.org/schema/beans"
     xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xsi:schemaLocation="
