@@ -326,7 +326,7 @@ class Application:
         self.schedules = SchedulePlane(
             ScheduleParts(
                 self.resources,
-                TargetParts(self.neighbours, enqueue, self.invoker.invoke, self.calls),
+                TargetParts(self.neighbours, enqueue, self.invoker.invoke, self.calls, self.catalog.resolve),
                 self.events.leases if self.events.queue.is_shared else None,
                 self.clock,
                 os.urandom,

@@ -198,6 +198,15 @@ def is_of_rule(firing: Firing) -> bool:
     return firing.source.split(":", 3)[2] == "events"
 
 
+def _rule_error_code(code: str) -> str:
+    """Return what EventBridge calls an error. Source: user guide, "Using dead-letter queues"."""
+    if "NotFound" in code or "NonExistent" in code:
+        return "RESOURCE_NOT_FOUND"
+    if "Throttl" in code or code == "TooManyRequestsException":
+        return "THROTTLING"
+    return code if code in ("NO_PERMISSIONS", "INVALID_PARAMETER") else "SDK_CLIENT_ERROR"
+
+
 def _service(firing: Firing) -> str:
     """Return which service a firing's target is of; of a universal target that service."""
     parts = str(json.loads(firing.target).get("Arn", "")).split(":")
@@ -223,7 +232,7 @@ def _attributes(firing: Firing, target: Mapping[str, Any], failure: _Failure, *,
     }
     if is_of_rule(firing):
         exhausted = {"EXHAUSTED_RETRY_CONDITION": failure.condition} if failure.condition else {}
-        return {"RULE_ARN": firing.source, **said, **exhausted}
+        return {**said, "RULE_ARN": firing.source, "ERROR_CODE": _rule_error_code(error.code), **exhausted}
     return {
         **said,
         "EXECUTION_ID": execution_id(firing.name, str(firing.attempts)),

@@ -24,12 +24,16 @@ class Permits(Protocol):
 
 
 class TargetParts(NamedTuple):
-    """The neighbours. `enqueue(function, payload, name)` takes an event once for each name; it raises LambdaError."""
+    """The neighbours. `enqueue(function, payload, name)` takes an event once for each name; it raises LambdaError.
+
+    `knows` raises LambdaError for a function that is not there.
+    """
 
     client: OutwardClient
     enqueue: Callable[[FunctionArn, bytes, str], Awaitable[None]]
     invoke: Callable[[InvokeRequest], AbstractAsyncContextManager[InvocationResult]]
     permits: Permits
+    knows: Callable[[FunctionArn], object]
 
 
 class ScheduleParts(NamedTuple):

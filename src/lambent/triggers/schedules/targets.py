@@ -87,6 +87,7 @@ class ScheduleTargets:
 
     async def _function(self, call: _Call) -> None:
         function = self._named(call.arn, call)
+        self._parts.knows(function)
         self._require_permission(function, call)
         await self._enqueue(function, call, call.payload)
 

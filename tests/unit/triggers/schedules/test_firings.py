@@ -6,6 +6,8 @@ import asyncio
 import contextlib
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from lambent.model.configs.schedule import Firing
 from lambent.triggers.schedules.targets import TargetError
 from tests.unit.triggers.schedules.conftest import NEW_YEAR_MS, QUEUE
@@ -114,6 +116,23 @@ async def test_a_rule_has_its_own_attributes(world: World) -> None:
             },
         )
     ]
+
+
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        ("ResourceNotFoundException", "RESOURCE_NOT_FOUND"),
+        ("AWS.SimpleQueueService.NonExistentQueue", "RESOURCE_NOT_FOUND"),
+        ("ThrottlingException", "THROTTLING"),
+        ("InvalidParameterValueException", "SDK_CLIENT_ERROR"),
+    ],
+)
+async def test_a_rule_has_words_of_its_own_for_errors(world: World, code: str, told: str) -> None:
+    world.targets.errors = [TargetError(code, "No.", is_final=True)]
+    await world.add_rule("cron(0 1 * * ? *)", {"Id": "1", "Arn": QUEUE, "DeadLetterConfig": {"Arn": DEAD}})
+    await world.pass_to(NEW_YEAR_MS + 3_600_000, step_ms=600_000)
+    [(_, _, attributes)] = world.targets.messages
+    assert attributes["ERROR_CODE"] == told
 
 
 async def test_a_schedule_that_failed_for_good_is_complete(world: World) -> None:
