@@ -32,6 +32,8 @@ _SCOPE = "rules"
 _AGAIN_SECONDS = 1.0
 _AGAIN_SECONDS_MAX = 60.0
 _RULES_MAX = 10_000
+_BUILT_SECONDS = 2.0
+_LEARNED_SECONDS = 15.0
 # What CloudFormation does after its answer is looked for again.
 _LATER_SECONDS = (1.0, 5.0, 20.0, 60.0)
 
@@ -101,9 +103,12 @@ class RuleBook:
         if is_built:
             self._follow(scope)
         try:
-            await self._learn(scope, is_built=is_built)
-        except (CallError, NeighbourError, LambdaError) as error:
-            _log.warning("the scheduled rules of %s in %s cannot be read: %s", account_id, region, error)
+            # While it builds, CloudFormation may answer nothing else: whoever asked it does not wait for that.
+            async with asyncio.timeout(_BUILT_SECONDS if is_built else _LEARNED_SECONDS):
+                await self._learn(scope, is_built=is_built)
+        except (CallError, NeighbourError, LambdaError, TimeoutError) as error:
+            why = str(error) or "no answer in time"
+            _log.warning("the scheduled rules of %s in %s cannot be read yet: %s", account_id, region, why)
             self._note(scope)
 
     async def run(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 from typing import TYPE_CHECKING, Any
@@ -176,6 +177,20 @@ async def test_eventbridge_away_forgets_nothing(world: World, events: FakeEvents
     del events.rules["r"]
     await _learn(book)
     assert await _rule(world) is not None
+
+
+async def test_a_builder_that_answers_nothing_else_is_not_waited_for(
+    events: FakeEvents, book: RuleBook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lambent.triggers.schedules.rulebook._BUILT_SECONDS", 0.01)
+
+    async def silence(*_: object) -> dict[str, Any]:
+        await asyncio.get_running_loop().create_future()
+        raise AssertionError
+
+    monkeypatch.setattr(events, "call", silence)
+    async with asyncio.timeout(10):
+        await book.learn("000000000000", "us-east-1", is_built=True)
 
 
 async def test_a_place_is_kept_before_the_first_call(world: World, book: RuleBook) -> None:
