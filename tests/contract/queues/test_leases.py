@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from tests.contract.queues.conftest import Opened
+    from tests.contract.queues.conftest import Opened, QueuePlace
 
 TTL_MS = 60_000
 
@@ -63,6 +63,20 @@ async def test_names_and_forgetting(opened: Opened) -> None:
     assert not await leases.write("shard/a/1", 1, b"late")
     assert await leases.read("shard/a/1") is None
     assert await leases.forget("shard/a/") == 0
+
+
+async def test_after_a_crash_what_was_written_is_there_and_a_lone_daemon_need_not_wait(place: QueuePlace) -> None:
+    first = await place.open()
+    assert await first.leases.acquire("shard", "before", TTL_MS) == 1
+    assert await first.leases.write("shard", 1, b"position 7")
+    await first.close()
+    second = await place.open()
+    # Others of a shared database may still be at work.
+    assert await second.leases.acquire("shard", "after", TTL_MS) == (None if second.queue.is_shared else 2)
+    held = await second.leases.read("shard")
+    assert held is not None
+    assert held.value == b"position 7"
+    await second.close()
 
 
 async def test_slices_never_exceed_the_limit(opened: Opened) -> None:
