@@ -225,7 +225,7 @@ def altered(function: FunctionVersion, **members: object) -> FunctionVersion:
 
     Raises TypeError for a member that there is not.
     """
-    return FunctionVersion(**{**dict(zip(_MEMBERS, _get_members(function), strict=True)), **members})  # type: ignore[arg-type]
+    return FunctionVersion(**{**dict(zip(_MEMBERS, _GET_MEMBERS(function), strict=True)), **members})  # type: ignore[arg-type]
 
 
 @functools.lru_cache(maxsize=512)
@@ -236,7 +236,7 @@ def runtime_version_arn(region: str, runtime: str, build: str | None) -> str:
 
 
 _MEMBERS = tuple(member.name for member in fields(FunctionVersion))
-_get_members = attrgetter(*_MEMBERS)
+_GET_MEMBERS = attrgetter(*_MEMBERS)
 
 
 @dataclass(frozen=True, slots=True)
