@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING
 
 from lambent.model import quotas
 from lambent.model.function import LogFormat
-from lambent.model.log_records import unfolded
-from lambent.model.platform_event import EnvironmentReference, LogLines
+from lambent.model.platform_event import EnvironmentReference, LogLines, unfolded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

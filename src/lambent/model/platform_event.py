@@ -7,6 +7,7 @@ waits: the sink is bounded and counts what it had to drop.
 from __future__ import annotations
 
 import math
+import re
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from lambent.model.environment import InitializationType
@@ -14,6 +15,10 @@ from lambent.model.environment import InitializationType
 if TYPE_CHECKING:
     from lambent.model.event import Condition, TargetKind
     from lambent.model.function import FunctionVersion
+
+# A record of a runtime client: "[ERROR] …", "[INFO]\t…" or "2026-01-31T23:59:59.123Z\t…".
+_RECORD = re.compile(rb"^(?:\[[A-Z]+\][ \t]|\d{4}-\d\d-\d\dT[\d:.]+Z\t)[^\n]*", re.MULTILINE)
+_LINE_END_INSIDE = re.compile(rb"\r(?!\n|$)")
 
 
 class EnvironmentReference(NamedTuple):
@@ -249,3 +254,12 @@ class TelemetrySink(Protocol):
 
     def emit(self, event: PlatformEvent) -> None:
         """Take one event, or count it as lost when the bound is reached."""
+
+
+def unfolded(lines: bytes) -> bytes:
+    """Return lines with the line ends that runtime clients fold into a record."""
+    # Runtime clients, AWS's own too, write a record of several lines as one line with carriage returns inside; what
+    # AWS keeps has real line ends. Other programs' carriage returns (progress bars) stay.
+    if b"\r" not in lines:
+        return lines
+    return _RECORD.sub(lambda record: _LINE_END_INSIDE.sub(b"\n", record[0]), lines)

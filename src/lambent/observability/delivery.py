@@ -8,7 +8,7 @@ import logging
 from collections import deque
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from lambent.model.log_records import unfolded
+from lambent.model.platform_event import unfolded
 from lambent.observability.log_format import group_of
 
 if TYPE_CHECKING:

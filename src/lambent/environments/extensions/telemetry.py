@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from lambent.environments.extensions.records import compact, time_text
 from lambent.environments.extensions.subscriber import Subscriber
 from lambent.environments.extensions.subscriptions import Api, Category
-from lambent.model.log_records import unfolded
+from lambent.model.platform_event import unfolded
 
 if TYPE_CHECKING:
     from collections.abc import Callable
