@@ -155,6 +155,10 @@ async def test_everything_is_there_after_a_new_start(place: QueuePlace) -> None:
     events = await claimed(second.queue)
     assert {event.payload for event in events} == {str(number).encode() for number in range(1, 10)}
     assert [event.head for event in events if event.payload == b"1"] == [b"changed"]
+    # By a process that has put nothing itself.
+    for event in events[:2]:
+        assert await second.queue.settle(Settlement(event.lease, EventFate.SUCCEEDED))
+    assert (await totals(second.queue)).succeeded == 3
     await second.close()
 
 

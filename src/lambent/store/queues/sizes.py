@@ -52,8 +52,10 @@ class QueueSizes:
         self._bytes += size
 
     def give(self, key: QueueKey, size: int) -> None:
-        """Count one event less."""
-        mine = self._sizes[key]
+        """Count one event less. Of a queue that is not known, nothing: what another process put is read later."""
+        mine = self._sizes.get(key)
+        if mine is None:
+            return
         mine[0] -= 1
         mine[1] -= size
         self._events -= 1
