@@ -129,6 +129,30 @@ def test_lines_of_a_log_group_call_a_function(triggered: LambentServer) -> None:
     assert (line["timestamp"], line["message"]) == (moment + 1, "ERROR no")
 
 
+def test_a_filter_of_documents_calls_an_alias(triggered: LambentServer) -> None:
+    printing(triggered, "documents")
+    client, logs = triggered.client(), triggered.client("logs")
+    client.publish_version(FunctionName="documents")
+    client.create_alias(FunctionName="documents", Name="live", FunctionVersion="1")
+    logs.create_log_group(logGroupName="/json")
+    logs.create_log_stream(logGroupName="/json", logStreamName="s")
+    group = f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:/json:*"
+    permit(triggered, "documents", "logs.amazonaws.com", group, Qualifier="live")
+    logs.put_subscription_filter(
+        logGroupName="/json", filterName="slow", filterPattern='{ $.ms > 100 && $.path = "/a*" }',
+        destinationArn=function_arn("documents:live"),
+    )  # fmt: skip
+    lines = [{"ms": 50, "path": "/a"}, {"ms": 150, "path": "/b"}, {"ms": 150, "path": "/abc"}]
+    logs.put_log_events(
+        logGroupName="/json", logStreamName="s",
+        logEvents=[{"timestamp": 1_700_000_000_000 + n, "message": json.dumps(one)} for n, one in enumerate(lines)],
+    )  # fmt: skip
+    [event] = events_of(triggered, "documents")
+    data = json.loads(gzip.decompress(base64.b64decode(event["awslogs"]["data"])))
+    assert [json.loads(one["message"]) for one in data["logEvents"]] == [lines[2]]
+    assert calls(triggered, "documents")[0][1] == function_arn("documents:live")
+
+
 def test_a_device_calls_a_function_by_a_rule(triggered: LambentServer) -> None:
     function, iot = printing(triggered, "device"), triggered.client("iot")
     rule = f"arn:aws:iot:{REGION}:{ACCOUNT}:rule/hot"

@@ -61,6 +61,8 @@ LOG_EVENTS_MAX = 50_000
 _NICENESS = 5
 LOG_EVENTS_KEPT = 40_000
 LOG_EVENTS_OF_STREAM_MIN = 20
+# Modules beside this one: who takes part in what MiniStack's modules do.
+_PARTS = ("sources", "user_pools", "alarms", "rotations", "log_filters", "stacks")
 _SQS = "sqs"
 _RECEIVE = "AmazonSQS.ReceiveMessage"
 _WAIT = "ReceiveMessageWaitTimeSeconds"
@@ -138,7 +140,7 @@ async def serve(descriptor: int) -> None:
     ended = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ended.set)
     proof, port = os.environ.pop("LAMBENT_PROOF"), os.environ.pop("LAMBENT_CALLS", "")
-    names = ("sources", "user_pools", "alarms", "rotations", "stacks") if port else ()
+    names = _PARTS if port else ()
     parts = [load(name).PARTICIPANTS for name in names]
     participants = {name: take_part for part in parts for name, take_part in part.items()}
     bridge = load("bridge").Bridge(int(port), proof, participants) if port else None
