@@ -163,8 +163,13 @@ class RabbitMq(Broker):
             self._names_process.wait()
 
     def is_answering(self) -> bool:
-        """See Broker: the ports are opened last."""
-        return _is_open(self.port) and _is_open(self.tls_port)
+        """See Broker: a port is open before anybody answers there."""
+        try:
+            with socket.create_connection(("127.0.0.1", self.port), timeout=5) as client:
+                client.sendall(b"AMQP\0\0\x09\x01")
+                return client.recv(1) == b"\x01" and _is_open(self.tls_port)
+        except OSError:
+            return False
 
 
 class ActiveMq(Broker):

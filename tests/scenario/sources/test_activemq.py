@@ -198,3 +198,13 @@ def test_a_broker_that_is_killed_comes_back_with_all_messages(server: LambentSer
     )
     active.start()
     wait_texts(client, "active-back", "before", "sleep 3", "after", seconds_max=120)
+
+
+def test_nothing_is_lost_while_the_broker_is_killed_again_and_again(server: LambentServer, active: ActiveMq) -> None:
+    client, _ = mapped(server, "active-kills", BatchSize=5, MaximumBatchingWindowInSeconds=0)
+    wanted = [f"message {number}" for number in range(300)]
+    for first in range(0, 300, 100):
+        active.send("active-kills", *(text.encode() for text in wanted[first : first + 100]))
+        active.kill()
+        active.start()
+    wait_texts(client, "active-kills", *wanted, seconds_max=120)

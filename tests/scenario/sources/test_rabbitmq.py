@@ -337,3 +337,15 @@ def test_a_broker_that_is_killed_comes_back_with_all_messages(server: LambentSer
     rabbit.start()
     wait_texts(client, "rabbit-back", "before", "sleep 3", "after", seconds_max=120)
     wait_until(lambda: waiting(rabbit, "rabbit-back") == 0)
+
+
+def test_nothing_is_lost_while_the_broker_is_killed_again_and_again(server: LambentServer, rabbit: RabbitMq) -> None:
+    make_queue(rabbit, "rabbit-kills")
+    client, _ = mapped(server, "rabbit-kills", BatchSize=5, MaximumBatchingWindowInSeconds=0)
+    wanted = [f"message {number}" for number in range(300)]
+    for first in range(0, 300, 100):
+        publish(rabbit, "rabbit-kills", *wanted[first : first + 100])
+        rabbit.kill()
+        rabbit.start()
+    wait_texts(client, "rabbit-kills", *wanted, seconds_max=120)
+    wait_until(lambda: waiting(rabbit, "rabbit-kills") == 0)
