@@ -126,7 +126,7 @@ class Application:
         self._build_images()
         self.preparation = Preparation(
             PreparationParts(self.code, self.packages, self.images.make_ready, self.resources.wait_filled),
-            lambda version: self.factory.unavailable_reason(version),
+            self._unavailable_reason,
         )
         self.runtimes = RuntimeCatalogue(
             process.interpreters,
@@ -526,6 +526,9 @@ class Application:
             await asyncio.sleep(_WORKERS_IDLE_SECONDS)
             seen = await asyncio.to_thread(self.workers.end_idle, seen)
             seen_images = await asyncio.to_thread(self.image_workers.end_idle, seen_images)
+
+    def _unavailable_reason(self, version: FunctionVersion) -> str | None:
+        return self.factory.unavailable_reason(version)
 
     def _code_in_use(self) -> frozenset[str]:
         return self.pool.code_in_use()

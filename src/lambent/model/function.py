@@ -225,7 +225,7 @@ def altered(function: FunctionVersion, **members: object) -> FunctionVersion:
 
     Raises TypeError for a member that there is not.
     """
-    return FunctionVersion(**{**dict(zip(_MEMBERS, _GET_MEMBERS(function), strict=True)), **members})  # type: ignore[arg-type]
+    return FunctionVersion(**{**dict(zip(_MEMBERS, _GET_MEMBERS(function), strict=True)), **members})
 
 
 @functools.lru_cache(maxsize=512)
