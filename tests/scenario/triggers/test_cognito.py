@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.scenario.triggers.conftest import ACCOUNT, REGION, calls, function_arn, printing
+from tests.scenario.triggers.conftest import ACCOUNT, REGION, events_of, function_arn, printing
 
 if TYPE_CHECKING:
     from tests.running import LambentServer
@@ -60,8 +60,9 @@ def _pool(server: LambentServer, name: str, **configuration: str) -> tuple[Any, 
     return client, pool, made["UserPoolClient"]["ClientId"]
 
 
-def _sources(server: LambentServer, function: str) -> list[str]:
-    return [event["triggerSource"] for event, _ in calls(server, function)]
+def _sources(server: LambentServer, function: str, count: int) -> list[str]:
+    """Return what a function was called for, when it was called so often: lines come after answers."""
+    return [event["triggerSource"] for event in events_of(server, function, count)]
 
 
 def test_signing_up_and_in(triggered: LambentServer) -> None:
@@ -70,7 +71,7 @@ def test_signing_up_and_in(triggered: LambentServer) -> None:
     attributes = [{"Name": "email", "Value": "a@example.com"}]
     answer = client.sign_up(ClientId=app, Username="ann", Password=_PASSWORD, UserAttributes=attributes)
     assert answer["UserConfirmed"] is True
-    first = calls(triggered, "pool")[0][0]
+    first = events_of(triggered, "pool", 2)[0]
     # Documented: "Customizing user pool workflows with Lambda triggers", common parameters.
     assert set(first) >= {"version", "triggerSource", "region", "userPoolId", "userName", "callerContext", "request"}
     assert (first["triggerSource"], first["userPoolId"], first["userName"]) == ("PreSignUp_SignUp", pool, "ann")
@@ -84,7 +85,7 @@ def test_signing_up_and_in(triggered: LambentServer) -> None:
     client.initiate_auth(
         ClientId=app, AuthFlow="USER_PASSWORD_AUTH", AuthParameters={"USERNAME": "ann", "PASSWORD": _PASSWORD}
     )
-    assert _sources(triggered, "pool") == [
+    assert _sources(triggered, "pool", 6) == [
         "PreSignUp_SignUp", "PostConfirmation_ConfirmSignUp", "PreSignUp_SignUp", "PreAuthentication_Authentication",
         "PostAuthentication_Authentication", "TokenGeneration_Authentication",
     ]  # fmt: skip
@@ -102,7 +103,7 @@ def test_challenges_of_ones_own(triggered: LambentServer) -> None:
         ChallengeResponses={"USERNAME": "ben", "ANSWER": "4"},
     )  # fmt: skip
     assert done["AuthenticationResult"]["AccessToken"]
-    assert _sources(triggered, "challenges") == [
+    assert _sources(triggered, "challenges", 5) == [
         "PreSignUp_SignUp", "DefineAuthChallenge_Authentication", "CreateAuthChallenge_Authentication",
         "VerifyAuthChallengeResponse_Authentication", "DefineAuthChallenge_Authentication",
     ]  # fmt: skip
@@ -123,7 +124,7 @@ def handler(event, context):
         UserPoolId=pool, Username="cleo", UserAttributes=[{"Name": "email", "Value": "c@example.com"}],
         DesiredDeliveryMediums=["EMAIL"],
     )  # fmt: skip
-    assert _sources(triggered, "invitations") == ["CustomMessage_AdminCreateUser"]
+    assert _sources(triggered, "invitations", 1) == ["CustomMessage_AdminCreateUser"]
 
 
 def test_a_user_comes_from_elsewhere(triggered: LambentServer) -> None:
@@ -151,4 +152,4 @@ def handler(event, context):
     described = client.admin_get_user(UserPoolId=pool, Username="dan")
     assert described["UserStatus"] == "CONFIRMED"
     assert sign_in(_PASSWORD)["AuthenticationResult"]["AccessToken"]
-    assert _sources(triggered, "migration") == ["UserMigration_Authentication"] * 2
+    assert _sources(triggered, "migration", 2) == ["UserMigration_Authentication"] * 2

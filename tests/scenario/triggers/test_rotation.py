@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.scenario.triggers.conftest import calls, function_arn, permit, printing, wait_until
+from tests.scenario.triggers.conftest import events_of, function_arn, permit, printing, wait_until
 
 if TYPE_CHECKING:
     from tests.running import LambentServer
@@ -77,8 +77,8 @@ def test_four_steps(triggered: LambentServer) -> None:
         created["VersionId"]: ["AWSPREVIOUS"], answer["VersionId"]: ["AWSCURRENT"]
     }  # fmt: skip
     assert (described["RotationEnabled"], described["RotationLambdaARN"]) == (True, function_arn("rotator"))
-    steps = [event["Step"] for event, _ in calls(triggered, "rotator")]
+    steps = [event["Step"] for event in events_of(triggered, "rotator", 4)]
     assert steps == ["createSecret", "setSecret", "testSecret", "finishSecret"]
-    assert {(event["SecretId"], event["ClientRequestToken"]) for event, _ in calls(triggered, "rotator")} == {
+    assert {(event["SecretId"], event["ClientRequestToken"]) for event in events_of(triggered, "rotator", 4)} == {
         (created["ARN"], answer["VersionId"])
     }

@@ -71,7 +71,7 @@ def test_tasks_call_functions(triggered: LambentServer) -> None:
     direct = {"Type": "Task", "Resource": function, "ResultPath": "$.result", "End": True}
     done = _run(triggered, "by-arn", {"T": direct}, {"a": 5})
     assert json.loads(done["output"]) == {"a": 5, "result": {"a": 5}}
-    assert [event for event, _ in calls(triggered, "task")] == [{"given": 5}, {"a": 5}]
+    assert events_of(triggered, "task", 2) == [{"given": 5}, {"a": 5}]
 
 
 def test_a_task_waits_for_its_token(triggered: LambentServer) -> None:
