@@ -153,6 +153,15 @@ class Broker:
         answer = self._admin.list_consumer_group_offsets([asked])[group].result(30)
         return sum(max(one.offset, 0) for one in answer.topic_partitions)
 
+    def end(self, topic: str) -> int:
+        """Return how many messages the first partition of a topic has got."""
+        consumer = confluent_kafka.Consumer({"bootstrap.servers": self.servers(), "group.id": "reader"})
+        try:
+            _, end = consumer.get_watermark_offsets(confluent_kafka.TopicPartition(topic, 0), timeout=30)
+        finally:
+            consumer.close()
+        return int(end)
+
     def send(self, topic: str, *values: bytes | str | None, **members: Any) -> None:
         """Write messages; `members` are those of Producer.produce."""
         producer = confluent_kafka.Producer({"bootstrap.servers": self.servers(), "log_level": 0})

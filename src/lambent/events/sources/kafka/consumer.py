@@ -22,9 +22,9 @@ T = TypeVar("T")
 
 _AT_ONCE = 500
 # How long one call waits for a record, and so what is asked of the thread for it: less while things happen.
-_POLL_SECONDS = 0.1
+_POLL_SECONDS = 0.02
 _QUIET_SECONDS = 1.0
-_QUIET_AFTER = 50
+_QUIET_AFTER = 250
 # Waiting for the threads of a broken connection must not hold up a stop.
 _JOIN_SECONDS = 10.0
 _MEMORY_KIB = 16_384
@@ -191,7 +191,8 @@ class KafkaConsumer:
 
     def _do_what_was_asked(self) -> bool:
         """Do it; whether there was anything."""
-        # Here and not where it was asked: the consumer takes one call at a time, and reading is one that waits.
+        # Here and not where it was asked: the consumer takes one call at a time, and reading is one that waits. Commits
+        # from another thread were tried: they stand still together with it.
         is_any = False
         with contextlib.suppress(queue.Empty):
             while True:
