@@ -98,7 +98,7 @@ def test_kill_9_loses_no_event(lambent_server_factory: ServerFactory, ledger: Le
 
 @pytest.mark.long
 @pytest.mark.timeout(1_800)
-def test_kill_9_of_anything_a_hundred_times(lambent_server_factory: ServerFactory, ledger: Ledger) -> None:
+def test_kill_9_a_hundred_times(lambent_server_factory: ServerFactory, ledger: Ledger) -> None:
     server = started(lambent_server_factory, ledger, **{"neighbours.enabled": "true"})
     box = Mailbox(server, "failed")
     client = server.client()

@@ -31,8 +31,6 @@ _STATEMENTS = {size: sql.WRITE + ", ".join([sql.WRITE_ROW] * size) for size in _
 WRITTEN_AT_ONCE = _SIZES[-1]
 _DISCARDED_AT_ONCE = 1_000
 _FATES = tuple(EventFate)
-# Number, epoch, bytes of the payload, head and payload in hexadecimal; no payload: it is apart.
-_decode_picked = msgspec.json.Decoder(list[tuple[int, int, int, str, str | None]]).decode
 
 
 class EventTable:
@@ -50,6 +48,8 @@ class EventTable:
         self._leased: dict[int, tuple[int, int]] = {}
         self._sums: defaultdict[int, list[int]] = defaultdict(lambda: [0] * 6)
         self._rows: list[tuple[object, ...]] = []
+        # Number, epoch, bytes of the payload, head and payload in hexadecimal; no payload: it is apart.
+        self._decode_picked = msgspec.json.Decoder(list[tuple[int, int, int, str, str | None]]).decode
         self._last_number = 0
 
     def open(self) -> int:
@@ -120,7 +120,7 @@ class EventTable:
         now_ms = self._clock.time_ms()
         parameters = {"queue": queue, "now_ms": now_ms, "limit": limit}
         (text,) = self.connection.execute(sql.PICK, parameters).fetchone()
-        picked = sorted(_decode_picked(text))
+        picked = sorted(self._decode_picked(text))
         events: list[ClaimedEvent] = []
         if picked:
             numbers = json.dumps([number for number, *_ in picked])
