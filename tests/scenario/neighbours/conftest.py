@@ -59,7 +59,7 @@ def wait_for_line(logs: Any, group: str, text: str, seconds: float) -> list[dict
     deadline = time.monotonic() + seconds
     while True:
         try:
-            events = logs.filter_log_events(logGroupName=group)["events"]
+            events: list[dict[str, Any]] = logs.filter_log_events(logGroupName=group)["events"]
         except logs.exceptions.ResourceNotFoundException:
             events = []
         if any(text in one["message"] for one in events):
