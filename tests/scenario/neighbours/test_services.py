@@ -216,7 +216,8 @@ def test_log_lines_are_read_where_aws_has_them(neighboured: LambentServer) -> No
     # Lines keep their ends, a record of several lines is one event, and an error has no end: as recorded.
     kinds = [one["message"] for one in events][1:-1]
     assert kinds[1:3] == ["two\n", "lines\n"]
-    assert kinds[3].startswith("[ERROR] ValueError: no\nTraceback (most recent call last):\n  File ")
+    # AWS's runtime indents by non-breaking spaces.
+    assert kinds[3].startswith("[ERROR] ValueError: no\nTraceback (most recent call last):\n\xa0\xa0File ")
     assert kinds[3].endswith("raise ValueError('no')")
     assert [kinds[0][-17:], kinds[4][:5], len(kinds)] == ["Version: $LATEST\n", "END R", 5]
 
