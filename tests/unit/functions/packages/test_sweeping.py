@@ -52,9 +52,7 @@ def code(monkeypatch: pytest.MonkeyPatch) -> Code:
     return Code()
 
 
-async def run(
-    code: Code, until: Callable[[Sweeper], Awaitable[None]], in_environments: str = "in-environment"
-) -> None:
+async def run(code: Code, until: Callable[[Sweeper], Awaitable[None]], in_environments: str = "in-environment") -> None:
     sweeper = Sweeper(cast("Any", Store()), cast("Any", code), lambda: {in_environments})
     async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
         running = tasks.create_task(sweeper.run())
