@@ -75,7 +75,10 @@ class AsyncInvocations:
         await self.accept(InvokeRequest(function, request_id, payload, trace_header=trace_header))
 
     async def enqueue_once(self, function: FunctionArn, payload: bytes, name: str) -> None:
-        """Take an event under a name that is its request id too; a second one of that name is not. Raises as `accept`."""
+        """Take an event under a name that is its request id too; a second one of that name is not taken.
+
+        Raises: as `accept`.
+        """
         await self.accept(InvokeRequest(function, name, payload), once=name)
 
     def _new_trace_header(self, now_ms: int) -> str:

@@ -24,7 +24,8 @@ def failed_items(
     Nothing, null, an empty list, an object without `batchItemFailures`, null or an empty list in it: none failed.
     Anything that is no list of objects with a known `itemIdentifier`: all.
     Source: developer guide, "Reporting batch item failures", "Success and failure conditions"; recorded
-    (test_report_batch_item_failures_invalid_result_json_batch_fails, test_dynamodb_report_batch_item_success_scenarios).
+    (test_report_batch_item_failures_invalid_result_json_batch_fails,
+    test_dynamodb_report_batch_item_success_scenarios).
     """
     everything = frozenset(item_ids)
     try:
