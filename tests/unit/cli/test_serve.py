@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
+from lambent.cli import serve
 from lambent.cli.failure import CommandError
 from lambent.cli.serve import is_loopback, protected
 from lambent.settings import AuthSettings, IsolationSettings, ServerSettings, Settings
+from tests.loops import run_apart
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _SAFE = Settings(
     server=ServerSettings(host="0.0.0.0", tls_cert="/cert", tls_key="/key"), auth=AuthSettings(mode="verify")
@@ -51,3 +58,30 @@ def test_a_safe_server_demands_isolation() -> None:
 def test_insecure_is_believed() -> None:
     settings = Settings(server=ServerSettings(host="0.0.0.0", insecure=True))
     assert protected(settings) == settings
+
+
+def test_what_a_start_made_is_not_looked_through_again(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Started:
+        def __init__(self, process: object) -> None:
+            self.process = process
+
+        def stop(self) -> None:
+            """Never asked to."""
+
+        async def run(self, on_ready: Callable[[], None]) -> None:
+            assert gc.get_freeze_count() == 0
+            on_ready()
+            assert gc.get_freeze_count() > 10_000
+            assert gc.isenabled()
+
+    monkeypatch.setattr(serve, "Application", Started)
+    monkeypatch.setattr(serve, "banner", lambda app: f"ready {app.process}")
+    gc.disable()
+    try:
+        run_apart(serve._serve(cast("Any", "now")))
+    finally:
+        gc.enable()
+        gc.unfreeze()
+    assert capsys.readouterr().out == "ready now\n"
