@@ -382,7 +382,7 @@ async def test_from_every_earlier_form_with_what_is_in_it(shared: Place, start: 
     assert await opened.records.read(key("a")) == (record("a") if start >= 1 else None)
     feed = opened.records.changes()
     assert len((await anext(feed)).changes) == (1 if start >= 1 else 0)
-    await opened.functions.insert(a_function(), {})
+    await opened.functions.insert(a_function(), {"team": "a"})
     async with asyncio.timeout(5):
         assert len((await anext(feed)).changes) == 2
     await opened.close()
