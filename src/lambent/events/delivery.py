@@ -9,7 +9,7 @@ import logging
 from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
-from lambent.events.pacing.courtesy import Courtesy
+from lambent.events.pacing.courtesy import START_SECONDS, Courtesy
 from lambent.events.pacing.lanes import NEVER, WINDOW, YOUNG_SECONDS, Attempt, Lane
 from lambent.model.errors import LambdaError
 from lambent.store.queues.contracts import QueueKey
@@ -93,6 +93,8 @@ class Delivery:
             return
         # Nobody is before it: it is claimed by the commit that keeps it, and starts when that is on disk.
         attempt = Attempt(None, event)
+        attempt.is_guest = True
+        self._courtesy.guest_began(now)
         self._count_start(lane, attempt, now)
         try:
             attempt.lease = await self._store.put(event, int(_LEASE_SECONDS * 1_000))
@@ -108,6 +110,8 @@ class Delivery:
             return
         lane.finish(attempt)
         self._running -= 1
+        if attempt.is_guest and self._courtesy.guest_ended() and self._crowded:
+            self._wake.set()
         if not self._running:
             self._idle.set()
         if self._hungry:
@@ -176,7 +180,7 @@ class Delivery:
         due = self._due[0][0] if self._due else NEVER
         seconds = max(0.001, min(due - now, _LOOK_SECONDS))
         if self._crowded:
-            seconds = min(seconds, _TICK_SECONDS)
+            seconds = min(seconds, START_SECONDS if self._courtesy.waits(now) else _TICK_SECONDS)
         try:
             async with asyncio.timeout(seconds):
                 await self._wake.wait()
@@ -189,6 +193,9 @@ class Delivery:
         if self._tasks is None or self._is_stopping:
             return
         now = asyncio.get_running_loop().time()
+        if self._courtesy.waits(now) and (lane.ready or lane.wants_claim(now)):
+            self._crowded[lane] = None
+            return
         while lane.ready:
             if not self._may_start(lane, now):
                 self._crowded[lane] = None
@@ -197,6 +204,7 @@ class Delivery:
                     self._hungry.append(lane)
                 break
             attempt = lane.ready.popleft()
+            self._courtesy.started(now)
             self._count_start(lane, attempt, now)
             self._begin(lane, attempt)
         if lane.wants_claim(now):
@@ -242,7 +250,10 @@ class Delivery:
 
     async def _run_claim(self, lane: Lane) -> None:
         loop = asyncio.get_running_loop()
-        limit = lane.next_batch(loop.time()) if self._held_bytes < _HELD_BYTES_MAX else 1
+        limit = 1
+        if self._held_bytes < _HELD_BYTES_MAX:
+            now = loop.time()
+            limit = min(lane.next_batch(now), self._courtesy.claim_max(lane.key, now))
         try:
             claimed, next_ms = await self._store.claim(lane.key, limit, int(_LEASE_SECONDS * 1_000))
         except LambdaError as error:

@@ -27,7 +27,7 @@ NEVER = float("inf")
 _PAUSE_SECONDS = 0.1
 _PAUSE_SECONDS_MAX = 1.0
 _BATCH_MIN = 4
-_BATCH_MAX = 256
+BATCH_MAX = 256
 # A claim whose last event has begun this soon was too small; this late, too large.
 _QUICK_SECONDS = 0.5
 _SLOW_SECONDS = 2.0
@@ -36,7 +36,7 @@ _SLOW_SECONDS = 2.0
 class Attempt:
     """One event that this node has claimed. Scope: until it is settled."""
 
-    __slots__ = ("event", "is_over", "is_young", "lease", "started")
+    __slots__ = ("event", "is_guest", "is_over", "is_young", "lease", "started")
 
     def __init__(self, lease: EventLease | None, event: AsyncEvent) -> None:
         self.lease = lease
@@ -44,6 +44,8 @@ class Attempt:
         self.started = 0.0
         self.is_young = False
         self.is_over = False
+        # It started at once, with none of its function's before it.
+        self.is_guest = False
 
 
 class Lane:
@@ -155,7 +157,7 @@ class Lane:
         """Return how many events to claim: as many as begin within a second or so."""
         taken_seconds = now - self._claimed_at
         if taken_seconds < _QUICK_SECONDS:
-            self._batch = min(2 * self._batch, _BATCH_MAX)
+            self._batch = min(2 * self._batch, BATCH_MAX)
         elif taken_seconds > _SLOW_SECONDS:
             self._batch = max(self._batch // 2, _BATCH_MIN)
         self._claimed_at = now
