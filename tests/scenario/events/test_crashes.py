@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def ledger() -> Iterator[Ledger]:
+def ledger(needs_egress: None) -> Iterator[Ledger]:
     made = Ledger()
     yield made
     with contextlib.suppress(OSError):

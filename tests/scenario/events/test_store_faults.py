@@ -28,7 +28,7 @@ _PADDING_BYTES = 100_000
 
 
 @pytest.fixture
-def ledger() -> Iterator[Ledger]:
+def ledger(needs_egress: None) -> Iterator[Ledger]:
     made = Ledger()
     yield made
     with contextlib.suppress(OSError):

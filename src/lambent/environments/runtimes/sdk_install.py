@@ -93,7 +93,7 @@ def install_all(root: Path, interpreters: Sequence[Interpreter], clients: Iterab
         if npm is None:
             yield Outcome(name, "npm was not found: functions must ship the AWS SDK for JavaScript", is_installed=False)
             continue
-        yield _outcome(root, name, "AWS SDK for JavaScript", _npm(npm, wanted))
+        yield _outcome(root, name, "AWS SDK for JavaScript", _npm(npm, wanted), _has_packages(wanted))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -111,10 +111,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0 if count else 1
 
 
-def _outcome(root: Path, name: str, text: str, install: Callable[[Path], str | None]) -> Outcome:
-    """Install into a new directory and move it to its name when it is whole."""
+def _outcome(
+    root: Path,
+    name: str,
+    text: str,
+    install: Callable[[Path], str | None],
+    is_complete: Callable[[Path], bool] = Path.is_dir,
+) -> Outcome:
+    """Install into a new directory and move it to its name when it is whole; one that lacks something is replaced."""
     final = root / name
-    if final.is_dir():
+    if final.is_dir() and is_complete(final):
         return Outcome(name, "installed already", is_installed=True)
     partial = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=root))
     try:
@@ -122,11 +128,14 @@ def _outcome(root: Path, name: str, text: str, install: Callable[[Path], str | N
         if failure is not None:
             return Outcome(name, failure, is_installed=False)
         _make_readable(partial)
+        if final.is_dir():
+            final.rename(partial.with_name(f"{partial.name}.old"))
         partial.rename(final)
     except OSError as error:
         return Outcome(name, str(error), is_installed=False)
     finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        for left in root.glob(f"{partial.name}*"):
+            shutil.rmtree(left, ignore_errors=True)
     return Outcome(name, text, is_installed=True)
 
 
@@ -166,6 +175,12 @@ def _npm(npm: str, packages: list[str]) -> Callable[[Path], str | None]:
         return _run([npm, "install", "--prefix", str(target), *flags, *packages])
 
     return install
+
+
+def _has_packages(packages: list[str]) -> Callable[[Path], bool]:
+    """Return whether a directory has all packages, asked for as `name`, `@scope/name` or with `@version` behind."""
+    names = [package[0] + package[1:].partition("@")[0] for package in packages]
+    return lambda directory: all((directory / "node_modules" / name).is_dir() for name in names)
 
 
 def _compile(python: str, target: Path) -> None:

@@ -47,3 +47,21 @@ def test_a_failed_installation_leaves_nothing(tmp_path: Path, monkeypatch: pytes
         "nodejs-v2": "exit status 1",
     }
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_installation_that_lacks_a_package_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A newer Lambent wants more of the SDK: setting up again brings it, and what was there stays until then."""
+    modules = tmp_path / "nodejs-v3" / "node_modules"
+    (modules / "@aws-sdk" / "client-s3").mkdir(parents=True)
+    (tmp_path / "nodejs-v2" / "node_modules" / "aws-sdk").mkdir(parents=True)
+    npm = tmp_path / "npm"
+    npm.write_text('#!/bin/sh\nfor one; do case $one in @*) mkdir -p "$3/node_modules/$one";; esac; done\n')
+    npm.chmod(0o755)
+    monkeypatch.setattr(shutil, "which", lambda _: str(npm))
+    monkeypatch.setattr(sdk_install, "_copy_own", lambda *_: "no boto3")
+    texts = {each.name: each.text for each in sdk_install.install_all(tmp_path, [])}
+    assert (texts["nodejs-v3"], texts["nodejs-v2"]) == ("AWS SDK for JavaScript", "installed already")
+    assert (modules / "@aws-sdk" / "client-ec2").is_dir()
+    texts = {each.name: each.text for each in sdk_install.install_all(tmp_path, [])}
+    assert texts["nodejs-v3"] == "installed already"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["nodejs-v2", "nodejs-v3", "npm"]
