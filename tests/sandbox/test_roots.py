@@ -67,6 +67,14 @@ def two_layers(data: Path) -> tuple[str, ...]:
     return lower, unpack(data, [("data/file", "new "), ("data/.wh.gone", "")])
 
 
+def merged(data: Path, layers: tuple[str, ...]) -> str:
+    """Merge layers into one, as the daemon does where overlayfs cannot be used, and return its name."""
+    name = "0" * 64
+    paths = tuple(str(data / "images" / "layers" / layer) for layer in layers)
+    merge_layers(MergeJob(paths, str(data / "images" / "places"), str(data / "images" / "layers" / name)))
+    return name
+
+
 async def said(farm: Farm, root: SandboxRoot, script: str = LOOK, **changes: Any) -> list[str]:
     """Run a script of the shell in a root and return the lines that it wrote."""
     sandbox = await farm.driver.create(farm.kind(RuntimeFamily.EXEC))
@@ -86,11 +94,7 @@ def test_what_is_seen(in_farm: Callable[..., None], tmp_path: Path, is_merged: b
     async def scenario(farm: Farm) -> None:
         layers = two_layers(farm.data)
         if is_merged:
-            paths = tuple(str(farm.data / "images" / "layers" / name) for name in layers)
-            merged = "0" * 64
-            target = str(farm.data / "images" / "layers" / merged)
-            merge_layers(MergeJob(paths, str(farm.data / "images" / "places"), target))
-            layers = (merged,)
+            layers = (merged(farm.data, layers),)
         lines = await said(farm, SandboxRoot(layers, is_merged))
         text = "\n".join(lines)
         assert lines[0] == "993"
