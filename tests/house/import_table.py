@@ -67,9 +67,9 @@ TABLE: Mapping[str, frozenset[str]] = {
 PACKAGES: Mapping[str, frozenset[str]] = {
     room: frozenset(granted.split())
     for room, granted in {
-        "wire": "httptools msgspec botocore",
-        "api": "httptools msgspec",
-        "store": "asyncpg cryptography ctypes msgspec sqlite3",
+        "wire": "httptools botocore",
+        "api": "httptools",
+        "store": "asyncpg cryptography ctypes sqlite3",
         "environments": "ctypes",
         "images": "ctypes zstandard",
         "cli": "uvloop",
@@ -80,6 +80,8 @@ PACKAGES: Mapping[str, frozenset[str]] = {
 # The launcher's inner program becomes the runtime client, which the sandbox has at /var/runtime.
 # The embedded services' program has their packages, and nothing else.
 _PROGRAM_PACKAGES = frozenset({"lambent_runtime", "ministack", "hypercorn"})
+# What values are made of. The launcher and the runtime clients run without any package and have dataclasses.
+_STRUCTS = "msgspec"
 _RESERVED_STANDARD = frozenset({"sqlite3", "ctypes"})
 # Everybody may enter these two by any of their modules; the others only by what their `__init__` names.
 OPEN_ROOMS = frozenset({"model", "wire"})
@@ -113,7 +115,7 @@ def wrong_packages(tree: SourceTree) -> list[str]:
         if package in ("lambent", "__future__", "") or file.path.startswith("lambent/environments/runtimes/clients/"):
             continue
         is_free = package in sys.stdlib_module_names and package not in _RESERVED_STANDARD
-        is_free = is_free or (file.is_program and package in _PROGRAM_PACKAGES)
+        is_free = is_free or (package in _PROGRAM_PACKAGES if file.is_program else package == _STRUCTS)
         if not is_free and package not in PACKAGES.get(file.room, frozenset()):
             wrong.append(f"{file.path}:{found.line}: {file.room or 'the package'} may not import {package}")
     return wrong

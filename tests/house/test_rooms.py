@@ -84,10 +84,10 @@ def test_relative_and_file_rows_are_held(source_tree: SourceTree, path: str, tex
 @pytest.mark.parametrize(
     ("path", "text"),
     [
-        ("lambent/environments/planted.py", "import msgspec"),
+        ("lambent/environments/sandbox/launcher/planted.py", "import msgspec"),
         ("lambent/model/planted.py", "def f():\n    import sqlite3"),
         ("lambent/api/planted.py", "from botocore import loaders"),
-        ("lambent/functions/planted.py", "import msgspec"),
+        ("lambent/functions/planted.py", "import httptools"),
         ("lambent/functions/planted.py", "import ctypes"),
         ("lambent/app.py", "import aiohttp.web"),
     ],

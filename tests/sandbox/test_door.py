@@ -8,12 +8,12 @@ import json
 import os
 import random
 import socket
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from lambent.environments.sandbox.launcher.messages import SCHEMA, RefusedError, parse
 from lambent.environments.sandbox.launcher.zygotes import ReadableDirectories

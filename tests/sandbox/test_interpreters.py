@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import subprocess
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from msgspec.structs import replace
 
 from lambent.environments.sandbox.namespaces import ZYGOTE_TENDINGS_MAX, ZYGOTE_UNUSED_TENDINGS_MAX
 from lambent.environments.sandbox.sandbox import Interpreter, RuntimeFamily

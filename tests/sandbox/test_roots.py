@@ -6,10 +6,10 @@ import asyncio
 import gzip
 import os
 import shutil
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from msgspec.structs import replace
 
 from lambent.environments.sandbox.sandbox import RuntimeFamily, SandboxError, SandboxRoot, Specialisation
 from lambent.images.layers.merging import MergeJob, merge_layers

@@ -7,10 +7,11 @@ import contextlib
 import io
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import pytest
+from msgspec.structs import replace
 
 from lambent import preparation
 from lambent.environments import PackageFacts

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
+
+from msgspec import Struct, field
 
 from lambent.api.authentication import AuthenticationMode, AuthenticationOptions, Authenticator
 from lambent.api.control import BodyOptions, ControlDoor
@@ -51,8 +52,7 @@ class ApiOptions(NamedTuple):
     idle_seconds: float = 300.0
 
 
-@dataclass(frozen=True, slots=True)
-class ApiParts:
+class ApiParts(Struct, frozen=True):
     """The neighbours: see invoke.Invokes, operations.OPERATIONS, authentication.FindCredentials.
 
     `workers` decode large bodies (a process pool); `random_bytes` is os.urandom or a fake. `neighbours` take what is

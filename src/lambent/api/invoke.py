@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import parse_qs, unquote
+
+from msgspec import Struct
 
 from lambent.api.messages import BodyPlan, HttpResponse
 from lambent.model.arn import parse_function_name
@@ -36,8 +37,7 @@ if TYPE_CHECKING:
     Allows = Callable[[str, str, str, FunctionArn], bool]
 
 
-@dataclass(frozen=True, slots=True)
-class InvokeForm:
+class InvokeForm(Struct, frozen=True):
     """What a request of an operation that invokes looks like: POST PREFIX name SUFFIX."""
 
     operation: str

@@ -6,9 +6,10 @@ import contextlib
 import hashlib
 import json
 import tarfile
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
+
+from msgspec import Struct
 
 from lambent.cli.failure import CommandError
 
@@ -23,8 +24,7 @@ _NAME = "org.opencontainers.image.ref.name"
 _CONTAINERD_NAME = "io.containerd.image.name"
 
 
-@dataclass(frozen=True, slots=True)
-class Blob:
+class Blob(Struct, frozen=True):
     """A part of an image: its digest (sha256:…), its size in bytes, and either its content or its name in the file."""
 
     digest: str
@@ -33,8 +33,7 @@ class Blob:
     name: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class ImageFile:
+class ImageFile(Struct, frozen=True):
     """One image of a file: the digest of its manifest or index, the parts to upload, the name that the file says."""
 
     digest: str

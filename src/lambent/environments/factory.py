@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os.path
-from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from lambent.environments.environment import EnvironmentStart, ExecutionEnvironment, Surroundings
 from lambent.environments.extensions.files import external_extensions
@@ -31,8 +33,7 @@ if TYPE_CHECKING:
 _SANDBOX_TRIES = 6
 
 
-@dataclass(frozen=True, slots=True)
-class FactoryParts:
+class FactoryParts(Struct, frozen=True):
     """What a factory works with, all given by app.py.
 
     `plan` chooses runtime and sandbox kind; `code_directory` is the unpacked package's path relative to the data

@@ -2,13 +2,14 @@
 
 The peer is customer code: everything has a bound, and what is odd is refused rather than guessed. Our own and the
 official runtime clients send small, regular HTTP/1.1 requests; a C parser made no visible difference here
-(execution-environment.md, section 3), and this room takes no third-party package.
+(execution-environment.md, section 3).
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 # awslambdaric sends the cause of an error as a header of up to 1 MiB.
 HEAD_BYTES_MAX = 1_179_648
@@ -24,8 +25,7 @@ class BadRequestError(Exception):
     """The bytes are no request we accept; the connection is closed after a 400."""
 
 
-@dataclass(slots=True)
-class InsideRequest:
+class InsideRequest(Struct):
     """One request. Header names are lower case. `is_oversize`: the body was longer than the bound and was dropped."""
 
     method: bytes
@@ -36,7 +36,6 @@ class InsideRequest:
     is_last: bool = False
 
 
-@dataclass(slots=True)
 class StreamedRequest(InsideRequest):
     """A response that its runtime writes while it works: handed out as soon as its head is there.
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import stat
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,8 +24,7 @@ _ELF = b"\x7fELF"
 _LAYER_MODULES = ("python", "python/lib/python3.*/site-packages")
 
 
-@dataclass(frozen=True, slots=True)
-class _Facts:
+class _Facts(Struct, frozen=True):
     """`names` are the top-level ones of a package, `layer_names` those that it has for Python as a layer.
 
     `has_own_libraries`: shared libraries lie where a package's are looked for; `has_libraries`: where a layer's are.

@@ -6,8 +6,9 @@ system log levels: developer guide, "System log level event mapping".
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from lambent.environments.extensions.records import compact, compact_text, spans_of, time_text
 from lambent.environments.outcomes import init_status
@@ -27,8 +28,7 @@ if TYPE_CHECKING:
     from lambent.model.platform_event import EnvironmentReference, TelemetrySink
 
 
-@dataclass(slots=True)
-class Invoked:
+class Invoked(Struct):
     """An invocation that was delivered, up to its REPORT. Times are of the monotonic clock."""
 
     invocation: Invocation

@@ -7,8 +7,9 @@ for. All methods run on the event loop and never suspend.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from msgspec import Struct
 
 from lambent.environments.answers.response_stream import ResponseStream
 from lambent.environments.lifecycle import EnvironmentEvent, EnvironmentState, IllegalTransitionError, next_state
@@ -46,8 +47,7 @@ class Exited(NamedTuple):
     exit: RuntimeExit
 
 
-@dataclass(frozen=True, slots=True)
-class Truncated:
+class Truncated(Struct, frozen=True):
     """The runtime broke off the response that it was streaming."""
 
 
@@ -58,8 +58,7 @@ class ExtensionFailed(NamedTuple):
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class DeadlinePassed:
+class DeadlinePassed(Struct, frozen=True):
     """Time ran out."""
 
 

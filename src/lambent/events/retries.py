@@ -10,8 +10,9 @@ Source: developer guide, "How Lambda handles errors and retries with asynchronou
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import NamedTuple
+
+from msgspec.structs import replace
 
 from lambent.model.event import AsyncEvent, Condition, Response
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from lambent.functions import names, paging
 from lambent.functions.lookups import STALE_REVISION, TRIES, overtaken

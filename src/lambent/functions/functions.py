@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
+
+from msgspec.structs import replace
 
 from lambent.functions import names, paging
 from lambent.functions.configuration import configuration_of, listed
@@ -26,7 +27,7 @@ from lambent.model.errors import (
     ResourceConflictError,
     StateReasonError,
 )
-from lambent.model.function import FunctionVersion, PackageType, VersionCounter, altered
+from lambent.model.function import FunctionVersion, PackageType, VersionCounter
 from lambent.store.contracts import CommitRefusedError
 from lambent.wire.generated import get_function, list_functions
 from lambent.wire.generated.delete_function import DeleteFunctionResponse
@@ -271,7 +272,7 @@ class Functions:
 
     def _renewed(self, function: FunctionVersion, code: CodeReference) -> FunctionVersion:
         """Return the function as changed now: its environments of before retire."""
-        return altered(function, code=code, configuration_id=self._ids.new(), last_modified_ms=self._clock.time_ms())
+        return replace(function, code=code, configuration_id=self._ids.new(), last_modified_ms=self._clock.time_ms())
 
     async def _resolved(self, function: FunctionVersion) -> FunctionVersion:
         """Return a function with what its image's reference means now; one that cannot be told yet is told later.

@@ -16,8 +16,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from lambent.model.errors import (
     LambdaError,
@@ -27,7 +28,7 @@ from lambent.model.errors import (
     StateReasonError,
     UnavailableError,
 )
-from lambent.model.function import FunctionState, PackageType, UpdateStatus, altered
+from lambent.model.function import FunctionState, PackageType, UpdateStatus
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -73,7 +74,7 @@ class Transitions:
 
     def creating(self, function: FunctionVersion) -> FunctionVersion:
         """Return the value that CreateFunction commits."""
-        return altered(
+        return replace(
             function,
             state=FunctionState.PENDING,
             state_reason=_REASON,
@@ -83,7 +84,7 @@ class Transitions:
 
     def created(self, function: FunctionVersion) -> FunctionVersion:
         """Return the value that CreateFunction commits of a function that has all it needs: what settling would."""
-        return altered(
+        return replace(
             function,
             state=FunctionState.ACTIVE,
             state_reason=None,

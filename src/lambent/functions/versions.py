@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from lambent.functions import names, paging, rules
 from lambent.functions.configuration import code_sha256_of, configuration_of, listed
@@ -34,8 +36,7 @@ if TYPE_CHECKING:
 _TRIES = 10
 
 
-@dataclass(frozen=True, slots=True)
-class Publication:
+class Publication(Struct, frozen=True):
     """A version that is to be (or, without `writes`, already is) there, and what must be committed for it."""
 
     version: FunctionVersion

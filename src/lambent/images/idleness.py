@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
+
+from msgspec import Struct
 
 from lambent.model.errors import LambdaError
 from lambent.model.function import FunctionState
@@ -24,8 +25,7 @@ _LOOKS_PER_SPAN = 10
 _WAKING_MAX = 10_000
 
 
-@dataclass(frozen=True, slots=True)
-class FunctionView:
+class FunctionView(Struct, frozen=True):
     """What is known of functions: `versions()` are all that there are, `in_use()` the images of living environments."""
 
     versions: Callable[[], Iterable[FunctionVersion]]

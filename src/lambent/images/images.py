@@ -6,8 +6,10 @@ import asyncio
 import hashlib
 import logging
 from concurrent.futures import BrokenExecutor
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from lambent.images import failures
 from lambent.images.downloads import Downloads
@@ -38,8 +40,7 @@ _log = logging.getLogger(__name__)
 _LAYERS_AT_ONCE = 3
 
 
-@dataclass(frozen=True, slots=True)
-class ImageRules:
+class ImageRules(Struct, frozen=True):
     """`architecture`: this machine's, by AWS's name. `runs_foreign`: setting architectures.foreign is run.
 
     `bytes_max`: of one image unpacked. `is_merging()`: whether overlayfs cannot be used here.
@@ -51,8 +52,7 @@ class ImageRules:
     is_merging: Callable[[], bool] = lambda: False
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
+class Progress(Struct, frozen=True):
     """How far something has come. `phase`: resolved, download, unpack, layer (done) or done; sizes in bytes."""
 
     phase: str

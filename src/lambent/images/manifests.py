@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct, field
 
 from lambent.model.image import ARCHITECTURES
 
@@ -43,8 +44,7 @@ class ManifestError(Exception):
         self.is_unsupported = is_unsupported
 
 
-@dataclass(frozen=True, slots=True)
-class Descriptor:
+class Descriptor(Struct, frozen=True):
     """Something by its digest (lower-case hex of SHA-256) and size in bytes."""
 
     digest: str
@@ -52,16 +52,14 @@ class Descriptor:
     media_type: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Manifest:
+class Manifest(Struct, frozen=True):
     """What one image for one platform is made of: configuration and layers, lowest first."""
 
     config: Descriptor
     layers: tuple[Descriptor, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Index:
+class Index(Struct, frozen=True):
     """Images for several platforms: (operating system, architecture by AWS's name, manifest)."""
 
     platforms: tuple[tuple[str, str, Descriptor], ...]
@@ -78,8 +76,7 @@ class Index:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class ImageConfiguration:
+class ImageConfiguration(Struct, frozen=True):
     """What an image says about itself. `diff_ids`: SHA-256 (hex) of each layer's uncompressed bytes, lowest first."""
 
     architecture: str

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from lambent.images.idleness import FunctionView, IdleImages
 from lambent.images.images import ImageRules, Images
@@ -27,8 +28,7 @@ if TYPE_CHECKING:
     from lambent.wire.http_client import HttpClient
 
 
-@dataclass(frozen=True, slots=True)
-class ImagePlaneOptions:
+class ImagePlaneOptions(Struct, frozen=True):
     """Settings and neighbours. `directory`: `images` in the data directory. `executor` unpacks: a pool of processes.
 
     `architecture`: this machine's. `is_rooted()`: whether sandboxes can have roots of their own; `is_merging()`: only

@@ -6,7 +6,8 @@ Source: the distribution project's grammar of references; what has no registry i
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 DEFAULT_REGISTRY = "docker.io"
 _DEFAULT_TAG = "latest"
@@ -17,8 +18,7 @@ _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 _DIGEST = re.compile(r"sha256:([0-9a-f]{64})")
 
 
-@dataclass(frozen=True, slots=True)
-class ImageReference:
+class ImageReference(Struct, frozen=True):
     """One reference, complete. `digest` is lower-case hex of a manifest's SHA-256; where it is given no tag counts."""
 
     registry: str

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
+from msgspec import Struct
+
 from lambent.wire.http_client import Origin
 
 if TYPE_CHECKING:
@@ -42,8 +44,7 @@ class Login:
         return "Basic " + base64.b64encode(f"{self.user}:{self.password}".encode()).decode()
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Struct, frozen=True):
     """Where a reference is asked for. `prefix` stands before the repository there ("" or "mirror/")."""
 
     origin: Origin
@@ -51,8 +52,7 @@ class Place:
     login: Login | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class RegistryTable:
+class RegistryTable(Struct, frozen=True):
     """The settings images.registries and images.credentials.
 
     An entry is NAME=URL: references of that registry (`*` stands for any text) are asked for at that URL, whose path

@@ -9,9 +9,11 @@ import asyncio
 import hashlib
 import json
 import re
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlencode, urljoin, urlsplit
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from lambent.images import failures
 from lambent.images.manifests import DOCUMENT_BYTES_MAX, INDEX_TYPES, MANIFEST_TYPES
@@ -33,8 +35,7 @@ _BUSY = frozenset((429, 500, 502, 503, 504))
 _PARAMETER = re.compile(r'([A-Za-z]+)="([^"]*)"')
 
 
-@dataclass(frozen=True, slots=True)
-class Document:
+class Document(Struct, frozen=True):
     """A manifest or a configuration as it came. `digest`: SHA-256 of its bytes, lower-case hex."""
 
     content: bytes

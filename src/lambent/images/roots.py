@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import posixpath
-from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
+from msgspec.structs import asdict, replace
 
 from lambent.model.errors import ResourceConflictError, ResourceNotFoundError
 from lambent.model.image import RuntimeRoot
@@ -36,8 +38,7 @@ _OWN_BOOTSTRAPS = (
 _LINKS_MAX = 40
 
 
-@dataclass(frozen=True, slots=True)
-class RuntimeBuild:
+class RuntimeBuild(Struct, frozen=True):
     """One installed root of a runtime. `digest` is its image's; `installed_ms` since the Unix epoch."""
 
     runtime: str

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
+
+from msgspec import Struct, field
 
 from lambent.images import failures
 from lambent.images.downloads import write_at
@@ -25,16 +26,14 @@ if TYPE_CHECKING:
 _DIGEST = re.compile(r"(?:sha256:)?([0-9a-f]{64})")
 
 
-@dataclass(frozen=True, slots=True)
-class ImageRequest:
+class ImageRequest(Struct, frozen=True):
     """What an operation is asked: parameters of path and query, and a body of bytes."""
 
     parameters: Mapping[str, str]
     body: bytes = b""
 
 
-@dataclass(frozen=True, slots=True)
-class ImageAnswer:
+class ImageAnswer(Struct, frozen=True):
     """What an operation answers: JSON at once, or lines of JSON as they come."""
 
     body: bytes | AsyncIterator[bytes]

@@ -23,8 +23,11 @@ import os
 import secrets
 import shutil
 from collections import Counter
-from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, TypeVar
+
+import msgspec
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from lambent.model.image import ImageRoot
 
@@ -46,8 +49,7 @@ _PLACE_FILES = ("etc/hosts", "etc/resolv.conf")
 _PART_SECONDS_MAX = 24 * 3600
 
 
-@dataclass(frozen=True, slots=True)
-class ImageRecord:
+class ImageRecord(Struct, frozen=True):
     """One image that is here. `reference` is where it came from, `is_imported` whether as a file. Sizes in bytes."""
 
     root: ImageRoot
@@ -172,7 +174,7 @@ class ImageTrees:
     async def keep(self, record: ImageRecord) -> None:
         """Say that an image is here, whole: its layers are brought to disk before. Raises OSError."""
         await asyncio.to_thread(self._flush)
-        content = json.dumps(asdict(record)).encode()
+        content = msgspec.json.encode(record)
         await asyncio.to_thread(self._write, self._record_path(record.root.digest), content)
         self._records[record.root.digest] = record
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from lambent.model.errors import InvalidParameterValueError, ValidationError
 
@@ -16,8 +18,7 @@ _REFERENCE = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class FunctionArn:
+class FunctionArn(Struct, frozen=True):
     """A function, or one version or alias of it: account (12 digits), region, name, qualifier or None."""
 
     account_id: str

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-@dataclass(frozen=True, slots=True)
-class UploadedBlob:
+class UploadedBlob(Struct, frozen=True):
     """A large blob member that the door streamed to a file instead of memory. The receiver moves or deletes the file.
 
     `path` is absolute, in the spool directory; `sha256` is lower-case hex of the decoded bytes.
@@ -21,8 +21,7 @@ class UploadedBlob:
     sha256: str
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
+class Caller(Struct, frozen=True):
     """One authenticated API request: account (12 digits), region, principal ARN, request id.
 
     `operation` is the operation's name as the service description spells it, for answers that name the action.
@@ -39,12 +38,15 @@ class Caller:
     operation: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Credentials:
+class Credentials(Struct, frozen=True):
     """AWS credentials. `session_token` is None for long-lived keys; `account_id` is the account they act in."""
 
     access_key_id: str
-    secret_access_key: str = field(repr=False)
+    secret_access_key: str
     account_id: str
-    session_token: str | None = field(default=None, repr=False)
+    session_token: str | None = None
     principal_arn: str = ""
+
+    def __repr__(self) -> str:
+        # A struct would print the secret as well.
+        return f"Credentials({self.access_key_id!r}, account_id={self.account_id!r})"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 
 class CodeSigningPolicy(StrEnum):
@@ -13,8 +14,7 @@ class CodeSigningPolicy(StrEnum):
     ENFORCE = "Enforce"
 
 
-@dataclass(frozen=True, slots=True)
-class CodeSigningConfig:
+class CodeSigningConfig(Struct, frozen=True):
     """A code signing configuration. `config_id` sorts by creation. `last_modified_ms` since the Unix epoch."""
 
     account_id: str
@@ -32,8 +32,7 @@ class CodeSigningConfig:
         return f"arn:aws:lambda:{self.region}:{self.account_id}:code-signing-config:{self.config_id}"
 
 
-@dataclass(frozen=True, slots=True)
-class CodeSigningFence:
+class CodeSigningFence(Struct, frozen=True):
     """Written whenever a function gets the configuration, so that its deletion cannot overlook one."""
 
     account_id: str
@@ -42,8 +41,7 @@ class CodeSigningFence:
     revision_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class FunctionCodeSigning:
+class FunctionCodeSigning(Struct, frozen=True):
     """Which configuration (of the same account and region) a function has."""
 
     account_id: str

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
+
+from msgspec import Struct
 
 from lambent.model.arn import FunctionArn
 
@@ -60,8 +61,7 @@ class ConcurrencyLease:
             ledger.give_back(self.pool, is_settling=self._is_settling)
 
 
-@dataclass(frozen=True, slots=True)
-class ReservedConcurrency:
+class ReservedConcurrency(Struct, frozen=True):
     """What PutFunctionConcurrency keeps: both cap and guarantee, in invocations at one time; 0 lets none run."""
 
     account_id: str
@@ -71,8 +71,7 @@ class ReservedConcurrency:
     revision_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class ProvisionedConcurrency:
+class ProvisionedConcurrency(Struct, frozen=True):
     """What PutProvisionedConcurrencyConfig keeps: so many environments for a version or an alias (`qualifier`)."""
 
     account_id: str
@@ -97,8 +96,7 @@ class AllocationStatus(StrEnum):
     FAILED = "FAILED"
 
 
-@dataclass(frozen=True, slots=True)
-class Allocation:
+class Allocation(Struct, frozen=True):
     """How far provisioned concurrency has come, in environments.
 
     `allocated` have run their Init; `available` of them wait for an invocation now. `reason` is set when FAILED.
@@ -110,8 +108,7 @@ class Allocation:
     reason: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class FunctionScaling:
+class FunctionScaling(Struct, frozen=True):
     """What PutFunctionScalingConfig keeps for a published version: bounds in environments, None where not given."""
 
     account_id: str
@@ -123,8 +120,7 @@ class FunctionScaling:
     revision_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class ConcurrencyFence:
+class ConcurrencyFence(Struct, frozen=True):
     """Written with each change of what an account has reserved in a region: of two at one time, one comes second."""
 
     account_id: str

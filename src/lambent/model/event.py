@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from lambent.model.arn import FunctionArn
@@ -38,16 +39,14 @@ class TargetKind(StrEnum):
     DEAD_LETTER = "dead-letter"
 
 
-@dataclass(frozen=True, slots=True)
-class Destination:
+class Destination(Struct, frozen=True):
     """Where something about an event goes; `arn` of a queue, topic, bus, bucket or function."""
 
     kind: TargetKind
     arn: str
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
+class Response(Struct, frozen=True):
     """What the last attempt of an event was answered.
 
     `status_code` is Invoke's (200 also for a function's own error), 0 when nothing was tried; `message` is the text of
@@ -61,8 +60,7 @@ class Response:
     message: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class EventOutcome:
+class EventOutcome(Struct, frozen=True):
     """How an event ended, while records of that are still to be delivered.
 
     `targets` are those that have not taken theirs; `is_delivered`: one has. `tries` of the present round have failed.
@@ -75,8 +73,7 @@ class EventOutcome:
     tries: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class AsyncEvent:
+class AsyncEvent(Struct, frozen=True):
     """A queued invocation. `function` is as the caller named it, with its qualifier or none.
 
     `attempts` counts runs of the function, `setbacks` the times in a row that it could not run. `skipped_ms` is by how

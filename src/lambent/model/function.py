@@ -5,9 +5,9 @@ from __future__ import annotations
 import functools
 import hashlib
 from collections.abc import Mapping  # noqa: TC003 - the store reads the annotations of what it keeps
-from dataclasses import dataclass, field, fields
 from enum import StrEnum
-from operator import attrgetter
+
+from msgspec import Struct, field
 
 from lambent.model.arn import LATEST, FunctionArn
 
@@ -43,8 +43,7 @@ class LogFormat(StrEnum):
     JSON = "JSON"
 
 
-@dataclass(frozen=True, slots=True)
-class LoggingConfig:
+class LoggingConfig(Struct, frozen=True):
     """`LoggingConfig`: levels are None in text format. `log_group` None means /aws/lambda/NAME."""
 
     log_format: LogFormat = LogFormat.TEXT
@@ -53,8 +52,7 @@ class LoggingConfig:
     log_group: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class VpcConfig:
+class VpcConfig(Struct, frozen=True):
     """`VpcConfig` as the caller gave it: answered, never attached. `vpc_id` None: EC2 was not asked yet."""
 
     subnet_ids: tuple[str, ...] = ()
@@ -63,8 +61,7 @@ class VpcConfig:
     vpc_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class FileSystemConfig:
+class FileSystemConfig(Struct, frozen=True):
     """One item of `FileSystemConfigs`. `direct_s3_read` is S3FilesConfig.DirectS3Read."""
 
     arn: str
@@ -72,8 +69,7 @@ class FileSystemConfig:
     direct_s3_read: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ImageConfig:
+class ImageConfig(Struct, frozen=True):
     """`ImageConfig`: what overrides an image's own start; empty means the image's."""
 
     entry_point: tuple[str, ...] = ()
@@ -81,8 +77,7 @@ class ImageConfig:
     working_directory: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class DurableConfig:
+class DurableConfig(Struct, frozen=True):
     """`DurableConfig` of a durable function: days that a history is kept, seconds that an execution may take."""
 
     retention_days: int
@@ -90,8 +85,7 @@ class DurableConfig:
     kms_key_arn: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class CodeReference:
+class CodeReference(Struct, frozen=True):
     """A package in the code store. `sha256` is lower-case hex of the zip; sizes in bytes."""
 
     sha256: str
@@ -99,16 +93,14 @@ class CodeReference:
     unpacked_bytes: int
 
 
-@dataclass(frozen=True, slots=True)
-class LayerReference:
+class LayerReference(Struct, frozen=True):
     """A layer version that a function uses. It names the package itself: the version may be deleted and is used on."""
 
     arn: str
     code: CodeReference
 
 
-@dataclass(frozen=True, slots=True, weakref_slot=True)
-class FunctionVersion:
+class FunctionVersion(Struct, frozen=True, weakref=True):
     """One snapshot of a function's configuration and code. A change makes a new value.
 
     `configuration_id` is new whenever code or configuration changes and untouched by state transitions: an
@@ -139,9 +131,9 @@ class FunctionVersion:
     memory_mib: int = 128
     ephemeral_storage_mib: int = 512
     architecture: str = "x86_64"
-    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    environment: Mapping[str, str] = field(default_factory=dict)
     environment_error: tuple[str, str] | None = None
-    environment_cipher: str | None = field(default=None, repr=False)
+    environment_cipher: str | None = None
     logging: LoggingConfig = field(default_factory=LoggingConfig)
     tracing_mode: str = "PassThrough"
     kms_key_arn: str | None = None
@@ -165,6 +157,10 @@ class FunctionVersion:
     image_config: ImageConfig | None = None
     durable: DurableConfig | None = None
     tenant_isolation_mode: str | None = None
+
+    def __repr__(self) -> str:
+        # A struct would print every member, and the variables are secrets.
+        return f"FunctionVersion({self.arn}:{self.version}, configuration_id={self.configuration_id!r})"
 
     @property
     def image_digest(self) -> str | None:
@@ -220,14 +216,6 @@ class FunctionVersion:
         return self.logging.log_group or f"/aws/lambda/{self.name}"
 
 
-def altered(function: FunctionVersion, **members: object) -> FunctionVersion:
-    """Return the version with other members, as `dataclasses.replace` does for half the time: creating takes several.
-
-    Raises TypeError for a member that there is not.
-    """
-    return FunctionVersion(**{**dict(zip(_MEMBERS, _GET_MEMBERS(function), strict=True)), **members})
-
-
 @functools.lru_cache(maxsize=512)
 def runtime_version_arn(region: str, runtime: str, build: str | None) -> str:
     """Return the ARN of a runtime's build: an installed root by its image's digest, None for what the host has."""
@@ -235,12 +223,7 @@ def runtime_version_arn(region: str, runtime: str, build: str | None) -> str:
     return f"arn:aws:lambda:{region}::runtime:{hashlib.sha256(text.encode()).hexdigest()}"
 
 
-_MEMBERS = tuple(member.name for member in fields(FunctionVersion))
-_GET_MEMBERS = attrgetter(*_MEMBERS)
-
-
-@dataclass(frozen=True, slots=True)
-class FunctionTags:
+class FunctionTags(Struct, frozen=True):
     """The tags of a function: they belong to no version. One that never had any has none of this."""
 
     account_id: str
@@ -250,15 +233,13 @@ class FunctionTags:
     revision_id: str = "1"
 
 
-@dataclass(frozen=True, slots=True)
-class RoutingConfig:
+class RoutingConfig(Struct, frozen=True):
     """Shares (0 to 1) of an alias's invocations that go to other versions than its own; AWS takes one at most."""
 
     additional_version_weights: Mapping[str, float]
 
 
-@dataclass(frozen=True, slots=True)
-class Alias:
+class Alias(Struct, frozen=True):
     """A name for a version, `function_version` ($LATEST or a number), of the function `function_name`."""
 
     account_id: str
@@ -281,8 +262,7 @@ class Alias:
         return version == self.function_version or version in additional
 
 
-@dataclass(frozen=True, slots=True)
-class VersionCounter:
+class VersionCounter(Struct, frozen=True):
     """The last version number given to a function of this name: it outlives the function, for none is given twice.
 
     Source: developer guide, "Manage Lambda function versions".

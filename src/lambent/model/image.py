@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping  # noqa: TC003 - read at run time by what keeps it
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 # AWS's words for what an index of several platforms says: Go's names of processors.
 ARCHITECTURES: Mapping[str, str] = {"amd64": "x86_64", "arm64": "arm64"}
 
 
-@dataclass(frozen=True, slots=True)
-class ImageRoot:
+class ImageRoot(Struct, frozen=True):
     """One image, unpacked on this node: what it is made of and how it wants to be started.
 
     `digest` is its manifest's SHA-256 (lower-case hex). `layers` are the names of unpacked trees, lowest first; with
@@ -28,8 +28,7 @@ class ImageRoot:
     is_merged: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class RuntimeRoot:
+class RuntimeRoot(Struct, frozen=True):
     """An installed root of a managed runtime. `argv` starts it; in it "{handler}" stands for the function's handler."""
 
     runtime: str

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from lambent.model.arn import FunctionArn
@@ -26,8 +27,7 @@ class FunctionErrorKind(StrEnum):
     UNHANDLED = "Unhandled"
 
 
-@dataclass(frozen=True, slots=True)
-class InvokeRequest:
+class InvokeRequest(Struct, frozen=True):
     """The door's form of an invocation: name and qualifier not yet resolved.
 
     `payload` is JSON text already checked by the door. `client_context` is the decoded JSON text of
@@ -44,8 +44,7 @@ class InvokeRequest:
     wants_stream: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Invocation:
+class Invocation(Struct, frozen=True):
     """An admitted invocation of one version. `invoked_arn` is the ARN the caller used, qualifier included."""
 
     request_id: str
@@ -73,8 +72,7 @@ class ResponseBody(Protocol):
         """Nobody reads any more: the function runs on, what it writes is dropped. Idempotent."""
 
 
-@dataclass(frozen=True, slots=True)
-class InvocationResult:
+class InvocationResult(Struct, frozen=True):
     """What the caller gets. `log_tail`: the last 4,096 bytes of this invocation's log, or None if not asked.
 
     `error_type` is AWS's name of what went wrong. With `stream` the response is still to be read, and `payload` empty;

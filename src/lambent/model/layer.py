@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from lambent.model.function import CodeReference  # noqa: TC001 - the store reads the annotations of what it keeps
 
@@ -14,8 +15,7 @@ _REFERENCE = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class LayerArn:
+class LayerArn(Struct, frozen=True):
     """A layer, or one version of it (None: the layer itself)."""
 
     account_id: str
@@ -44,8 +44,7 @@ def parse_layer(reference: str, *, account_id: str, region: str) -> LayerArn | N
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Layer:
+class Layer(Struct, frozen=True):
     """A layer's name and its last number: it outlives every version, for AWS gives no number twice.
 
     `version_count` is how many versions there are now.
@@ -64,8 +63,7 @@ class Layer:
         return LayerArn(self.account_id, self.region, self.name)
 
 
-@dataclass(frozen=True, slots=True)
-class LayerVersion:
+class LayerVersion(Struct, frozen=True):
     """One published archive, immutable. Compatibilities are None where the publisher named none.
 
     `created_ms` counts since the Unix epoch. What is compatible is information: nothing is refused for it, as on AWS.
@@ -89,8 +87,7 @@ class LayerVersion:
         return LayerArn(self.account_id, self.region, self.name, self.version)
 
 
-@dataclass(frozen=True, slots=True)
-class LayerStatement:
+class LayerStatement(Struct, frozen=True):
     """Whom a layer version is open to: "*", an account (12 digits) or the ARN of its root; maybe one organization's."""
 
     statement_id: str
@@ -105,8 +102,7 @@ class LayerStatement:
         return self.principal in ("*", account_id) or self.principal.endswith(f"::{account_id}:root")
 
 
-@dataclass(frozen=True, slots=True)
-class LayerPolicy:
+class LayerPolicy(Struct, frozen=True):
     """The statements of one layer version, in the order they were added; there is none without statements."""
 
     account_id: str

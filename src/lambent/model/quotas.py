@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 
-@dataclass(frozen=True, slots=True)
-class Quota:
+class Quota(Struct, frozen=True):
     """One limit. `value` is in the unit that the name ends with.
 
     An adjustable one is soft: an account in a region may have another value, from `value_min` to `value_max`. The
@@ -21,8 +20,7 @@ class Quota:
     value_max: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class QuotaState:
+class QuotaState(Struct, frozen=True):
     """A quota and what is in force for one account in one region; `default` holds where nothing was set."""
 
     quota: Quota
@@ -30,8 +28,7 @@ class QuotaState:
     default: int
 
 
-@dataclass(frozen=True, slots=True)
-class AccountQuota:
+class AccountQuota(Struct, frozen=True):
     """What a soft quota is for one account in one region, where that is not the default."""
 
     account_id: str

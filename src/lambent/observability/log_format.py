@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import urllib.parse
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from lambent.model.platform_event import EnvironmentReference
@@ -18,8 +19,7 @@ _NAME_MAX = 200
 _HEADER_BYTES_MAX = 1_024
 
 
-@dataclass(frozen=True, slots=True)
-class LogGroup:
+class LogGroup(Struct, frozen=True):
     """Whose log it is: account, region and the group's name."""
 
     account_id: str

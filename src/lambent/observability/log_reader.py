@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from lambent.observability.log_format import LogRecord
@@ -24,8 +25,7 @@ class LogQuery(NamedTuple):
     is_following: bool
 
 
-@dataclass(slots=True)
-class _Position:
+class _Position(Struct):
     segment: tuple[int, int] = (-1, -1)
     path: str | None = None
     offset: int = 0

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
+from msgspec.structs import asdict
 
 from lambent.model.environment import InitializationType
 from lambent.model.event import TargetKind
@@ -31,8 +33,7 @@ _PROVISIONED = InitializationType.PROVISIONED_CONCURRENCY
 _Key = tuple[str, str, str]
 
 
-@dataclass(slots=True)
-class FunctionCounts:
+class FunctionCounts(Struct):
     """What one function did since the daemon started. Durations in milliseconds."""
 
     invocations: int = 0

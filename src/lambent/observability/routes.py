@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 from lambent.model.errors import InvalidParameterValueError
 from lambent.observability.log_format import LogGroup
@@ -25,8 +26,7 @@ _UNITS_MS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _LOG_PARAMETERS = frozenset({"function", "group", "since", "follow"})
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Struct, frozen=True):
     """What an operation answers: status, headers, and a body at once or in chunks."""
 
     status: int

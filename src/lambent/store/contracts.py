@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+from msgspec import Struct
+
 from lambent.model.errors import LambdaError
 
 if TYPE_CHECKING:
@@ -16,8 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class RecordKey:
+class RecordKey(Struct, frozen=True, order=True):
     """Whose record it is and which. Records of one kind are ordered by name, then qualifier (as bytes of UTF-8)."""
 
     account_id: str

@@ -11,12 +11,12 @@ import hmac
 import json
 import os
 import secrets
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from msgspec import Struct
 
 from lambent.model.caller import Credentials
 from lambent.model.errors import LambdaError, ServiceError
@@ -103,8 +103,7 @@ class InstallationKey:
         return hmac.compare_digest(self.sign(purpose, text).encode(), signature.encode())
 
 
-@dataclass(frozen=True, slots=True)
-class AccessKeyEntry:
+class AccessKeyEntry(Struct, frozen=True):
     """One access key as `lambent keys list` shows it."""
 
     access_key_id: str

@@ -21,6 +21,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
+
 from lambent.model.errors import InvalidParameterValueError, LambdaError, ServiceError
 from lambent.model.function import CodeReference
 from lambent.model.quotas import UNPACKED_BYTES, ZIP_ENTRIES
@@ -61,8 +63,7 @@ class PackageJob:
     is_sealing: bool = field(default=False, kw_only=True)
 
 
-@dataclass(frozen=True, slots=True)
-class PreparedPackage:
+class PreparedPackage(Struct, frozen=True):
     """A package that is whole and on disk under names that begin with a dot; `place` gives it its own."""
 
     reference: CodeReference
@@ -247,8 +248,7 @@ def _extract(archive: zipfile.ZipFile, root: Path) -> int:
     return written
 
 
-@dataclass(frozen=True, slots=True)
-class _Plan:
+class _Plan(Struct, frozen=True):
     """What an archive would write. Names are relative and clean; later entries of a name have replaced earlier ones."""
 
     directories: set[str]

@@ -12,11 +12,11 @@ import heapq
 import itertools
 import re
 import sys
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 from weakref import WeakValueDictionary
 
 import msgspec
+from msgspec import Struct
 
 from lambent.model.arn import LATEST
 from lambent.model.code_signing import CodeSigningConfig, CodeSigningFence, FunctionCodeSigning
@@ -69,8 +69,7 @@ def _no_blob(value: Any) -> tuple[str | None, int]:
     return None, 0
 
 
-@dataclass(frozen=True, slots=True)
-class Kind:
+class Kind(Struct, frozen=True):
     """How one type lies in the store.
 
     `name` and `qualifier` are the members that identify it within account and region; an integer qualifier, and a

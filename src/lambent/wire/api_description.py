@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import importlib
 import sys
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
+
+from msgspec import Struct
 
 from lambent.wire.generated.routes import ERRORS, OPERATIONS
 
 
-@dataclass(frozen=True, slots=True)
-class Operation:
+class Operation(Struct, frozen=True):
     """One operation. `module` is its generated module's name and its method's name in the control plane."""
 
     name: str
@@ -28,8 +28,7 @@ class Operation:
         return sys.modules.get(name) or importlib.import_module(name)
 
 
-@dataclass(frozen=True, slots=True)
-class ErrorForm:
+class ErrorForm(Struct, frozen=True):
     """How an error is answered: HTTP status, spelling of the message member, `Type`, members sent as headers."""
 
     status: int

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import base64
 import binascii
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
+from msgspec import Struct
 
 from lambent.wire import validation
 
@@ -26,8 +26,7 @@ class RequestError(Exception):
         self.message = message
 
 
-@dataclass(frozen=True, slots=True)
-class RequestParts:
+class RequestParts(Struct, frozen=True):
     """What the transport knows of a request: decoded path labels, decoded query (last value wins, lists kept),
     lower-case headers, and the body's JSON value (None when empty)."""
 
@@ -37,8 +36,7 @@ class RequestParts:
     body: Any
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Struct, frozen=True):
     """Status, headers beside the general ones, body."""
 
     status: int

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import replace
 
 from lambent.events.sources.meter import Meter
 from lambent.events.sources.queues.queue_poller import QueuePoller

@@ -10,9 +10,11 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import replace
 
 from lambent.events.destinations import DestinationError
 from lambent.events.sources.meter import Meter

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from lambent.environments.log_writer import LogWriter, iso_time
 from lambent.model.function import CodeReference, FunctionVersion, LogFormat, LoggingConfig

@@ -9,11 +9,11 @@ import random
 import shutil
 import signal
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from msgspec.structs import replace
 
 from lambent.clock import SystemClock
 from lambent.environments import (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from lambent.environments.variables import EnvironmentFacts, environment_variables
 from lambent.model.caller import Credentials

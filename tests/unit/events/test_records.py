@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from lambent.events.records import dead_letter_message, destination_message, invocation_record
 from lambent.model.arn import FunctionArn

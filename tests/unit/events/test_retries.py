@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from lambent.events.retries import EventLimits, after_run, after_setback, is_too_old, setback_ms
 from lambent.model.arn import FunctionArn

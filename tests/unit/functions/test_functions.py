@@ -6,10 +6,10 @@ import asyncio
 import base64
 import hashlib
 import re
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from msgspec.structs import replace
 
 from lambent.functions import ControlPlaneRules
 from lambent.model.caller import Caller, UploadedBlob

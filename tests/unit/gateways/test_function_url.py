@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from msgspec.structs import replace
 
 from lambent.gateways import FunctionUrls, FunctionUrlTable, Surroundings
 from lambent.invocation import ResourcePolicies

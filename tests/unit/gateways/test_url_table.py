@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from lambent.gateways.url_table import FunctionUrlTable
 from lambent.model.configs.function_url import FunctionUrlConfig

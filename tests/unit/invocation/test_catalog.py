@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from lambent.invocation import Catalog
 from lambent.model.arn import FunctionArn

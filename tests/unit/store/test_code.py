@@ -9,10 +9,10 @@ import os
 import resource
 import signal
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from msgspec.structs import replace
 
 from lambent.model.errors import InvalidParameterValueError, ServiceError
 from lambent.model.function import CodeReference, FunctionVersion, LayerReference

@@ -5,8 +5,9 @@ from __future__ import annotations
 import difflib
 import json
 import re
-from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from lambent.cli.samples import deployment, devices, edge, messages, requests, rules, stored, streams, users
 from lambent.cli.samples.sample import Given, SampleError

@@ -5,9 +5,10 @@ from __future__ import annotations
 import base64
 import hashlib
 import uuid
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -21,8 +22,7 @@ class SampleError(Exception):
     """There is no such sample or field, or a field has a value that it cannot have."""
 
 
-@dataclass(frozen=True, slots=True)
-class Given:
+class Given(Struct, frozen=True):
     """For whom an event is made: the function, its account and region; `at_ms` in ms of the Unix epoch.
 
     `fields` are the sample's own, as texts. Ids follow from the moment: the same moment makes the same event.
@@ -96,8 +96,7 @@ class Given:
         return "4" + f"{int(self.hexadecimal(what, 64), 16):080}"[1 - length :]
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
+class Sample(Struct, frozen=True):
     """One sample: its name in `sample:NAME`, whose event it is, its fields with their defaults, and how it is made."""
 
     name: str

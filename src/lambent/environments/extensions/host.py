@@ -7,8 +7,9 @@ import errno
 import json
 import os
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from lambent.environments.extensions.api import ExtensionsApi, http_answer
 from lambent.environments.extensions.records import compact, time_text
@@ -40,8 +41,7 @@ _TYPE_WORDS = {Category.PLATFORM: "Platform", Category.FUNCTION: "Function", Cat
 _LAUNCH_ERROR = "Extension.LaunchError"
 
 
-@dataclass(frozen=True, slots=True)
-class HostParts:
+class HostParts(Struct, frozen=True):
     """What a host is handed by its environment.
 
     `log` has the function's lines and the platform's, `extension_log` those of extensions. `external` are the base

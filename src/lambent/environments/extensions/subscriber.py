@@ -9,8 +9,9 @@ import asyncio
 import json
 from collections import deque
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
+
+from msgspec import Struct, field
 
 from lambent.environments.extensions.subscriptions import Api, Category
 from lambent.environments.sandbox.sandbox import SandboxError
@@ -42,8 +43,7 @@ class Network(Protocol):
         """Return the time as records say it."""
 
 
-@dataclass(slots=True)
-class _Batch:
+class _Batch(Struct):
     items: list[bytes] = field(default_factory=list)
     size_bytes: int = 0
 

@@ -7,10 +7,11 @@ Source: developer guide, "Lambda Telemetry API reference" and "Lambda Logs API" 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
+
+from msgspec import Struct
 
 from lambent.environments.extensions.registry import RefusedError
 
@@ -48,8 +49,7 @@ SCHEMA_VERSIONS: Mapping[Api, tuple[str, ...]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Destination:
+class Destination(Struct, frozen=True):
     """Where to deliver: a port of the sandbox's loopback. `path` is None for TCP."""
 
     port: int
@@ -57,8 +57,7 @@ class Destination:
     method: str = "POST"
 
 
-@dataclass(frozen=True, slots=True)
-class Subscription:
+class Subscription(Struct, frozen=True):
     """One valid subscription. `timeout_ms` is how long a record may wait for others."""
 
     api: Api

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from lambent.environments.extensions.records import compact, time_text
 from lambent.environments.extensions.subscriber import Subscriber
@@ -30,8 +31,7 @@ _LOGS_ONLY = frozenset({"platform.end", "platform.fault", "platform.logsSubscrip
 _LOGS_TOO = frozenset({"platform.start", "platform.report", "platform.extension", "platform.runtimeDone"})
 
 
-@dataclass(frozen=True, slots=True)
-class _Record:
+class _Record(Struct, frozen=True):
     at_ms: int
     category: Category
     kind: str

@@ -12,8 +12,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
+
+from msgspec import Struct, field
 
 from lambent.environments.lifecycle import EnvironmentState
 from lambent.environments.pool import InitFailedError
@@ -61,8 +62,7 @@ class Provisions(Protocol):
         """Shut an environment down when it is idle."""
 
 
-@dataclass(slots=True, eq=False)
-class _Stock:
+class _Stock(Struct, eq=False):
     """One version's environments. Times in monotonic nanoseconds; `reason` is set while its last attempts failed."""
 
     version: FunctionVersion
@@ -88,8 +88,7 @@ class _Stock:
         self.failures, self.reason, self.retry_at_ns = 0, None, 0
 
 
-@dataclass(slots=True, eq=False)
-class _Function:
+class _Function(Struct, eq=False):
     """The configurations of one function by version or alias, and its versions' environments by number."""
 
     arn: FunctionArn

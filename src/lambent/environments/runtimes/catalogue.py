@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os.path
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 from lambent.environments.runtimes.dotnet import choose_dotnet, plan_dotnet
 from lambent.environments.runtimes.identifiers import IDENTIFIERS, Language, RuntimeIdentifier, layer_directories
@@ -64,8 +65,7 @@ _INSTALL = {
 _NO_IMAGE = "The function's image is not on this machine, or functions from images cannot be isolated here (level L0)."
 
 
-@dataclass(frozen=True, slots=True)
-class CatalogueOptions:
+class CatalogueOptions(Struct, frozen=True):
     """What the settings say. `architecture` is this machine's: x86_64 or arm64.
 
     `has_native_code` tells whether a version's package holds native code; asked for the other architecture only.

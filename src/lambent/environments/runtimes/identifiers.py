@@ -5,8 +5,9 @@ Source: service description of botocore 1.44.5, shape Runtime; developer guide, 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 
 class Language(StrEnum):
@@ -23,8 +24,7 @@ class Language(StrEnum):
     """`Handler` names an executable in the package that is its own runtime (go1.x)."""
 
 
-@dataclass(frozen=True, slots=True)
-class RuntimeIdentifier:
+class RuntimeIdentifier(Struct, frozen=True):
     """One identifier. `version` as (major, minor) or (major,); empty for custom ones.
 
     `deprecated` is the day (YYYY-MM-DD) of AWS's deprecation, None when there is none yet.

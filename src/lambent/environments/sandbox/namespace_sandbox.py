@@ -8,8 +8,9 @@ import json
 import os
 import signal
 import socket
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
+
+from msgspec.structs import replace
 
 from lambent.environments.extensions.processes import InitRequests
 from lambent.environments.sandbox.launcher import channel

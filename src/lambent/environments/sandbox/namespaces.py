@@ -8,10 +8,12 @@ import itertools
 import json
 import socket
 from collections import deque
-from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from lambent.environments.sandbox.dns import DnsForwarder
 from lambent.environments.sandbox.java_archive import JavaArchives
@@ -37,8 +39,7 @@ _CLIENT_DIRECTORY = "/var/runtime"
 _ARCHIVE = "/var/lang/runtime.jsa"
 
 
-@dataclass(slots=True)
-class _ZygoteState:
+class _ZygoteState(Struct):
     """`tendings` and `unused_tendings` count the looks of `tend_zygotes`: all, and those since it was last needed."""
 
     key: int

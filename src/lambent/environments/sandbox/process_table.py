@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 import subprocess
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 _PROC = Path("/proc")
 _PAGE_KIB = os.sysconf("SC_PAGE_SIZE") // 1024
 
 
-@dataclass(frozen=True, slots=True)
-class ProcessEntry:
+class ProcessEntry(Struct, frozen=True):
     """One living process; memory in KiB. `session_id` is the process group where the system hides sessions (macOS)."""
 
     pid: int

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
+from msgspec import Struct
+
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Mapping
@@ -41,8 +43,7 @@ class RuntimeFamily(StrEnum):
         return self in (RuntimeFamily.NODEJS, RuntimeFamily.RUBY, RuntimeFamily.JAVA)
 
 
-@dataclass(frozen=True, slots=True)
-class Interpreter:
+class Interpreter(Struct, frozen=True):
     """An interpreter found on this machine.
 
     `executable` is an absolute, resolved path. `roots` are absolute host directories that must appear read-only at
@@ -57,8 +58,7 @@ class Interpreter:
     client_directory: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class SandboxKind:
+class SandboxKind(Struct, frozen=True):
     """What a pooled sandbox is good for; two equal kinds are interchangeable before specialisation.
 
     `runtime` is the interpreter that waits inside (None for EXEC without one). `client_directory` is the absolute
@@ -76,8 +76,7 @@ class SandboxKind:
     sdk_directory: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class SandboxRoot:
+class SandboxRoot(Struct, frozen=True):
     """A root that is an image's instead of this machine's, read-only: names of unpacked layers, lowest first.
 
     With `is_merged` there is one, which holds all of them. The program is looked for as PATH of its variables says and
@@ -111,8 +110,7 @@ class Specialisation:
     extensions: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class RuntimeExit:
+class RuntimeExit(Struct, frozen=True):
     """How the runtime process ended: exit `code`, or killed by `signal`; `is_out_of_memory` if the limit killed it.
 
     `start_failure`: it never ran, AWS's error type and why.

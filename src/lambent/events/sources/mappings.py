@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import replace
 
 from lambent.events.sources.filtering.filter_keys import FilterKeyError
 from lambent.events.sources.rules import RULES, check_mapping, check_members, check_required, with_defaults

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from msgspec import Struct, field
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -49,8 +50,7 @@ class Progress(NamedTuple):
     reason: str | None = None
 
 
-@dataclass(slots=True)
-class _Polled:
+class _Polled(Struct):
     """`before`: the poller of the same mapping whose place it takes, and whose batches end first."""
 
     mapping: EventSourceMapping

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from lambent.events.sources.filtering.filters import check_filters
 from lambent.events.sources.rules_of_pollers import check_pollers, with_poller_defaults
@@ -37,8 +39,7 @@ _GENERAL = frozenset(
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class SourceRules:
+class SourceRules(Struct, frozen=True):
     """Of one kind: members beyond the general ones, defaults, destinations, and how AWS words a user's change."""
 
     members: frozenset[str]

@@ -3,8 +3,9 @@ failures."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from lambent.model.configs.event_source import KafkaConfig, ProvisionedPollers, SourceKind
 from lambent.model.errors import InvalidParameterValueError

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 
-@dataclass(frozen=True, slots=True)
-class SourceRecord:
+class SourceRecord(Struct, frozen=True):
     """One record. `document` is it as the function's event shows it, `view` as filters see it.
 
     `item_id` is what a partial answer of the function names it by, `size_bytes` what it adds to the event.
@@ -23,7 +23,7 @@ class SourceRecord:
     view: Mapping[str, Any]
     item_id: str
     size_bytes: int
-    receipt: str = field(default="", repr=False)
+    receipt: str = ""
     trace_header: str | None = None
     group: str = ""
     arrived_ms: int = 0

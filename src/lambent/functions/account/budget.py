@@ -9,8 +9,9 @@ that comes second finds it changed, reads again and decides anew.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
+
+from msgspec import Struct
 
 from lambent.model.concurrency import ConcurrencyFence, ProvisionedConcurrency, ReservedConcurrency
 from lambent.model.errors import ResourceConflictError
@@ -30,8 +31,7 @@ _TRIES = 10
 _PAGE = 500
 
 
-@dataclass(frozen=True, slots=True)
-class ConcurrencyBudget:
+class ConcurrencyBudget(Struct, frozen=True):
     """One account in one region, in invocations at one time.
 
     `reserved` is by function name; `provisioned` by function name, then by version or alias.

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from lambent.functions.account.quotas import quota_value
 from lambent.model.errors import CodeStorageExceededError
@@ -20,8 +21,7 @@ if TYPE_CHECKING:
 _SUM_NS = 1_000_000_000
 
 
-@dataclass(slots=True)
-class _Sum:
+class _Sum(Struct):
     """The bytes in use at `read_ns`, with all that was let through since."""
 
     used_bytes: int

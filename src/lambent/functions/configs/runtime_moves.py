@@ -8,8 +8,9 @@ Source: developer guide, "Understanding how Lambda manages runtime version updat
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from lambent.model.configs.management import RuntimeManagementConfig
 from lambent.model.errors import PreconditionFailedError, ResourceNotFoundError

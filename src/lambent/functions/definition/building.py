@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
+
+from msgspec.structs import replace
 
 from lambent.functions import rules
 from lambent.functions.definition import images, isolation
@@ -16,7 +17,6 @@ from lambent.model.function import (
     FunctionVersion,
     PackageType,
     VpcConfig,
-    altered,
 )
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ def _with_settings(
     file_systems = _file_systems(request.file_system_configs, function.file_systems)
     _check_file_systems(file_systems, vpc)
     before = _with_environment(function, request.environment)
-    return altered(
+    return replace(
         before,
         description=_given_or(request.description, before.description),
         timeout_seconds=_given_or(request.timeout, before.timeout_seconds),

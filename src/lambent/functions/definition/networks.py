@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from lambent.model.errors import InvalidParameterValueError, LambdaError, ServiceError
 from lambent.wire.client import CallError, Principal

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import base64
-from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
+
+from msgspec.structs import replace
 
 from lambent.functions import paging
 from lambent.functions.configuration import iso_time

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import replace
 
 from lambent.functions.layers.layers import check_number
 from lambent.functions.layers.lookup import own_layer

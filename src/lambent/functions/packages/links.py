@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlencode
+
+from msgspec import Struct
 
 from lambent.model.errors import AccessDeniedError, ResourceNotFoundError
 
@@ -23,8 +24,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 PATH = "/_lambent/v1/code/"
 
 
-@dataclass(frozen=True, slots=True)
-class CodeDownload:
+class CodeDownload(Struct, frozen=True):
     """A package to send: its file, its size at opening, and the name to save it under.
 
     `blocks` are what to send instead of the file when that is encrypted.

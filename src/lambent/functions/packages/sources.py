@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from lambent.model.errors import InvalidParameterValueError, NotImplementedHereError, RequestEntityTooLargeError
 from lambent.model.quotas import ZIP_REQUEST_BYTES
@@ -17,8 +18,7 @@ if TYPE_CHECKING:
     from lambent.model.caller import Caller, UploadedBlob
 
 
-@dataclass(frozen=True, slots=True)
-class PackageSource:
+class PackageSource(Struct, frozen=True):
     """The members of a request that say where the code is. `blob_member` is ZipFile's path in Caller.blobs;
     `refusal_of_nothing` is what is said when none of the others is given. Source of the text: observed.
     """

@@ -10,14 +10,14 @@ import json
 import os
 import shutil
 import stat
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 # Another file system, or as many links to a file as it can have.
 _NO_LINK = (errno.EXDEV, errno.EMLINK, errno.EPERM, errno.ENOTSUP)
 
 
-@dataclass(frozen=True, slots=True)
-class MergeJob:
+class MergeJob(Struct, frozen=True):
     """`layers`: directories of unpacked layers, lowest first; then `places`: a tree of what is mounted over."""
 
     layers: tuple[str, ...]

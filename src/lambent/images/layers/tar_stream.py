@@ -6,8 +6,9 @@ Source: POSIX.1-2024, pax; GNU tar manual, "Basic Tar Format".
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -25,8 +26,7 @@ class TarError(Exception):
     """It is no tar that can be read; the text says why."""
 
 
-@dataclass(slots=True)
-class TarEntry:
+class TarEntry(Struct):
     """One member. `name` and `link` as they stand there; `size_bytes` of what follows. `mtime_ns` since the epoch."""
 
     name: str

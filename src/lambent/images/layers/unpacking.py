@@ -18,8 +18,9 @@ import os
 import posixpath
 import shutil
 import stat
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 from lambent.images.layers import tar_stream
 from lambent.images.layers.blobs import BlobError, LayerBytes
@@ -40,8 +41,7 @@ _NICENESS = 10
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
-@dataclass(frozen=True, slots=True)
-class UnpackJob:
+class UnpackJob(Struct, frozen=True):
     """`blob`: the layer's file. `target`: a directory that is made. `digest`, `diff_id`: what must come out (hex)."""
 
     blob: str
@@ -51,8 +51,7 @@ class UnpackJob:
     bytes_max: int
 
 
-@dataclass(frozen=True, slots=True)
-class UnpackedLayer:
+class UnpackedLayer(Struct, frozen=True):
     """What was unpacked. `notes` are sentences for the log. `refusal`: why it was not, and `is_full`: the disk was."""
 
     size_bytes: int = 0
@@ -114,8 +113,7 @@ def _unpack(job: UnpackJob) -> UnpackedLayer:
     return UnpackedLayer(source.size_bytes, layer.entries, tuple(layer.notes()))
 
 
-@dataclass(slots=True)
-class _Layer:
+class _Layer(Struct):
     """The tree as it grows. `kinds`: relative name → d, f (file or fifo), l (symbolic link) or w (whiteout)."""
 
     root: str

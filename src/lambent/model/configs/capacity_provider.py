@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping  # noqa: TC003 - the store reads the annotations of what it keeps
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 
-@dataclass(frozen=True, slots=True)
-class ProviderVpc:
+class ProviderVpc(Struct, frozen=True):
     """Networks of a capacity provider."""
 
     subnet_ids: tuple[str, ...] | None = None
     security_group_ids: tuple[str, ...] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ProviderPermissions:
+class ProviderPermissions(Struct, frozen=True):
     """The role that a capacity provider works with."""
 
     capacity_provider_operator_role_arn: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class InstanceRequirements:
+class InstanceRequirements(Struct, frozen=True):
     """Which instances may be taken."""
 
     architectures: tuple[str, ...] | None = None
@@ -30,16 +28,14 @@ class InstanceRequirements:
     excluded_instance_types: tuple[str, ...] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ScalingPolicy:
+class ScalingPolicy(Struct, frozen=True):
     """A metric and the value it is kept at, 0 to 100."""
 
     predefined_metric_type: str | None = None
     target_value: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ProviderScaling:
+class ProviderScaling(Struct, frozen=True):
     """How a capacity provider grows."""
 
     max_v_cpu_count: int | None = None
@@ -47,31 +43,27 @@ class ProviderScaling:
     scaling_policies: tuple[ScalingPolicy, ...] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class TagPropagation:
+class TagPropagation(Struct, frozen=True):
     """Which tags instances get."""
 
     mode: str | None = None
     explicit_tags: Mapping[str, str] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ProviderLogging:
+class ProviderLogging(Struct, frozen=True):
     """What a capacity provider logs of itself, and where."""
 
     system_log_level: str | None = None
     log_group: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ProviderTelemetry:
+class ProviderTelemetry(Struct, frozen=True):
     """Telemetry of a capacity provider."""
 
     logging_config: ProviderLogging | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class CapacityProvider:
+class CapacityProvider(Struct, frozen=True):
     """One capacity provider; members named as in AWS's shape."""
 
     account_id: str

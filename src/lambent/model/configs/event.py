@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 
-@dataclass(frozen=True, slots=True)
-class EventInvokeConfig:
+class EventInvokeConfig(Struct, frozen=True):
     """`EventInvokeConfig` of a function (`qualifier` $LATEST), version or alias. None: AWS's default applies.
 
     Retries 0 to 2; age 60 to 21,600 seconds; destinations are ARNs. `last_modified_ms` since the Unix epoch.

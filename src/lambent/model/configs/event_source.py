@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping  # noqa: TC003 - the store reads the annotations of what it keeps
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 
 class SourceKind(StrEnum):
@@ -19,65 +20,56 @@ class SourceKind(StrEnum):
     DOCUMENTDB = "rds"
 
 
-@dataclass(frozen=True, slots=True)
-class Filter:
+class Filter(Struct, frozen=True):
     """One pattern of EventBridge's pattern language, JSON text."""
 
     pattern: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class FilterCriteria:
+class FilterCriteria(Struct, frozen=True):
     """Patterns of which one must match."""
 
     filters: tuple[Filter, ...] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class MetricsConfig:
+class MetricsConfig(Struct, frozen=True):
     """Names of metrics to record."""
 
     metrics: tuple[str, ...] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class MappingLoggingConfig:
+class MappingLoggingConfig(Struct, frozen=True):
     """Level of the poller's own log."""
 
     system_log_level: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ScalingConfig:
+class ScalingConfig(Struct, frozen=True):
     """Most concurrent invocations of an SQS mapping, 2 to 1,000."""
 
     maximum_concurrency: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class SourceAccess:
+class SourceAccess(Struct, frozen=True):
     """A secret, network or host by which a source is reached."""
 
     type: str | None = None
     uri: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class SelfManagedEventSource:
+class SelfManagedEventSource(Struct, frozen=True):
     """Kind of endpoint → `host:port`, at most ten."""
 
     endpoints: Mapping[str, tuple[str, ...]] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class SchemaValidation:
+class SchemaValidation(Struct, frozen=True):
     """Which part of a record is checked against its schema: KEY or VALUE."""
 
     attribute: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class SchemaRegistry:
+class SchemaRegistry(Struct, frozen=True):
     """Where the schemas of Kafka's records are."""
 
     schema_registry_uri: str | None = None
@@ -86,8 +78,7 @@ class SchemaRegistry:
     schema_validation_configs: tuple[SchemaValidation, ...] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class KafkaConfig:
+class KafkaConfig(Struct, frozen=True):
     """Consumer group and schemas of a Kafka source, managed or not."""
 
     consumer_group_id: str | None = None
@@ -95,8 +86,7 @@ class KafkaConfig:
     consumption_mode: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class DocumentDbConfig:
+class DocumentDbConfig(Struct, frozen=True):
     """Which change stream of DocumentDB."""
 
     database_name: str | None = None
@@ -104,8 +94,7 @@ class DocumentDbConfig:
     full_document: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ProvisionedPollers:
+class ProvisionedPollers(Struct, frozen=True):
     """How many pollers are kept running."""
 
     minimum_pollers: int | None = None
@@ -113,8 +102,7 @@ class ProvisionedPollers:
     poller_group_name: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class EventSourceMapping:
+class EventSourceMapping(Struct, frozen=True):
     """One mapping; members named as in AWS's shape, None where the kind of source has none.
 
     `is_enabled` is what the owner asked for. `on_failure` is a destination's ARN. Times in ms since the Unix epoch;
@@ -168,8 +156,7 @@ class EventSourceMapping:
         return kind
 
 
-@dataclass(frozen=True, slots=True)
-class MappingClaim:
+class MappingClaim(Struct, frozen=True):
     """Keeps a second mapping of one source and function away: `claim` says source, function and topic."""
 
     account_id: str

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 
-@dataclass(frozen=True, slots=True)
-class Cors:
+class Cors(Struct, frozen=True):
     """`Cors` of a function URL; members that were not given are None. `max_age_seconds` 0 to 86,400."""
 
     allow_credentials: bool | None = None
@@ -19,8 +19,7 @@ class Cors:
     max_age_seconds: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class FunctionUrlConfig:
+class FunctionUrlConfig(Struct, frozen=True):
     """The URL of a function (`qualifier` "") or alias. `url_id`: its host's first label, 32 letters and digits.
 
     `invoke_mode` None: nobody said; BUFFERED applies. Times in ms since the Unix epoch.

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 
-@dataclass(frozen=True, slots=True)
-class RecursionConfig:
+class RecursionConfig(Struct, frozen=True):
     """What happens when a function calls itself in a loop. `recursive_loop`: Allow or Terminate (AWS's default)."""
 
     account_id: str
@@ -16,8 +15,7 @@ class RecursionConfig:
     revision_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class RuntimeManagementConfig:
+class RuntimeManagementConfig(Struct, frozen=True):
     """When a version ($LATEST or a number) gets another build of its runtime: Auto, FunctionUpdate or Manual."""
 
     account_id: str

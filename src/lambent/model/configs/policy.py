@@ -6,8 +6,9 @@ The rule is IAM's: a statement that denies wins, one that allows is needed. Pure
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from lambent.model.configs.policy_conditions import OPERATORS, Condition, is_like, is_met
 from lambent.model.errors import InvalidParameterValueError
@@ -23,8 +24,7 @@ _STATEMENT_MEMBERS = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class FunctionPolicy:
+class FunctionPolicy(Struct, frozen=True):
     """The policy of a function (`qualifier` ""), version or alias; `document` is the JSON text that is answered."""
 
     account_id: str
@@ -35,8 +35,7 @@ class FunctionPolicy:
     revision_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class Principal:
+class Principal(Struct, frozen=True):
     """Who asks: a service ("s3.amazonaws.com"), or an identity (ARN, 12-digit account), or nobody known (all None)."""
 
     service: str | None = None
@@ -44,8 +43,7 @@ class Principal:
     account_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Names:
+class Names(Struct, frozen=True):
     """What an element of a statement names: patterns, and whether it means everything else (NotAction and the like)."""
 
     patterns: tuple[str, ...]
@@ -58,8 +56,7 @@ class Names:
         return found is not self.is_negated
 
 
-@dataclass(frozen=True, slots=True)
-class Statement:
+class Statement(Struct, frozen=True):
     """One statement. `principals` are (kind, value): ("Service", "s3.amazonaws.com"), ("AWS", ARN), ("*", "*")."""
 
     sid: str | None

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 # Every start makes these types, so they have no more methods than they need: a revision says what is alike.
-from dataclasses import dataclass
+from msgspec import Struct
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Schedule:
+class Schedule(Struct, frozen=True, eq=False):
     """A schedule of EventBridge Scheduler. Times in ms of the Unix epoch.
 
     `target` is the JSON text that is answered. `window_minutes` 0: FlexibleTimeWindow OFF. `anchor_ms`: from where a
@@ -43,8 +42,7 @@ class Schedule:
         return f"arn:aws:scheduler:{self.region}:{self.account_id}:schedule/{self.group}/{self.name}"
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
-class ScheduleGroup:
+class ScheduleGroup(Struct, frozen=True, eq=False):
     """A group of schedules; its tags are kept as pairs in their order. `is_stacked`: a stack made it."""
 
     account_id: str
@@ -64,8 +62,7 @@ class ScheduleGroup:
         return f"arn:aws:scheduler:{self.region}:{self.account_id}:schedule-group/{self.name}"
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
-class ScheduledRule:
+class ScheduledRule(Struct, frozen=True, eq=False):
     """A rule of the default event bus that has a schedule, as EventBridge told it last.
 
     `targets` are JSON texts, one for each. `anchor_ms` and `next_ms` as in Schedule.
@@ -83,8 +80,7 @@ class ScheduledRule:
     next_ms: int | None = None
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
-class RuleScope:
+class RuleScope(Struct, frozen=True, eq=False):
     """An account and region whose rules are known here, so that they are read again after a start."""
 
     account_id: str
@@ -93,8 +89,7 @@ class RuleScope:
     revision_id: str
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Firing:
+class Firing(Struct, frozen=True, eq=False):
     """One target to be invoked, once: kept from the moment that it is due until it is done.
 
     `name` is unique to source, target and time, so that no firing is made twice. `source` is the ARN of the schedule

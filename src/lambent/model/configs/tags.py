@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping  # noqa: TC003 - the store reads the annotations of what it keeps
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from lambent.model.errors import InvalidParameterValueError
 from lambent.model.quotas import TAGS_PER_FUNCTION
 
 
-@dataclass(frozen=True, slots=True)
-class ResourceTags:
+class ResourceTags(Struct, frozen=True):
     """The tags of a mapping, code signing config or capacity provider: `resource` is the end of its ARN."""
 
     account_id: str

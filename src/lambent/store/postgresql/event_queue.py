@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections import defaultdict, deque
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
+
+from msgspec import Struct
 
 from lambent.model.errors import LambdaError, UnavailableError
 from lambent.model.event import EventFate
@@ -35,8 +36,7 @@ _SIZES_SECONDS = 5.0
 _FATES = tuple(EventFate)
 
 
-@dataclass(slots=True)
-class _Item:
+class _Item(Struct):
     """An event or a settlement that waits for its commit."""
 
     work: NewEvent | Settlement

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from lambent.store.contracts import StoreUnusableError
 from lambent.store.postgresql import queries
@@ -19,8 +20,7 @@ if TYPE_CHECKING:
 _VERSION_MIN = 130_000
 
 
-@dataclass(frozen=True, slots=True)
-class Expectations:
+class Expectations(Struct, frozen=True):
     """What a daemon expects of the database it is given.
 
     `key_digest` tells the installation's key without betraying it; None is not compared. `has_others`: other daemons

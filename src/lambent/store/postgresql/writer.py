@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import asyncpg
+from msgspec import Struct
 
 from lambent.model.errors import LambdaError, ServiceError
 from lambent.store.contracts import ChangeBatch
@@ -34,8 +34,7 @@ _LOG_COMMITS = 20_000
 _TRIM_EVERY_COMMITS = 1_000
 
 
-@dataclass(slots=True)
-class _Commit:
+class _Commit(Struct):
     writes: Sequence[Write]
     future: asyncio.Future[int]
     error: LambdaError | None = None

@@ -10,9 +10,10 @@ import sqlite3
 import threading
 from collections import deque
 from contextlib import closing
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
+
+from msgspec import Struct
 
 from lambent.model.errors import UnavailableError
 from lambent.store.contracts import StoreUnusableError
@@ -59,8 +60,7 @@ _PRAGMAS = (
 )
 
 
-@dataclass(slots=True)
-class _Item:
+class _Item(Struct):
     """One request to the writer: an event, a settlement, or work of another kind.
 
     `is_relaxed`: it is lost with a crash without harm, so it need not wait for the disk.

@@ -6,8 +6,9 @@ import asyncio
 import json
 import logging
 import uuid
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+from msgspec.structs import replace
 
 from lambent.model.configs.schedule import RuleScope, ScheduledRule
 from lambent.model.errors import LambdaError

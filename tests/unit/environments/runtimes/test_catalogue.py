@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from lambent.environments.runtimes.catalogue import (
     CatalogueOptions,
@@ -53,7 +52,7 @@ def _version(runtime: str | None, **more: object) -> FunctionVersion:
         handler="index.handler",
         memory_mib=256,
     )
-    return replace(made, **more)  # type: ignore[arg-type]
+    return replace(made, **more)
 
 
 def _plan(runtime: str | None, options: CatalogueOptions | None = None, **more: object) -> RuntimePlan | Unavailable:

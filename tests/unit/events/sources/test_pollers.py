@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
+from msgspec.structs import replace
 
 from lambent.events.sources.pollers import Pollers, Progress
 from lambent.model.configs.event_source import EventSourceMapping

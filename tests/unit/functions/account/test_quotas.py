@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import random
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
+from msgspec.structs import replace
 
 from lambent.functions import ControlPlaneRules
 from lambent.model.errors import InvalidParameterValueError, LambdaError, ResourceNotFoundError

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import base64
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
+from msgspec.structs import replace
 
 from lambent.functions import KmsKeys
 from lambent.model.errors import LambdaError, NotImplementedHereError, ServiceError

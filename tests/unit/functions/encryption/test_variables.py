@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import base64
 import json
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
+from msgspec.structs import replace
 
 from lambent.functions.encryption.variables import Variables
 from lambent.model.errors import InvalidParameterValueError

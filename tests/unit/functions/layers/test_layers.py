@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from msgspec.structs import replace
 
 from lambent.functions import ControlPlaneRules
 from tests.unit.functions.conftest import zip_bytes, zipped

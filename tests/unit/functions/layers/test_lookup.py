@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
+from msgspec.structs import replace
 
 from lambent.functions.layers.lookup import check_unpacked_size
 from lambent.model.errors import InvalidParameterValueError

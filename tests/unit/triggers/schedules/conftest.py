@@ -6,10 +6,11 @@ import asyncio
 import contextlib
 import json
 import os
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from msgspec.structs import replace
 
 from lambent.model.caller import Caller
 from lambent.model.configs.schedule import Firing, Schedule, ScheduledRule

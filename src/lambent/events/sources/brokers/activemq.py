@@ -6,8 +6,9 @@ import asyncio
 import base64
 import contextlib
 import json
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import replace
 
 from lambent.events.sources.brokers.inbox import Inbox
 from lambent.events.sources.brokers.stomp import Frame, StompConnection, StompError

@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-from dataclasses import replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import replace
 
 from lambent.model.configs.event_source import Filter, FilterCriteria
 from lambent.model.errors import InvalidParameterValueError, NotImplementedHereError, ServiceError

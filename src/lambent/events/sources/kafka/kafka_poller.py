@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from lambent.events.sources.filtering.selection import Selection
 from lambent.events.sources.kafka.access import access_settings, kafka_config, servers_of
@@ -40,8 +42,7 @@ _LOOK_SECONDS = 2.0
 _RETRIES_WITH_DESTINATION = 10
 
 
-@dataclass(frozen=True, slots=True)
-class KafkaParts:
+class KafkaParts(Struct, frozen=True):
     """What all Kafka pollers of a process work with. `brokers`, `is_plaintext`: settings `event_sources`."""
 
     client: OutwardClient

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from lambent.events.sources.kafka.consumer import KafkaConsumer
 from lambent.events.sources.kafka.records import offset_of, place_of
@@ -39,8 +40,7 @@ _TROUBLE_SECONDS = (0.5, 1.0, 2.0, 5.0, 15.0, 30.0)
 _WINDOW_SECONDS = 0.5
 
 
-@dataclass(frozen=True, slots=True)
-class MemberParts:
+class MemberParts(Struct, frozen=True):
     """What all members of one mapping's poller work with; see LaneParts. `selection` returns the present filters.
 
     `decoder` reads records by their schemas, if the mapping has a registry.

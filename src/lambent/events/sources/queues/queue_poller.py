@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 from lambent.events.sources.answers import failed_items
 from lambent.events.sources.deliverer import Verdict
@@ -49,8 +50,7 @@ _ENVELOPE_BYTES = 64
 _RESPONSE_TYPE = "ReportBatchItemFailures"
 
 
-@dataclass(slots=True)
-class _Batch:
+class _Batch(Struct):
     """`kept_ns`: since when the source hides its records, at least."""
 
     kept_ns: int

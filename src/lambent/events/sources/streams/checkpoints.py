@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+from msgspec.structs import asdict
 
 from lambent.events.sources.kept import kept_prefix
 
@@ -15,8 +17,7 @@ TTL_MS = 10_000
 RENEW_SECONDS = 3.0
 
 
-@dataclass(frozen=True, slots=True)
-class Checkpoint:
+class Checkpoint(Struct, frozen=True):
     """Everything up to `sequence_number` is done; with None, everything that came before `since_ms` (Unix epoch).
 
     `is_finished`: the shard was closed and all of it is done. `window_start_ms` and `window_state` (JSON text) are of

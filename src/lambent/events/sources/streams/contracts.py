@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -22,8 +23,7 @@ class Start(StrEnum):
     AFTER_SEQUENCE_NUMBER = "AFTER_SEQUENCE_NUMBER"
 
 
-@dataclass(frozen=True, slots=True)
-class Position:
+class Position(Struct, frozen=True):
     """A place in a shard. `timestamp` in seconds since the Unix epoch."""
 
     start: Start
@@ -31,8 +31,7 @@ class Position:
     timestamp: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Shard:
+class Shard(Struct, frozen=True):
     """A part of a stream whose records are in order. Its records come after those of its parents."""
 
     shard_id: str
@@ -40,8 +39,7 @@ class Shard:
     is_closed: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
+class Page(Struct, frozen=True):
     """Records in order; `iterator` is where to go on, None at the end of a closed shard."""
 
     records: Sequence[SourceRecord]

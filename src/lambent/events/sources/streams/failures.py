@@ -6,11 +6,12 @@ import itertools
 import json
 import logging
 import uuid
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import partial
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from lambent.events.destinations import DestinationError, Message
 from lambent.events.sources.meter import Meter, Metric
@@ -40,8 +41,7 @@ class GivenUp(StrEnum):
     DESERIALIZATION_ERROR = "DESERIALIZATION_ERROR"
 
 
-@dataclass(frozen=True, slots=True)
-class LostBatch:
+class LostBatch(Struct, frozen=True):
     """Records of one shard that are given up, and how their last invocation went.
 
     `info` are the members that tell of the batch, `event` is what the function was given.

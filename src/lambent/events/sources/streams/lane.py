@@ -11,8 +11,9 @@ A shard has as many lanes as its mapping's ParallelizationFactor; records of one
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from lambent.events.sources.answers import failed_items
 from lambent.events.sources.deliverer import Verdict
@@ -38,8 +39,7 @@ _RETRY_SECONDS_MAX = 60.0
 _RESPONSE_TYPE = "ReportBatchItemFailures"
 
 
-@dataclass(frozen=True, slots=True)
-class LaneParts:
+class LaneParts(Struct, frozen=True):
     """What all lanes of a shard work with. `mapping` returns the present one; `tell` takes LastProcessingResult.
 
     `window_seconds` is how long a batch waits for more when the mapping does not say.

@@ -7,8 +7,10 @@ import contextlib
 import logging
 import zlib
 from collections import deque
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from lambent.events.sources.filtering.selection import Selection
 from lambent.events.sources.meter import Metric
@@ -38,8 +40,7 @@ _IDLE_SECONDS = (0.2, 0.2, 0.5, 1.0)
 _TROUBLE_SECONDS = (0.5, 1.0, 2.0, 5.0, 15.0, 30.0)
 
 
-@dataclass(frozen=True, slots=True)
-class ReaderParts:
+class ReaderParts(Struct, frozen=True):
     """What all readers of a mapping work with; see LaneParts."""
 
     mapping: Callable[[], EventSourceMapping]

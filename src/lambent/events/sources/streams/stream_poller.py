@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from lambent.events.sources.pausing import Stop
 from lambent.events.sources.source import SourceError
@@ -28,8 +29,7 @@ _LOOK_SECONDS = 5.0
 _TROUBLE_SECONDS = 2.0
 
 
-@dataclass(frozen=True, slots=True)
-class StreamParts:
+class StreamParts(Struct, frozen=True):
     """What all stream pollers of a process work with. `owner` names the process to others on the same store."""
 
     deliverer: Deliverer

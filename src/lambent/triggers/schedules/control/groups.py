@@ -5,8 +5,9 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import replace
 
 from lambent.model.configs.schedule import Schedule, ScheduleGroup
 from lambent.model.errors import LambdaError

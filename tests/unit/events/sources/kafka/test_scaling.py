@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from lambent.events.sources.kafka.scaling import Scaling
 from lambent.model.configs.event_source import EventSourceMapping, ProvisionedPollers

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from msgspec import Struct, field
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -25,8 +26,7 @@ class Framed(NamedTuple):
     body: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class RegisteredSchema:
+class RegisteredSchema(Struct, frozen=True):
     """A schema's text. `references` are texts of others by the name under which this one speaks of them.
 
     `has_flat_index`: a Protobuf body names its message by one number, as Glue's do, and not by a path.

@@ -8,8 +8,9 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+from msgspec.structs import replace
 
 from lambent.events.sources.kafka.schemas.contracts import DataFormat, ReadableSchema, SchemaNotFoundError
 from lambent.events.sources.source import SourceError
