@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import base64
-import json
-import threading
 import urllib.parse
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
+
+from tests.json_server import JsonServer
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Sequence
+    from email.message import Message
 
 
-class Registry:
+class Registry(JsonServer):
     """Serves at `url` while it is entered. `account` is what callers must say, `user:password`.
 
     `failing` is the status of every answer while it is set. `asked` are the paths.
     """
+
+    content_type = "application/vnd.schemaregistry.v1+json"
 
     def __init__(self, account: str | None = None, tls: ssl.SSLContext | None = None) -> None:
         self.account = account
@@ -26,26 +28,10 @@ class Registry:
         self.asked: list[str] = []
         self._schemas: list[dict[str, Any]] = []
         self._subjects: dict[str, int] = {}
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _requests(self))
-        self._scheme = "http"
-        if tls is not None:
-            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
-            self._scheme = "https"
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01})
+        super().__init__(tls)
 
-    @property
-    def url(self) -> str:
-        """Where it answers."""
-        return f"{self._scheme}://127.0.0.1:{self._server.server_port}"
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+    def respond(self, path: str, headers: Message, body: bytes) -> tuple[int, dict[str, Any]]:
+        return self.answer(path, headers.get("Authorization"))
 
     def register(self, subject: str, text: str, kind: str = "AVRO", references: Sequence[str] = ()) -> int:
         """Keep a schema; return its id. `references` are subjects, under which the schema speaks of them."""
@@ -81,20 +67,3 @@ class Registry:
 def framed(schema_id: int, body: bytes) -> bytes:
     """Return a body as Confluent's serializers frame it."""
     return b"\x00" + schema_id.to_bytes(4, "big") + body
-
-
-def _requests(registry: Registry) -> type[BaseHTTPRequestHandler]:
-    class Requests(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            status, answer = registry.answer(self.path, self.headers.get("Authorization"))
-            data = json.dumps(answer).encode()
-            self.send_response(status)
-            self.send_header("Content-Type", "application/vnd.schemaregistry.v1+json")
-            self.send_header("Content-Length", str(len(data)))
-            self.end_headers()
-            self.wfile.write(data)
-
-        def log_message(self, *args: object) -> None:
-            return
-
-    return Requests

@@ -3,46 +3,27 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.postgres import Postgres
 from tests.running import create_function
 from tests.scenario.holding import RESERVED_REASON, wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from tests.conftest import ServerFactory
     from tests.running import LambentServer
+    from tests.scenario.conftest import PairFactory
 
 pytestmark = pytest.mark.slow
 
 KIND = "import os\ndef handler(event, context):\n    return os.environ['AWS_LAMBDA_INITIALIZATION_TYPE']\n"
 
 
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[Postgres]:
-    server = Postgres()
-    try:
-        yield server
-    finally:
-        server.remove()
-
-
 @pytest.fixture
-def pair(lambent_server_factory: ServerFactory, postgres: Postgres) -> tuple[LambentServer, LambentServer]:
-    """Two daemons with the same keys, half of everything each."""
-    settings = {"store.url": postgres.make_database("halves"), "cluster.slice": "0.5"}
-    first = lambent_server_factory(settings)
-    directory = first.data_dir.with_name(first.data_dir.name + "-second")
-    directory.mkdir(mode=0o755)
-    subprocess.run(["cp", "-a", str(first.data_dir / "keys"), str(directory)], check=True)
-    return first, lambent_server_factory(settings, directory)
+def pair(start_pair: PairFactory) -> tuple[LambentServer, LambentServer]:
+    return start_pair("halves")
 
 
 def state(client: Any) -> tuple[str, int, int]:

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 import time
 import urllib.request
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.postgres import Postgres
 from tests.running import create_function, invoke, make_zip_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from tests.conftest import ServerFactory
     from tests.running import LambentServer
+    from tests.scenario.conftest import PairFactory
 
 pytestmark = pytest.mark.slow
 
@@ -25,26 +20,8 @@ LAYER = {"LayerName": "a", "VersionNumber": 1}
 
 
 @pytest.fixture(scope="module")
-def pair(lambent_server_factory: ServerFactory) -> Iterator[tuple[LambentServer, LambentServer]]:
-    database = Postgres()
-    try:
-        settings = {
-            "store.url": database.make_database("layers"),
-            "cluster.slice": "0.5",
-            "encryption.at_rest": "true",
-            "isolation.level": "L0",
-        }
-        first = lambent_server_factory(settings)
-        directory = first.data_dir.with_name(first.data_dir.name + "-second")
-        directory.mkdir(mode=0o755)
-        subprocess.run(["cp", "-a", str(first.data_dir / "keys"), str(directory)], check=True)
-        second = lambent_server_factory(settings, directory)
-        yield first, second
-        for server in (second, first):
-            server.stop()
-        shutil.rmtree(directory)
-    finally:
-        database.remove()
+def pair(start_pair: PairFactory) -> tuple[LambentServer, LambentServer]:
+    return start_pair("layers", {"encryption.at_rest": "true", "isolation.level": "L0"})
 
 
 def publish(client: Any, name: str) -> str:

@@ -6,7 +6,6 @@ import base64
 import contextlib
 import os
 import random
-import shutil
 import signal
 import subprocess
 import threading
@@ -17,14 +16,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from botocore.exceptions import BotoCoreError, ClientError
 
-from tests.postgres import Postgres
 from tests.running import LambentServer, create_function, invoke, make_zip_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
     from tests.conftest import ServerFactory
+    from tests.postgres import Postgres
+    from tests.scenario.conftest import PairFactory
 
 pytestmark = [pytest.mark.long, pytest.mark.slow]
 
@@ -34,40 +34,10 @@ ROLE = "arn:aws:iam::000000000000:role/r"
 SEEN_SECONDS = 10
 
 
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[Postgres]:
-    server = Postgres()
-    try:
-        yield server
-    finally:
-        server.remove()
-
-
-@pytest.fixture(scope="module", autouse=True)
-def directories() -> Iterator[list[Path]]:
-    """Data directories that go when their daemons have ended; asked for first, it is torn down last."""
-    made: list[Path] = []
-    yield made
-    for directory in made:
-        shutil.rmtree(directory, ignore_errors=True)
-
-
 @pytest.fixture
-def pair(
-    lambent_server_factory: ServerFactory,
-    postgres: Postgres,
-    directories: list[Path],
-    request: pytest.FixtureRequest,
-) -> tuple[LambentServer, LambentServer]:
+def pair(start_pair: PairFactory, request: pytest.FixtureRequest) -> tuple[LambentServer, LambentServer]:
     """Two daemons with the same key on a database of their own."""
-    settings = {"store.url": postgres.make_database(request.node.name[:60]), "cluster.slice": "0.5"}
-    first = lambent_server_factory(settings)
-    # Started as an operator would: with the first one's keys.
-    directory = first.data_dir.with_name(first.data_dir.name + "-second")
-    directory.mkdir(mode=0o755)
-    directories.append(directory)
-    subprocess.run(["cp", "-a", str(first.data_dir / "keys"), str(directory)], check=True)
-    return first, lambent_server_factory(settings, directory)
+    return start_pair(request.node.name[:60])
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = SEEN_SECONDS) -> None:

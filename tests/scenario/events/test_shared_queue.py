@@ -2,56 +2,24 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.postgres import Postgres
 from tests.running import create_function
 from tests.scenario.events.conftest import OBEDIENT, conservation, logged, send, wait_drained, wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from tests.conftest import ServerFactory
     from tests.running import LambentServer
+    from tests.scenario.conftest import PairFactory
 
 pytestmark = [pytest.mark.long, pytest.mark.slow]
 _SLEEPS = "import time\ndef handler(event, context):\n    time.sleep(event['seconds'])\n"
 
 
 @pytest.fixture(scope="module")
-def postgres() -> Iterator[Postgres]:
-    server = Postgres()
-    try:
-        yield server
-    finally:
-        server.remove()
-
-
-@pytest.fixture(scope="module")
-def second_directory() -> Iterator[Path]:
-    """A data directory that goes after its server: it is made before the servers are."""
-    directory = Path(tempfile.mkdtemp(prefix="lambent-test-"))
-    directory.chmod(0o755)
-    yield directory
-    shutil.rmtree(directory, ignore_errors=True)
-
-
-@pytest.fixture(scope="module")
-def daemons(
-    postgres: Postgres, second_directory: Path, lambent_server_factory: ServerFactory
-) -> tuple[LambentServer, LambentServer]:
-    """Two servers on one database, with one key."""
-    url = postgres.make_database("events")
-    settings = {"store.url": url, "async.retry_base_seconds": "0.5", "cluster.slice": "0.5"}
-    first = lambent_server_factory(settings)
-    subprocess.run(["cp", "-a", str(first.data_dir / "keys"), str(second_directory)], check=True)
-    return first, lambent_server_factory(settings, data_dir=second_directory)
+def daemons(start_pair: PairFactory) -> tuple[LambentServer, LambentServer]:
+    return start_pair("events", {"async.retry_base_seconds": "0.5"})
 
 
 def test_events_are_run_tried_again_and_counted_once(daemons: tuple[LambentServer, LambentServer]) -> None:
