@@ -542,7 +542,7 @@ class Application:
         return ""
 
     def _credentials_for(self, version: FunctionVersion) -> Credentials:
-        return self.keys.issue_for_role(version.account_id, version.role)
+        return self.keys.issue_for_role(version.account_id, version.role, version.name)
 
     def _local_routes(self) -> list[LocalRoute]:
         from lambent.routes import refusals_route

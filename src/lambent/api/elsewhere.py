@@ -113,7 +113,14 @@ class ElsewhereDoor:
         if request.is_oversize:
             raise NeighbourError("EntityTooLarge", "The request's body is larger than this endpoint takes.", 413)
         outward = self._outward(request)
-        forwarded = ForwardedRequest(asked, identity.account_id, identity.region, outward, is_vouched=identity.is_known)
+        forwarded = ForwardedRequest(
+            asked,
+            identity.account_id,
+            identity.region,
+            outward,
+            is_vouched=identity.is_known,
+            principal_arn=identity.principal_arn,
+        )
         return _relayed(await self._neighbours.forward(forwarded), request, self._log)
 
     def refusal(self, request: HttpRequest, error: Exception, request_id: str) -> HttpResponse | None:

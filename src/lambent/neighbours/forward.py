@@ -9,7 +9,7 @@ from urllib.parse import unquote
 
 from lambent.neighbours.aws_chunks import UnframedBody
 from lambent.wire.addressing import bucket_of_host
-from lambent.wire.client import unreachable
+from lambent.wire.client import PRINCIPAL_HEADER, PROOF_HEADER, unreachable
 from lambent.wire.error_forms import NeighbourError
 from lambent.wire.http_client import ConnectionFailedError
 from lambent.wire.sigv4 import UNSIGNED_PAYLOAD, SignedRequest, SigningCredentials, sign
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 _HASHED_BYTES_MAX = 16_777_216
 _SIGNATURE_HEADERS = frozenset({"authorization", "x-amz-date", "x-amz-security-token", "date"})
 # What a proxy on the way may change must not be signed. Source: AWS's SDKs leave the first two out.
+_TOLD_HEADERS = frozenset({PROOF_HEADER, PRINCIPAL_HEADER})
 _UNSIGNED_HEADERS = frozenset({"user-agent", "x-amzn-trace-id", "via", "forwarded"})
 _SIGNATURE_QUERY = (
     "X-Amz-Algorithm=", "X-Amz-Credential=", "X-Amz-Date=", "X-Amz-Expires=", "X-Amz-SignedHeaders=",
@@ -73,7 +74,11 @@ class Forwarder:
             if self._wait_settled is not None:
                 await self._wait_settled()
             request = self._in_account(forwarded) if forwarded.is_vouched else request
-            request = request._replace(headers=(*request.headers, *place.proof))
+            # What only this daemon may tell the child is taken out of what its callers say.
+            told = [(name, value) for name, value in request.headers if name not in _TOLD_HEADERS]
+            if forwarded.is_vouched:
+                told.append((PRINCIPAL_HEADER, forwarded.principal_arn))
+            request = request._replace(headers=(*told, *place.proof))
         elif place.credentials is not None:
             request = await self._signed(place, forwarded)
         elif place.base_path:

@@ -177,19 +177,20 @@ class AccessKeys:
             self._look_again()
         return self._known.get(access_key_id)
 
-    def issue_for_role(self, account_id: str, role_arn: str) -> Credentials:
-        """Return credentials for an execution role, valid for 12 hours and kept nowhere; each time others.
+    def issue_for_role(self, account_id: str, role_arn: str, session_name: str) -> Credentials:
+        """Return credentials of a session of an execution role, valid for 12 hours and kept nowhere; each time others.
 
         Source: recorded (test_lambda_different_iam_keys_environment: every environment has keys of its own).
         """
         members = {
             "account": account_id,
             "role": role_arn,
+            "name": session_name,
             "expires": self._clock.time_ms() // 1000 + _SESSION_SECONDS,
             "session": secrets.token_hex(8),
         }
         payload = _to_base64(json.dumps(members, separators=(",", ":")).encode())
-        return self._derive(payload, account_id, role_arn)
+        return self._derive(payload, account_id, _session_arn(role_arn, session_name))
 
     def _of_session(self, access_key_id: str, session_token: str) -> Credentials | None:
         payload, dot, signature = session_token.rpartition(".")
@@ -197,14 +198,15 @@ class AccessKeys:
             return None
         # The signature is ours, and so is the form of what it covers.
         members = json.loads(_from_base64(payload))
-        credentials = self._derive(payload, members["account"], members["role"])
+        principal = _session_arn(members["role"], members["name"])
+        credentials = self._derive(payload, members["account"], principal)
         if credentials.access_key_id != access_key_id:
             return None
         if members["expires"] <= self._clock.time_ms() // 1000:
             raise LambdaError("The security token included in the request is expired", code="ExpiredTokenException")
         return credentials
 
-    def _derive(self, payload: str, account_id: str, role_arn: str) -> Credentials:
+    def _derive(self, payload: str, account_id: str, principal_arn: str) -> Credentials:
         identity = hmac.new(self._key.derive("session-id"), payload.encode(), hashlib.sha256).digest()
         secret = hmac.new(self._key.derive("session-secret"), payload.encode(), hashlib.sha256).digest()
         return Credentials(
@@ -212,7 +214,7 @@ class AccessKeys:
             secret_access_key=base64.b64encode(secret[:30]).decode(),
             account_id=account_id,
             session_token=f"{payload}.{self._key.sign('session-token', payload)}",
-            principal_arn=role_arn,
+            principal_arn=principal_arn,
         )
 
     def _look_again(self) -> None:
@@ -261,6 +263,18 @@ class AccessKeys:
             yield
         finally:
             os.close(descriptor)
+
+
+def _session_arn(role_arn: str, session_name: str) -> str:
+    """Return the ARN of a role's session, which names the role without its path; what is no role's stays as it is.
+
+    Source: IAM user guide, "Identifiers": arn:aws:sts::ACCOUNT:assumed-role/ROLE/SESSION.
+    """
+    head, _, resource = role_arn.rpartition(":")
+    parts = head.split(":")
+    if len(parts) != 5 or parts[2] != "iam" or not resource.startswith("role/"):
+        return role_arn
+    return f"arn:{parts[1]}:sts::{parts[4]}:assumed-role/{resource.rpartition('/')[2]}/{session_name}"
 
 
 def _long_lived(access_key_id: str, secret: str, account_id: str) -> Credentials:

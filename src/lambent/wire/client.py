@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from lambent.wire.http_client import HttpClient, OutwardResponse
 
 PROOF_HEADER = "x-lambent-proof"
+# Names to the embedded child who calls: sessions of execution roles are ours, and it does not know them.
+PRINCIPAL_HEADER = "x-lambent-principal"
 _ANSWER_BYTES_MAX = 16_777_216
 _ERROR_BYTES_MAX = 65_536
 # Service → beginning of X-Amz-Target and version of the JSON protocol. Source: botocore's descriptions.

@@ -54,7 +54,8 @@ class OutwardRequest(NamedTuple):
 class ForwardedRequest(NamedTuple):
     """A caller's request for the service `asked` (its name on AWS's command line), and in whose name it came.
 
-    `is_vouched`: the caller's access key is one of this installation, whose account it names.
+    `is_vouched`: the caller's access key is one of this installation, whose account it names. `principal_arn`: who
+    calls, when that is known.
     """
 
     asked: str
@@ -62,6 +63,7 @@ class ForwardedRequest(NamedTuple):
     region: str
     request: OutwardRequest
     is_vouched: bool = False
+    principal_arn: str = ""
 
 
 class ClientRules(NamedTuple):

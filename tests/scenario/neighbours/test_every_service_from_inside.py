@@ -58,7 +58,7 @@ def kms(client):
     return client.decrypt(CiphertextBlob=sealed)["Plaintext"].decode()
 
 def sts(client):
-    return client.get_caller_identity()["Account"]
+    return client.get_caller_identity()["Arn"]
 
 def ec2(client):
     return len(client.describe_vpcs()["Vpcs"]) > 0
@@ -123,7 +123,7 @@ const services = {
     const opened = await client.send(new DecryptCommand({ CiphertextBlob: sealed.CiphertextBlob }));
     return Buffer.from(opened.Plaintext).toString();
   },
-  sts: async () => (await new STSClient({}).send(new GetCallerIdentityCommand({}))).Account,
+  sts: async () => (await new STSClient({}).send(new GetCallerIdentityCommand({}))).Arn,
   ec2: async () => (await new EC2Client({}).send(new DescribeVpcsCommand({}))).Vpcs.length > 0,
 };
 
@@ -131,7 +131,7 @@ export const handler = async (event) => services[event]();
 """
 _EXPECTED = {
     "dynamodb": "5", "s3": "object", "sns": "inside", "sqs": "message", "secretsmanager": "hidden", "ssm": "value",
-    "kms": "plain", "sts": "000000000000", "ec2": True,
+    "kms": "plain", "sts": "arn:aws:sts::000000000000:assumed-role/test/", "ec2": True,
 }  # fmt: skip
 
 
@@ -149,10 +149,15 @@ def isolated(lambent_server_factory: ServerFactory) -> LambentServer:
 
 @pytest.mark.parametrize("service", _EXPECTED)
 def test_python(isolated: LambentServer, service: str) -> None:
-    assert invoke(isolated.client(), "python", service) == _EXPECTED[service]
+    assert invoke(isolated.client(), "python", service) == _expected(service, "python")
 
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="needs Node.js")
 @pytest.mark.parametrize("service", _EXPECTED)
 def test_node(isolated: LambentServer, service: str) -> None:
-    assert invoke(isolated.client(), "node", service) == _EXPECTED[service]
+    assert invoke(isolated.client(), "node", service) == _expected(service, "node")
+
+
+def _expected(service: str, function: str) -> object:
+    # A function is a session of its role, of its own name.
+    return f"{_EXPECTED[service]}{function}" if service == "sts" else _EXPECTED[service]

@@ -110,15 +110,15 @@ def test_an_account_has_twelve_digits(access_keys: AccessKeys, account_id: str) 
 
 
 def test_role_credentials_are_derived(tmp_path: Path, access_keys: AccessKeys, clock: JumpingClock) -> None:
-    issued = access_keys.issue_for_role("111111111111", ROLE)
-    another = access_keys.issue_for_role("111111111111", ROLE)
+    issued = access_keys.issue_for_role("111111111111", ROLE, "f")
+    another = access_keys.issue_for_role("111111111111", ROLE, "f")
     assert another.access_key_id != issued.access_key_id
     assert another.secret_access_key != issued.secret_access_key
     assert another.session_token != issued.session_token
     assert access_keys.find(another.access_key_id, another.session_token) == another
     after_restart = AccessKeys(tmp_path / "keys", InstallationKey.open(tmp_path / "keys"), clock)
     assert after_restart.find(issued.access_key_id, issued.session_token) == issued
-    assert issued.principal_arn == ROLE
+    assert issued.principal_arn == "arn:aws:sts::000000000000:assumed-role/r/f"
     clock.now_ms += 2 * 3600 * 1000
     assert access_keys.find(issued.access_key_id, issued.session_token) == issued
     clock.now_ms += 10 * 3600 * 1000
@@ -127,11 +127,24 @@ def test_role_credentials_are_derived(tmp_path: Path, access_keys: AccessKeys, c
     assert expired.value.code == "ExpiredTokenException"
 
 
+@pytest.mark.parametrize(
+    ("role", "principal"),
+    [
+        ("arn:aws:iam::111111111111:role/r", "arn:aws:sts::111111111111:assumed-role/r/f"),
+        ("arn:aws-cn:iam::111111111111:role/a/path/r", "arn:aws-cn:sts::111111111111:assumed-role/r/f"),
+        ("arn:aws:iam::111111111111:user/u", "arn:aws:iam::111111111111:user/u"),
+        ("r", "r"),
+    ],
+)
+def test_a_session_has_its_role_s_name(access_keys: AccessKeys, role: str, principal: str) -> None:
+    assert access_keys.issue_for_role("111111111111", role, "f").principal_arn == principal
+
+
 def test_forged_tokens_are_unknown(tmp_path: Path, access_keys: AccessKeys, clock: JumpingClock) -> None:
-    issued = access_keys.issue_for_role("111111111111", ROLE)
-    other = access_keys.issue_for_role("222222222222", ROLE)
+    issued = access_keys.issue_for_role("111111111111", ROLE, "f")
+    other = access_keys.issue_for_role("222222222222", ROLE, "f")
     foreign = AccessKeys(tmp_path, InstallationKey.open(tmp_path / "foreign"), clock).issue_for_role(
-        "111111111111", ROLE
+        "111111111111", ROLE, "f"
     )
     assert issued.session_token is not None
     tampered = issued.session_token[:-2] + ("AA" if issued.session_token[-2:] != "AA" else "BB")

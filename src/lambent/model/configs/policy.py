@@ -226,15 +226,16 @@ def _is_principal(kind: str, value: str, principal: Principal) -> bool:
         f"arn:aws:iam::{principal.account_id}:root",
     ):
         return True
-    return principal.arn is not None and value in (principal.arn, _role_of_session(principal.arn))
+    return principal.arn is not None and (value == principal.arn or _is_role_of_session(value, principal.arn))
 
 
-def _role_of_session(arn: str) -> str | None:
-    """Return the role's ARN of an assumed role's session: a statement may name either."""
-    parts = arn.split(":", 5)
-    if len(parts) != 6 or parts[2] != "sts" or not parts[5].startswith("assumed-role/"):
-        return None
-    return f"arn:{parts[1]}:iam::{parts[4]}:role/{parts[5].split('/')[1]}"
+def _is_role_of_session(role_arn: str, session_arn: str) -> bool:
+    """Whether a session is one of a role: a statement may name either. A session's ARN leaves out the role's path."""
+    session, role = session_arn.split(":", 5), role_arn.split(":", 5)
+    if len(session) != 6 or len(role) != 6 or session[2] != "sts" or not session[5].startswith("assumed-role/"):
+        return False
+    wanted = [session[0], session[1], "iam", session[3], session[4]]
+    return role[:5] == wanted and role[5].startswith("role/") and role[5].split("/")[-1] == session[5].split("/")[1]
 
 
 def _refuse_unknown(given: Mapping[str, object], known: frozenset[str], what: str) -> None:

@@ -62,7 +62,7 @@ _NICENESS = 5
 LOG_EVENTS_KEPT = 40_000
 LOG_EVENTS_OF_STREAM_MIN = 20
 # Modules beside this one: who takes part in what MiniStack's modules do.
-_PARTS = ("sources", "user_pools", "alarms", "rotations", "log_filters", "stacks")
+_PARTS = ("sources", "sessions", "user_pools", "alarms", "rotations", "log_filters", "stacks")
 _SQS = "sqs"
 _RECEIVE = "AmazonSQS.ReceiveMessage"
 _WAIT = "ReceiveMessageWaitTimeSeconds"

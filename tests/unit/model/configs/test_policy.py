@@ -62,7 +62,9 @@ def test_principals(principal: Principal, named: Any, expected: bool) -> None:
 def test_a_session_is_its_role() -> None:
     session = Principal(arn="arn:aws:sts::111122223333:assumed-role/r/s", account_id="111122223333")
     assert allowed(session, statement(Principal={"AWS": "arn:aws:iam::111122223333:role/r"}))
-    assert not allowed(session, statement(Principal={"AWS": "arn:aws:iam::111122223333:role/q"}))
+    assert allowed(session, statement(Principal={"AWS": "arn:aws:iam::111122223333:role/a/path/r"}))
+    for other in ("111122223333:role/q", "111122223333:role/r/q", "111122223333:user/r", "999922223333:role/r"):
+        assert not allowed(session, statement(Principal={"AWS": f"arn:aws:iam::{other}"}))
 
 
 def test_actions_and_resources() -> None:
