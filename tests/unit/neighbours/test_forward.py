@@ -28,6 +28,9 @@ _HEADERS = (
 )  # fmt: skip
 
 
+_PRINCIPAL = "arn:aws:sts::111122223333:assumed-role/r/f"
+
+
 class Clock:
     def time_ms(self) -> int:
         return _NOW_MS
@@ -62,7 +65,7 @@ async def forwarded(
 ) -> OutwardRequest:
     way = Way(where)
     made = Forwarder(way, way, Clock())  # type: ignore[arg-type]
-    await made.forward(ForwardedRequest(asked, "111122223333", "eu-west-1", request, is_vouched))
+    await made.forward(ForwardedRequest(asked, "111122223333", "eu-west-1", request, is_vouched, _PRINCIPAL))
     assert way.sent is not None
     return way.sent
 
@@ -85,6 +88,16 @@ async def test_a_key_of_ours_becomes_its_account_for_the_child() -> None:
     assert "Credential=111122223333/20260101/eu-west-1/sqs/aws4_request" in headers["authorization"]
     assert "x-amz-security-token" not in headers
     assert (headers["host"], headers["x-kept"], sent.body) == ("localhost:4566", "1", b"body")
+
+
+async def test_only_the_daemon_says_who_calls() -> None:
+    said = (*_HEADERS, ("x-lambent-principal", "arn:aws:sts::1:assumed-role/admin/x"), ("x-lambent-proof", "guessed"))
+    request = OutwardRequest("POST", "/", said, b"body")
+    names = ("x-lambent-principal", "x-lambent-proof")
+    sent = await forwarded(place(is_embedded=True), request)
+    assert [pair for pair in sent.headers if pair[0] in names] == []
+    sent = await forwarded(place(is_embedded=True), request, is_vouched=True)
+    assert [pair for pair in sent.headers if pair[0] in names] == [("x-lambent-principal", _PRINCIPAL)]
 
 
 async def test_a_presigned_url_of_ours_is_judged_here() -> None:
