@@ -6,17 +6,15 @@ import contextlib
 import errno
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
-import sysconfig
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-import lambent
+from tests.sandbox import any_user
 from tests.sandbox.conftest import SLOWNESS
 from tests.sandbox.fixtures.beside import check
 
@@ -37,18 +35,14 @@ def as_user(tmp_path: Path) -> Callable[..., dict[str, Any]]:
     def run(name: str, cgroup: Path | None = None) -> dict[str, Any]:
         command = [sys.executable]
         if os.geteuid() == 0:
-            # The interpreter of the tests may lie in root's own directory; the system's serves any user.
-            command = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", _system_python()]
+            command = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", _interpreter()]
             for directory in (tmp_path, *tmp_path.parents[:2]):
                 directory.chmod(0o755)
             os.chown(tmp_path, NOBODY, NOBODY)
         command += [str(HERE / "fixtures/rootless.py"), str(tmp_path), str(HERE / "conftest.py"), name]
         if cgroup is not None:
             command = ["/bin/sh", "-c", 'echo 0 >"$0" && exec "$@"', str(cgroup / "cgroup.procs"), *command]
-        source = str(Path(lambent.__path__[0]).parent)
-        paths = os.pathsep.join([source, sysconfig.get_path("purelib")])
-        environment = {"PYTHONPATH": paths, "PYTHONDONTWRITEBYTECODE": "1", "PATH": os.environ["PATH"]}
-        environment["TESTS_SLOWNESS"] = str(SLOWNESS)
+        environment = {**any_user.variables(), "PATH": os.environ["PATH"], "TESTS_SLOWNESS": str(SLOWNESS)}
         result = subprocess.run(command, capture_output=True, text=True, env=environment, cwd="/", check=False)
         if "no user namespace for an ordinary user" in result.stderr:
             pytest.skip("this machine allows no user namespaces to ordinary users")
@@ -90,14 +84,11 @@ def test_extensions_run_beside_the_runtime(as_user: Callable[..., dict[str, Any]
     check(as_user("beside"))
 
 
-def _system_python() -> str:
-    for name in ("python3.14", "python3.13", "python3.12", "python3.11", "python3"):
-        path = shutil.which(name, path="/usr/bin:/usr/local/bin")
-        if path is not None:
-            text = subprocess.run([path, "-c", "import sys; print(sys.version_info >= (3, 11))"], capture_output=True)
-            if text.stdout.strip() == b"True":
-                return path
-    pytest.skip("no Python 3.11 that an ordinary user may run")
+def _interpreter() -> str:
+    path = any_user.interpreter()
+    if path is None:
+        pytest.skip(any_user.MISSING)
+    return path
 
 
 def test_life(as_user: Callable[[str], dict[str, Any]]) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from tests.sandbox import any_user
 from tests.sandbox.escape.table import BOMBS, QUIET_PROBES
 
 ROOT = Path(__file__).parents[3]
@@ -41,7 +42,7 @@ def missing(level: str) -> str:
         return "levels L2 and L3 need root"
     if subprocess.run([*unshare(), "true"], check=False, capture_output=True).returncode:
         return "no network namespaces for this account"
-    return "" if interpreter(level) else "no Python 3.11 that an ordinary user may run"
+    return "" if interpreter(level) else any_user.MISSING
 
 
 def unshare() -> list[str]:
@@ -49,19 +50,9 @@ def unshare() -> list[str]:
     return ["unshare", *own_user, "--net", "--mount", "--fork", "--kill-child"]
 
 
-def interpreter(level: str) -> str:
+def interpreter(level: str) -> str | None:
     """Return an interpreter that whoever plays the level can run."""
-    own = os.path.realpath(sys.executable)
-    if level == "L2" or os.geteuid() != 0 or all(path.stat().st_mode & 1 for path in Path(own).parents):
-        return own
-    return next(
-        (
-            found
-            for name in ("python3.13", "python3.12", "python3.11")
-            if (found := shutil.which(name, path="/usr/bin"))
-        ),
-        "",
-    )
+    return os.path.realpath(sys.executable) if level == "L2" else any_user.interpreter()
 
 
 @functools.cache
@@ -74,8 +65,7 @@ def play(level: str, part: str, preparation: str = "true", *options: str) -> dic
         preparation = f"{OWN_TUN} && {preparation}"
     environment = {
         "PATH": os.pathsep.join([*os.environ["PATH"].split(os.pathsep), "/usr/sbin", "/sbin"]),
-        "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}",
-        "PYTHONDONTWRITEBYTECODE": "1",
+        **any_user.variables(ROOT),
         "TESTS_SLOWNESS": str(SLOWNESS),
     }
     command = [*unshare(), "sh", "-c", f"{preparation} && exec {scene}"]
