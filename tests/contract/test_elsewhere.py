@@ -202,7 +202,7 @@ def test_hop_by_hop_headers_stay_here(lax: Door, upstream: Upstream) -> None:
 @pytest.mark.parametrize("is_chunked", [False, True])
 def test_answers_keep_their_length_and_the_connection(lax: Door, upstream: Upstream, is_chunked: bool) -> None:
     upstream.is_chunked, upstream.body = is_chunked, bytes(3_000_000)
-    connection = http.client.HTTPConnection(lax.host, lax.port, timeout=10)
+    connection = http.client.HTTPConnection(lax.host, lax.port, timeout=30)
     for _ in range(3):
         connection.request("GET", "/bucket/key")
         answer = connection.getresponse()

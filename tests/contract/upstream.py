@@ -61,7 +61,7 @@ class Upstream(ThreadingHTTPServer):
         one = NeighbourSettings(self.url, "", *credentials)
         services = dict.fromkeys(("s3", "sqs", "sns", "dynamodb", "cloudwatch"), one)
         places = Endpoints(NeighboursSettings(enabled=False, services=services), None)
-        self._clients.append(HttpClient(ClientRules(silence_seconds=5)))
+        self._clients.append(HttpClient(ClientRules(silence_seconds=20)))
         return Forwarder(places, self._clients[-1], clock)
 
     def leave(self) -> None:
