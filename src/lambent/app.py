@@ -280,6 +280,7 @@ class Application:
         )
 
     def _build_triggering(self) -> None:
+        from lambent.inside import InsideOperations
         from lambent.neighbours import build_bridge
         from lambent.triggers import CallParts, TriggeredCalls
 
@@ -289,7 +290,10 @@ class Application:
         )  # fmt: skip
         self.calls = TriggeredCalls(parts)
         password = self.child.password if self.child is not None else ""
-        self.bridge = build_bridge(self.catalog, self.calls.answer, self.outward, password)
+        inside = InsideOperations(
+            lambda: (self.control_plane, self.event_sources.operations), self._base_url, os.urandom
+        )
+        self.bridge = build_bridge(self.catalog, self.calls.answer, self.outward, password, inside.answer)
 
     def _build_neighbours(self) -> None:
         settings = self.settings
@@ -557,6 +561,10 @@ class Application:
             *(LocalRoute(method, path, image_route(work)) for method, path, work in self.images.routes.table()),
             code_route(self.control_plane),
         ]
+
+    def _base_url(self) -> str:
+        host, port = self.address or ("127.0.0.1", 4566)
+        return f"http://{'127.0.0.1' if host in ('0.0.0.0', '::') else host}:{port}"
 
     def _neighbours_state(self) -> Mapping[str, object]:
         return {"state": "switched off"} if self.child is None else self.child.statistics()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec import Struct, field
 
@@ -50,3 +50,22 @@ class Credentials(Struct, frozen=True):
     def __repr__(self) -> str:
         # A struct would print the secret as well.
         return f"Credentials({self.access_key_id!r}, account_id={self.account_id!r})"
+
+
+class OperationCall(NamedTuple):
+    """An operation that an embedded service asks for: `members` is JSON by AWS's names, blobs in base64."""
+
+    operation: str
+    account_id: str
+    region: str
+    members: bytes
+
+
+class OperationAnswer(NamedTuple):
+    """What came of it: `document` is JSON, or `code`, `message` and `status` say why there is none."""
+
+    document: bytes
+    code: str = ""
+    message: str = ""
+    status: int = 200
+    request_id: str = ""

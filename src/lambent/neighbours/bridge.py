@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from lambent.model.arn import FunctionArn
     from lambent.model.invocation import TriggeredAnswer, TriggeredCall
+    from lambent.neighbours.calls import Operate
     from lambent.neighbours.shadows import KnowsFunctions
     from lambent.wire.http_client import HttpClient, Origin
 
@@ -26,9 +27,10 @@ class ChildBridge:
         answer: Callable[[TriggeredCall], Awaitable[TriggeredAnswer]],
         http: HttpClient,
         password: str,
+        operate: Operate | None = None,
     ) -> None:
         self._shadows = ShadowFunctions(known, http, password)
-        self._calls = ChildCalls(answer, password)
+        self._calls = ChildCalls(answer, password, operate)
 
     async def run(self) -> None:
         """Keep the shadows, take calls, until cancelled."""

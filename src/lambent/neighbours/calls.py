@@ -15,11 +15,16 @@ import struct
 from typing import TYPE_CHECKING, Any
 
 from lambent.model.arn import parse_function_name
+from lambent.model.caller import OperationCall
 from lambent.model.errors import LambdaError
 from lambent.model.invocation import TriggeredAnswer, TriggeredCall, TriggerSource
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+
+    from lambent.model.caller import OperationAnswer
+
+    Operate = Callable[[OperationCall], Awaitable[OperationAnswer]]
 
 _log = logging.getLogger(__name__)
 
@@ -29,16 +34,24 @@ _HEAD_BYTES_MAX = 65_536
 _PAYLOAD_BYTES_MAX = 16_777_216
 _CONNECTIONS_MAX = 1_024
 _BACKLOG = 1_024
+_SAID_OF_OPERATIONS = ("code", "message", "status", "request_id")
 
 
 class ChildCalls:
     """Takes calls of the child. Scope: process. `answer` never raises LambdaError; `secret` is the child's password.
 
-    Nothing listens until somebody asks for the port. A call whose child died meanwhile runs to its end.
+    Nothing listens until somebody asks for the port. A call whose child died meanwhile runs to its end. `operate` runs
+    an operation of Lambda's API for the child's stacks.
     """
 
-    def __init__(self, answer: Callable[[TriggeredCall], Awaitable[TriggeredAnswer]], secret: str) -> None:
+    def __init__(
+        self,
+        answer: Callable[[TriggeredCall], Awaitable[TriggeredAnswer]],
+        secret: str,
+        operate: Operate | None = None,
+    ) -> None:
         self._answer = answer
+        self._operate = operate
         self._secret = secret.encode()
         self._listener: socket.socket | None = None
         self._wanted = asyncio.Event()
@@ -96,6 +109,14 @@ class ChildCalls:
             _log.warning("somebody who is not the embedded services called their port")
             return False
         payload = await reader.readexactly(payload_bytes)
+        if self._operate is not None and "operation" in head:
+            call = OperationCall(head["operation"], head["account"], head["region"], payload)
+            operated = await self._operate(call)
+            document = operated.document
+            said = json.dumps({name: getattr(operated, name) for name in _SAID_OF_OPERATIONS}).encode()
+            writer.write(_LENGTHS.pack(len(said), len(document)) + said + document)
+            await writer.drain()
+            return True
         try:
             answer = await self._answer(_call(head, payload))
         except LambdaError as error:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from lambent.model.invocation import TriggeredAnswer, TriggeredCall
     from lambent.neighbours.bridge import ChildBridge
+    from lambent.neighbours.calls import Operate
     from lambent.neighbours.shadows import KnowsFunctions
 
 _log = logging.getLogger(__name__)
@@ -298,8 +299,9 @@ def build_bridge(
     answer: Callable[[TriggeredCall], Awaitable[TriggeredAnswer]],
     http: HttpClient,
     password: str,
+    operate: Operate | None = None,
 ) -> ChildBridge:
     """Return what stands between the child and functions; loaded here, for a command needs none of it."""
     from lambent.neighbours.bridge import ChildBridge
 
-    return ChildBridge(known, answer, http, password)
+    return ChildBridge(known, answer, http, password, operate)

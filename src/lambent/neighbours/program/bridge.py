@@ -347,6 +347,11 @@ class Bridge:
         result: Result = functions._execute_function_with_config_scope(record, event)
         return result
 
+    @property
+    def daemon(self) -> tuple[int, str]:
+        """The daemon's port on 127.0.0.1, and what it knows this process by."""
+        return self._port, self._secret
+
     def is_permitted(self, arn: str, source: Source) -> bool:
         """Return whether there is such a function and its resource policy lets the source call it."""
         return not self._exchange(arn, source, None, is_check=True)[0]

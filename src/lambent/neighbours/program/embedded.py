@@ -29,11 +29,11 @@ import threading
 import time
 from contextvars import ContextVar
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
-    from types import ModuleType
 
     from lambent.neighbours.program.bridge import Bridge
 
@@ -96,7 +96,15 @@ def main() -> None:
     yield_to_invocations()
     sys.addaudithook(refuse_programs)
     sys.path.insert(0, packages)
+    name_package()
     asyncio.run(serve(descriptor))
+
+
+def name_package() -> None:
+    """Let modules here find each other by their names: this process has no path to the daemon's packages."""
+    for name in ("lambent", "lambent.neighbours", "lambent.neighbours.program"):
+        sys.modules[name] = package = ModuleType(name)
+        package.__path__ = [str(Path(__file__).parent)] if name.endswith("program") else []
 
 
 def yield_to_invocations() -> None:

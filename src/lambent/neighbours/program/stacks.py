@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
+from lambent.neighbours.program.stack_types.registration import register
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -24,8 +26,9 @@ _MEMBERS = {
 }
 
 
-def cloudformation(_bridge: Bridge, _module: Any) -> None:
-    """CloudFormation: schedules have all their members."""
+def cloudformation(bridge: Bridge, _module: Any) -> None:
+    """CloudFormation: Lambda's types are the daemon's; schedules have all their members."""
+    register(bridge)
     handlers = sys.modules["ministack.services.cloudformation.provisioners"]._RESOURCE_HANDLERS
     row = handlers.get("AWS::Scheduler::Schedule")
     if row is not None:

@@ -1,0 +1,123 @@
+"""Lambda's operations for the embedded services, which make functions as a template says. Part of the assembly."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from lambent.model.caller import Caller, OperationAnswer
+from lambent.model.errors import LambdaError, UnavailableError
+from lambent.wire import validation
+from lambent.wire.api_description import ApiDescription
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from lambent.model.caller import OperationCall
+
+_FALSE_AND_TRUE = {"false": False, "true": True}
+
+
+class InsideOperations:
+    """Runs operations that come by no door, in the name of the account that owns a stack. Scope: process.
+
+    `planes` returns the objects that have the operations; `base_url` how callers reach this installation.
+    """
+
+    def __init__(
+        self,
+        planes: Callable[[], Sequence[object]],
+        base_url: Callable[[], str],
+        random_bytes: Callable[[int], bytes],
+    ) -> None:
+        self._planes = planes
+        self._base_url = base_url
+        self._random_bytes = random_bytes
+        self._description = ApiDescription()
+
+    async def answer(self, call: OperationCall) -> OperationAnswer:
+        """Run an operation; what is wrong with it is an answer too."""
+        request_id = _uuid(self._random_bytes(16).hex())
+        try:
+            document = await self._run(call, request_id)
+        except LambdaError as error:
+            status = 503 if isinstance(error, UnavailableError) else self._description.error_form(error.code).status
+            return OperationAnswer(b"", error.code, error.message, status, request_id)
+        except (validation.WrongTypeError, _RefusedError, msgspec.ValidationError) as error:
+            return OperationAnswer(b"", "ValidationException", str(error), 400, request_id)
+        return OperationAnswer(msgspec.json.encode(document), request_id=request_id)
+
+    async def _run(self, call: OperationCall, request_id: str) -> Any:
+        operation = self._description.operation(call.operation)
+        shapes = operation.shapes()
+        given = msgspec.json.decode(call.members)
+        values = coerced(shapes.INPUT, given, "#")
+        message = validation.violations(shapes.INPUT, values)
+        if message is not None:
+            raise _RefusedError(message)
+        request = msgspec.convert(values, shapes.REQUEST, strict=False)
+        caller = Caller(
+            account_id=call.account_id,
+            region=call.region,
+            principal_arn=f"arn:aws:iam::{call.account_id}:root",
+            request_id=request_id,
+            base_url=self._base_url(),
+            operation=call.operation,
+        )
+        for plane in self._planes():
+            method = getattr(plane, operation.module, None)
+            if method is not None:
+                response = await method(caller, request)
+                return {} if response is None else msgspec.to_builtins(response)
+        raise KeyError(call.operation)
+
+
+class _RefusedError(Exception):
+    """Members that the operation does not take; the message is AWS's."""
+
+
+def coerced(spec: Any, value: Any, path: str) -> Any:
+    """Return a template's value as an operation takes it: texts of numbers as numbers, numbers as texts.
+
+    Raises _RefusedError for a key that there is not. Source: CloudFormation user guide, which takes either form.
+    """
+    kind = spec[0]
+    if kind == "structure" and isinstance(value, dict):
+        known = {name or member: (member, inner) for member, (inner, location, name) in spec[1].items() if not location}
+        known |= {member: (member, inner) for member, (inner, location, _name) in spec[1].items() if location}
+        extraneous = [name for name in value if name not in known]
+        if extraneous:
+            lines = [f"{path}: extraneous key [{name}] is not permitted" for name in extraneous]
+            raise _RefusedError("Model validation failed (" + ", ".join(lines) + ")")
+        return {
+            known[name][0]: coerced(known[name][1], one, f"{path}/{name}")
+            for name, one in value.items()
+            if one is not None
+        }
+    if kind == "list" and isinstance(value, list):
+        return [coerced(spec[3], one, path) for one in value]
+    if kind == "map" and isinstance(value, dict):
+        return {str(key): coerced(spec[4], one, path) for key, one in value.items()}
+    return _scalar(kind, value)
+
+
+def _scalar(kind: str, value: Any) -> Any:
+    if kind == "string" and isinstance(value, bool):
+        return "true" if value else "false"
+    if kind == "string" and isinstance(value, int | float):
+        return str(value)
+    if kind == "boolean" and isinstance(value, str):
+        return _FALSE_AND_TRUE.get(value.lower(), value)
+    if isinstance(value, str) and kind in ("integer", "double", "timestamp"):
+        try:
+            return int(value) if kind == "integer" else float(value)
+        except ValueError:
+            return value
+    if kind == "integer" and isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value
+
+
+def _uuid(text: str) -> str:
+    return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-a{text[17:20]}-{text[20:]}"
