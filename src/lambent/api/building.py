@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from msgspec import Struct, field
 
@@ -22,7 +22,7 @@ from lambent.wire.api_description import ApiDescription
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
     from concurrent.futures import Executor
     from pathlib import Path
 
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from lambent.api.local_routes import LocalRoute
     from lambent.api.quotas import Quotas
     from lambent.api.served.door import ServedDoor
+    from lambent.api.served.git import GitDoor
     from lambent.clock import Clock
 
 
@@ -59,6 +60,7 @@ class ApiParts(Struct, frozen=True):
     for other services; without them it is refused. `events` take Invoke of type Event. `planes`: room → object,
     beside the control plane.
     `services`: what returns the operations of other services that are served here, by those services' names.
+    `repositories(request)` answers git; see served/git.py.
     `allows(principal_arn, account_id, action, arn)`: whether a resource policy lets another account's identity.
     """
 
@@ -77,6 +79,7 @@ class ApiParts(Struct, frozen=True):
     function_urls: FunctionUrls | None = None
     events: TakesEvents | None = None
     services: Mapping[str, Callable[[], object]] = field(default_factory=dict)
+    repositories: Callable[[Any], Awaitable[Any]] | None = None
 
 
 def build_server(options: ApiOptions, parts: ApiParts) -> ApiServer:
@@ -107,12 +110,37 @@ def build_server(options: ApiOptions, parts: ApiParts) -> ApiServer:
                 services={name: _service_door(name, one) for name, one in parts.services.items()},
             ),
             function_urls=parts.function_urls,
+            git=_git_door(options, parts),
         ),
         parts.clock,
         parts.random_bytes,
     )
     limits = HttpLimits(slow_client_seconds=options.slow_client_seconds, idle_seconds=options.idle_seconds)
     return ApiServer(door, parts.log, limits)
+
+
+def _git_door(options: ApiOptions, parts: ApiParts) -> Callable[[], GitDoor] | None:
+    serve = parts.repositories
+    if serve is None:
+        return None
+
+    def made() -> GitDoor:
+        from lambent.api.served.git import GitDoor, GitOptions
+
+        return GitDoor(
+            GitOptions(
+                options.auth_mode == AuthenticationMode.VERIFY,
+                options.default_account_id,
+                options.default_region,
+                options.clock_skew_seconds,
+                options.spool_directory,
+                parts.find_credentials,
+            ),
+            serve,
+            parts.clock,
+        )
+
+    return made
 
 
 def _service_door(name: str, operations: Callable[[], object]) -> ServedDoor:

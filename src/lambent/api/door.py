@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from lambent.api.invoke import InvokeDoor
     from lambent.api.local_routes import LocalRoutes
     from lambent.api.messages import HttpRequest
+    from lambent.api.served.git import GitDoor
     from lambent.api.streams.invoke_stream import InvokeStreamDoor
     from lambent.clock import Clock
     from lambent.wire.api_description import ApiDescription
@@ -41,6 +42,8 @@ _NOTHING = BodyPlan(0, 0)
 # Where function URLs are: names below this label, and everything below this path.
 FUNCTION_URL_LABEL = ".lambda-url."
 FUNCTION_URL_PATH = "/_lambent/v1/function-urls/"
+# Where git finds CodeCommit's repositories, on AWS too.
+GIT_PATH = "/v1/repos/"
 # strftime's names follow the locale; HTTP's do not.
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -71,6 +74,7 @@ class DoorParts(NamedTuple):
     errors: ErrorAnswers
     elsewhere: ElsewhereDoor
     function_urls: FunctionUrls | None = None
+    git: Callable[[], GitDoor] | None = None
 
 
 class ApiDoor:
@@ -88,6 +92,8 @@ class ApiDoor:
         parts = self._parts
         if self._is_for_url(request):
             return self._plan_url(request)
+        if request.target.startswith(GIT_PATH) and parts.git is not None:
+            return parts.git().plan(request)
         length = request.headers.get("content-length")
         if (length is None or len(length) > _SMALL_DIGITS) and self._is_stranger(request):
             return _NOTHING
@@ -135,6 +141,8 @@ class ApiDoor:
             return await self._answer_url(request, request_id)
         if request.target.startswith(LOCAL_PREFIX):
             return await self._answer_local(request, request_id)
+        if request.target.startswith(GIT_PATH) and parts.git is not None:
+            return await parts.git().answer(request)
         if request.is_oversize and not (request.plan is not None and request.plan.is_streamed):
             # What was not kept cannot be verified; nothing is done for such a request but to say so.
             parts.authenticator.screen(request)

@@ -24,10 +24,11 @@ _CONNECT_SECONDS = 10
 
 
 class Extras(NamedTuple):
-    """More about a call: headers in lower case, which are signed, and how long its answer may take to begin."""
+    """More about a call: headers in lower case, which are signed, when its answer has to begin, whose it is."""
 
     headers: Mapping[str, str] = MappingProxyType({})
     answer_seconds: float = _CONNECT_SECONDS
+    service: str = "lambda"
 
 
 _NO_EXTRAS = Extras()
@@ -55,7 +56,7 @@ def called(
     url = urllib.parse.urlsplit(parsed.endpoint_url or around.endpoint_url)
     credentials = SigningCredentials(around.access_key_id, around.secret_access_key, around.session_token)
     unsigned = SignedRequest(method, path, query, {"host": url.netloc, **extras.headers})
-    scope = (parsed.region or around.region, "lambda")
+    scope = (parsed.region or around.region, extras.service)
     headers = sign(unsigned, hashlib.sha256(body).hexdigest(), credentials, scope, SystemClock().time_ms())
     connection = _connect(url)
     try:

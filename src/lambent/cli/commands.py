@@ -56,6 +56,8 @@ def parser() -> argparse.ArgumentParser:
     _add_events(commands.add_parser("events", help="asynchronous events that wait on the server"))
     _add_images(commands.add_parser("images", help="container images on the server"))
     _add_runtimes(commands.add_parser("runtimes", help="what runs which runtime; roots from images"))
+    _add_codecommit(commands.add_parser("codecommit", help="git repositories whose pushes call functions"))
+    _add_alexa(commands.add_parser("alexa", help="requests of skills, as Alexa sends them"))
     _add_quotas(commands.add_parser("quotas", help="quotas of the caller's account and region"))
     return top
 
@@ -111,6 +113,14 @@ def _run(parsed: argparse.Namespace) -> int:
         from lambent.cli.invoke import run_invoke
 
         return run_invoke(parsed)
+    if parsed.command == "codecommit":
+        from lambent.cli.callers.code_commit import run_codecommit
+
+        return run_codecommit(parsed)
+    if parsed.command == "alexa":
+        from lambent.cli.callers.alexa import run_alexa
+
+        return run_alexa(parsed)
     if parsed.command == "images":
         from lambent.cli.images import run_images
 
@@ -221,6 +231,50 @@ def _add_events(events: argparse.ArgumentParser) -> None:
     sources.add_argument("--json", action="store_true", help="print a JSON object, by UUID")
     for command in (queues, peek, redrive, drop, sources):
         _add_client_options(command)
+
+
+def _add_codecommit(codecommit: argparse.ArgumentParser) -> None:
+    actions = codecommit.add_subparsers(dest="action", required=True, metavar="ACTION")
+    create = actions.add_parser("create", help="make a bare repository; print where it is, as JSON")
+    create.add_argument("--description", metavar="TEXT", help="what it is for")
+    listing = actions.add_parser("list", help="print the repositories and their triggers")
+    listing.add_argument("--json", action="store_true", help="print a JSON list")
+    deleting = actions.add_parser("delete", help="remove a repository with all that was pushed")
+    trigger = actions.add_parser("trigger", help="let pushes call a function, or tell a topic; print all triggers")
+    trigger.add_argument("--function", metavar="FUNCTION", help="name or ARN; it gets the permission too")
+    trigger.add_argument("--topic", metavar="ARN", help="a topic of SNS")
+    trigger.add_argument("--name", dest="trigger_name", metavar="NAME", help="the trigger's name (else the function's)")
+    trigger.add_argument("--branch", metavar="NAME", action="append", default=[], help="only this branch; repeatable")
+    trigger.add_argument(
+        "--on", metavar="EVENT", action="append", default=[],
+        help="updateReference, createReference or deleteReference; repeatable (else all)",
+    )  # fmt: skip
+    trigger.add_argument("--data", metavar="TEXT", help="what the event says as customData")
+    trigger.add_argument("--remove", metavar="NAME", help="take the trigger of this name away")
+    trigger.add_argument("--test", action="store_true", help="send every trigger a test event")
+    for command in (create, deleting, trigger):
+        command.add_argument("repository", metavar="NAME")
+    for command in (create, listing, deleting, trigger):
+        _add_client_options(command)
+
+
+def _add_alexa(alexa: argparse.ArgumentParser) -> None:
+    actions = alexa.add_subparsers(dest="action", required=True, metavar="ACTION")
+    simulate = actions.add_parser("simulate", help="send a function what Alexa would; print speech and answer")
+    simulate.add_argument(
+        "intent", metavar="INTENT", nargs="?", help="an intent's name, LaunchRequest or SessionEndedRequest"
+    )
+    simulate.add_argument("--function", metavar="FUNCTION", help="name or ARN (else the only function there is)")
+    simulate.add_argument(
+        "--slot", metavar="NAME=VALUE", action="append", default=[], help="a slot of the intent; repeatable"
+    )
+    simulate.add_argument("--session", metavar="FILE", help="a conversation, kept in this file from call to call")
+    simulate.add_argument("--skill", metavar="ID", default="amzn1.ask.skill.simulated", help="the skill's id")
+    simulate.add_argument("--locale", metavar="LOCALE", default="en-US", help="who speaks (en-US)")
+    simulate.add_argument("--directive", metavar="JSON", help="a smart home directive instead: JSON or @FILE")
+    simulate.add_argument("--qualifier", metavar="NAME", help="a version or an alias")
+    simulate.add_argument("--print-request", action="store_true", help="print the request and call nothing")
+    _add_client_options(simulate)
 
 
 def _add_quotas(quotas: argparse.ArgumentParser) -> None:

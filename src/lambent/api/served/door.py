@@ -42,13 +42,13 @@ class ServedDoor:
             status, document = await self._run(request, identity)
         except (LambdaError, RequestError) as error:
             code = "InternalServerException" if error.code == "ServiceException" else error.code
-            body = json.dumps({"Message": error.message}).encode()
-            headers = (("Content-Type", "application/json"), ("x-amzn-ErrorType", code))
-            return HttpResponse(self._description.status_of(code), headers, body)
-        return HttpResponse(status, (("Content-Type", "application/json"),), json.dumps(document).encode())
+            described = self._description
+            headers = (("Content-Type", described.content_type), ("x-amzn-ErrorType", code))
+            return HttpResponse(described.status_of(code), headers, described.error_body(code, error.message))
+        return HttpResponse(status, (("Content-Type", self._description.content_type),), json.dumps(document).encode())
 
     async def _run(self, request: HttpRequest, identity: Identity) -> tuple[int, dict[str, object]]:
-        matched = self._description.match(request.method, request.target)
+        matched = self._description.match(request.method, request.target, request.headers)
         if matched is None:
             raise RequestError("UnknownOperationException", f"Unknown operation: {request.method} {request.path[:200]}")
         if request.is_oversize and request.plan is not None:

@@ -1,12 +1,20 @@
-"""The description of another service that is served here, with the REST-JSON protocol: operations, bounds, errors."""
+"""The description of another service that is served here: operations, bounds, errors.
+
+Its protocol is REST-JSON, or JSON with the operation in X-Amz-Target.
+"""
 
 from __future__ import annotations
 
+import json
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import unquote
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from types import ModuleType
+
+_NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 
 class _Input(NamedTuple):
@@ -36,13 +44,21 @@ class ServedDescription:
 
     def __init__(self, generated: ModuleType) -> None:
         self._errors: dict[str, int] = generated.ERRORS
+        # Beginning of X-Amz-Target and version of the JSON protocol; empty for REST-JSON.
+        self._target, self._version = getattr(generated, "TARGET", ("", ""))
         self._operations = [
             (_segments(uri), ServedOperation(name, module, method, uri, status, generated.INPUTS[module]))
             for name, module, method, uri, status in generated.OPERATIONS
         ]
 
-    def match(self, method: str, target: str) -> tuple[ServedOperation, dict[str, str]] | None:
-        """Return the operation of a request and its path parameters (decoded), or None."""
+    def match(
+        self, method: str, target: str, headers: Mapping[str, str] = _NO_HEADERS
+    ) -> tuple[ServedOperation, dict[str, str]] | None:
+        """Return the operation of a request and its path parameters (decoded), or None. Header names: lower case."""
+        if self._target:
+            start, _, name = headers.get("x-amz-target", "").rpartition(".")
+            named = (one for _, one in self._operations if one.name == name and start == self._target)
+            return next(((one, {}) for one in named), None)
         segments = _segments(target)
         if segments[:1] == ["tags"]:
             # ARNs hold a slash that some clients do not escape.
@@ -54,9 +70,19 @@ class ServedDescription:
                     return operation, labels
         return None
 
+    @property
+    def content_type(self) -> str:
+        """The media type of answers."""
+        return f"application/x-amz-json-{self._version}" if self._target else "application/json"
+
+    def error_body(self, code: str, message: str) -> bytes:
+        """Return the body of an error."""
+        return json.dumps({"__type": code, "message": message} if self._target else {"Message": message}).encode()
+
     def status_of(self, code: str) -> int:
         """Return the HTTP status of an error."""
         common = {"SerializationException": 400, "UnknownOperationException": 404, "ServiceException": 500}
+        common |= {"InternalServerException": 500, "NotImplementedException": 501}
         return self._errors.get(code) or common.get(code, 400)
 
 

@@ -1,0 +1,1 @@
+"""Commands about what calls functions: CodeCommit's repositories, Alexa's requests."""
