@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from lambent.model.arn import FunctionArn
 from lambent.model.concurrency import ProvisionedConcurrency, ReservedConcurrency
+from lambent.model.configs.deployment import Deployment
 from lambent.model.configs.event import EventInvokeConfig
 from lambent.model.configs.event_source import EventSourceMapping
 from lambent.model.configs.function_url import FunctionUrlConfig
@@ -29,7 +30,8 @@ if TYPE_CHECKING:
 
 class FeedReaders(NamedTuple):
     """Who is told. `learn(version)` is called for each version that appears or changes, `touched` for each function
-    of which a version or an alias comes, changes or goes, `scheduled` for all that has to do with schedules."""
+    of which a version or an alias comes, changes or goes, `scheduled` for all that has to do with schedules, `deployed`
+    for deployments."""
 
     catalog: Catalog
     pool: EnvironmentPool
@@ -43,6 +45,7 @@ class FeedReaders(NamedTuple):
     learn: Callable[[FunctionVersion], None]
     touched: Callable[[FunctionArn], None] = lambda _: None
     scheduled: Callable[[ResourceChange], None] = lambda _: None
+    deployed: Callable[[ResourceChange], None] = lambda _: None
 
 
 class ChangeFeed:
@@ -63,6 +66,7 @@ class ChangeFeed:
             RecursionConfig: self._recursion,
             AccountQuota: self._quota,
             **dict.fromkeys((Schedule, ScheduledRule, RuleScope, Firing), readers.scheduled),
+            Deployment: readers.deployed,
         }
 
     async def run(self) -> None:

@@ -27,11 +27,18 @@ from lambent.model.concurrency import (
     ReservedConcurrency,
 )
 from lambent.model.configs.capacity_provider import CapacityProvider
+from lambent.model.configs.deployment import (
+    Deployment,
+    DeploymentApplication,
+    DeploymentConfig,
+    DeploymentGroup,
+)
 from lambent.model.configs.event import EventInvokeConfig
 from lambent.model.configs.event_source import EventSourceMapping, MappingClaim
 from lambent.model.configs.function_url import FunctionUrlConfig
 from lambent.model.configs.management import RecursionConfig, RuntimeManagementConfig
 from lambent.model.configs.policy import FunctionPolicy
+from lambent.model.configs.repository import Repository
 from lambent.model.configs.schedule import Firing, RuleScope, Schedule, ScheduledRule, ScheduleGroup
 from lambent.model.configs.tags import ResourceTags
 from lambent.model.function import (
@@ -146,7 +153,12 @@ KINDS: dict[type, Kind] = {
     ScheduleGroup: Kind("schedule-group", "name"),
     ScheduledRule: Kind("scheduled-rule", "name", sealed="targets"),
     RuleScope: Kind("rule-scope", "name"),
+    Repository: Kind("repository", "name"),
     Firing: Kind("firing", "name", sealed="target", is_unsettled=lambda _: True),
+    DeploymentApplication: Kind("deployment-application", "name"),
+    DeploymentGroup: Kind("deployment-group", "application", "name"),
+    DeploymentConfig: Kind("deployment-config", "name"),
+    Deployment: Kind("deployment", "deployment_id", is_unsettled=lambda deployment: deployment.is_active),
 }
 _TYPES = {kind.kind: resource for resource, kind in KINDS.items()}
 

@@ -1,4 +1,4 @@
-"""Which of several daemons on one database fires: a lease that one of them has."""
+"""Which of several daemons on one database fires, or shifts traffic: a lease that one of them has."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-_NAME = "schedules"
 _LEASE_MS = 10_000
 _RENEW_SECONDS = 3.0
 
@@ -25,8 +24,9 @@ class Holding:
     due is moved on by a commit that only one of them can do.
     """
 
-    def __init__(self, leases: Leases | None, owner: str) -> None:
+    def __init__(self, leases: Leases | None, owner: str, name: str = "schedules") -> None:
         self._leases = leases
+        self._name = name
         self._owner = owner
         self._held = asyncio.Event()
         if leases is None:
@@ -50,9 +50,9 @@ class Holding:
         try:
             while True:
                 try:
-                    epoch = await leases.acquire(_NAME, self._owner, _LEASE_MS)
+                    epoch = await leases.acquire(self._name, self._owner, _LEASE_MS)
                 except LambdaError as error:
-                    _log.warning("who fires schedules is not known: %s", error.message)
+                    _log.warning("who has the lease on %s is not known: %s", self._name, error.message)
                     epoch = None
                 if epoch is None:
                     self._held.clear()
@@ -64,9 +64,8 @@ class Holding:
             if epoch is not None:
                 await self._give_back(leases, epoch)
 
-    @staticmethod
-    async def _give_back(leases: Leases, epoch: int) -> None:
+    async def _give_back(self, leases: Leases, epoch: int) -> None:
         try:
-            await leases.release(_NAME, epoch)
+            await leases.release(self._name, epoch)
         except LambdaError as error:
-            _log.info("the lease on schedules was not given back: %s", error.message)
+            _log.info("the lease on %s was not given back: %s", self._name, error.message)

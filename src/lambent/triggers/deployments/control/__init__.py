@@ -1,0 +1,1 @@
+"""The API of CodeDeploy, as far as it is about Lambda."""
