@@ -310,6 +310,7 @@ class Application:
             hung_seconds=min(30.0, timeout_seconds),
             calls_port=lambda: self.bridge.port(),
             greet=lambda origin: self.bridge.greet(origin),
+            responses=self._responses_at,
         )
         self.child = EmbeddedChild(plan) if settings.neighbours.enabled else None
         self.endpoints = Endpoints(settings.neighbours, self.child)
@@ -549,7 +550,7 @@ class Application:
         return self.keys.issue_for_role(version.account_id, version.role, version.name)
 
     def _local_routes(self) -> list[LocalRoute]:
-        from lambent.routes import refusals_route
+        from lambent.routes import refusals_route, response_route
 
         return [
             health_route(lambda: self.is_ready, lambent_version, self._neighbours_state),
@@ -558,9 +559,14 @@ class Application:
             *event_routes(self.asynchronous),
             status_route(self._status),
             refusals_route(self.calls.refusals),
+            response_route(lambda token, response: self.bridge.deliver(token, response)),
             *(LocalRoute(method, path, image_route(work)) for method, path, work in self.images.routes.table()),
             code_route(self.control_plane),
         ]
+
+    def _responses_at(self) -> str:
+        # As functions see us: their own sandbox' endpoint, or, without sandboxes, the server itself.
+        return self._base_url() if self.driver.level is IsolationLevel.L0 else "http://127.0.0.1:4566"
 
     def _base_url(self) -> str:
         host, port = self.address or ("127.0.0.1", 4566)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -10,13 +10,12 @@ from lambent.model.caller import Caller, OperationAnswer
 from lambent.model.errors import LambdaError, UnavailableError
 from lambent.wire import validation
 from lambent.wire.api_description import ApiDescription
+from lambent.wire.coercion import ExtraneousKeyError, coerced
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from lambent.model.caller import OperationCall
-
-_FALSE_AND_TRUE = {"false": False, "true": True}
 
 
 class InsideOperations:
@@ -44,15 +43,15 @@ class InsideOperations:
         except LambdaError as error:
             status = 503 if isinstance(error, UnavailableError) else self._description.error_form(error.code).status
             return OperationAnswer(b"", error.code, error.message, status, request_id)
-        except (validation.WrongTypeError, _RefusedError, msgspec.ValidationError) as error:
+        except (validation.WrongTypeError, ExtraneousKeyError, _RefusedError, msgspec.ValidationError) as error:
             return OperationAnswer(b"", "ValidationException", str(error), 400, request_id)
         return OperationAnswer(msgspec.json.encode(document), request_id=request_id)
 
-    async def _run(self, call: OperationCall, request_id: str) -> Any:
+    async def _run(self, call: OperationCall, request_id: str) -> object:
         operation = self._description.operation(call.operation)
         shapes = operation.shapes()
         given = msgspec.json.decode(call.members)
-        values = coerced(shapes.INPUT, given, "#")
+        values = coerced(shapes.INPUT, given)
         message = validation.violations(shapes.INPUT, values)
         if message is not None:
             raise _RefusedError(message)
@@ -64,6 +63,7 @@ class InsideOperations:
             request_id=request_id,
             base_url=self._base_url(),
             operation=call.operation,
+            is_system=True,
         )
         for plane in self._planes():
             method = getattr(plane, operation.module, None)
@@ -75,48 +75,6 @@ class InsideOperations:
 
 class _RefusedError(Exception):
     """Members that the operation does not take; the message is AWS's."""
-
-
-def coerced(spec: Any, value: Any, path: str) -> Any:
-    """Return a template's value as an operation takes it: texts of numbers as numbers, numbers as texts.
-
-    Raises _RefusedError for a key that there is not. Source: CloudFormation user guide, which takes either form.
-    """
-    kind = spec[0]
-    if kind == "structure" and isinstance(value, dict):
-        known = {name or member: (member, inner) for member, (inner, location, name) in spec[1].items() if not location}
-        known |= {member: (member, inner) for member, (inner, location, _name) in spec[1].items() if location}
-        extraneous = [name for name in value if name not in known]
-        if extraneous:
-            lines = [f"{path}: extraneous key [{name}] is not permitted" for name in extraneous]
-            raise _RefusedError("Model validation failed (" + ", ".join(lines) + ")")
-        return {
-            known[name][0]: coerced(known[name][1], one, f"{path}/{name}")
-            for name, one in value.items()
-            if one is not None
-        }
-    if kind == "list" and isinstance(value, list):
-        return [coerced(spec[3], one, path) for one in value]
-    if kind == "map" and isinstance(value, dict):
-        return {str(key): coerced(spec[4], one, path) for key, one in value.items()}
-    return _scalar(kind, value)
-
-
-def _scalar(kind: str, value: Any) -> Any:
-    if kind == "string" and isinstance(value, bool):
-        return "true" if value else "false"
-    if kind == "string" and isinstance(value, int | float):
-        return str(value)
-    if kind == "boolean" and isinstance(value, str):
-        return _FALSE_AND_TRUE.get(value.lower(), value)
-    if isinstance(value, str) and kind in ("integer", "double", "timestamp"):
-        try:
-            return int(value) if kind == "integer" else float(value)
-        except ValueError:
-            return value
-    if kind == "integer" and isinstance(value, float) and value.is_integer():
-        return int(value)
-    return value
 
 
 def _uuid(text: str) -> str:

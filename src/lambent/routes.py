@@ -58,6 +58,15 @@ def refusals_route(refusals: Callable[[str], list[dict[str, object]]]) -> LocalR
     return LocalRoute("GET", "/_lambent/v1/triggers/refusals", respond)
 
 
+def response_route(deliver: Callable[[str, bytes], Awaitable[int]]) -> LocalRoute:
+    """Return the route by which functions answer for custom resources; who knows the token may."""
+
+    async def respond(request: LocalRequest) -> HttpResponse:
+        return HttpResponse(await deliver(request.parameters["token"], request.body))
+
+    return LocalRoute("PUT", "/_lambent/v1/stacks/responses/{token}", respond, is_public=True)
+
+
 def code_route(control_plane: ControlPlane) -> LocalRoute:
     """Return the route that downloads packages by signed URLs."""
 

@@ -108,7 +108,8 @@ class Functions:
             Others: see `new_function`, `Packages.open`, `CodeStore.add`, `names.resolve_new`.
         """
         arn = names.resolve_new(caller, request.function_name)
-        function = new_function(request, arn, refuse_deprecated=self._rules.refuse_deprecated)
+        refuse_deprecated = self._rules.refuse_deprecated
+        function = new_function(request, arn, refuse_deprecated=refuse_deprecated, is_system=caller.is_system)
         function = await self._layers.given(caller, function, request.layers)
         if self._is_known(arn) and await self._store.resources.is_taken(arn):
             # Source: observed. Said before the package is unpacked; the commit says it again to the second of two.

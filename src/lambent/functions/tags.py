@@ -72,7 +72,7 @@ class Tags:
         added = request.tags
 
         def change(tags: dict[str, str]) -> dict[str, str]:
-            check_tags(tags | added)
+            check_tags(added, tags, is_system=caller.is_system)
             return tags | added
 
         await self._change(caller, request.resource, arn, change)

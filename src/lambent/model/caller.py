@@ -26,6 +26,7 @@ class Caller(Struct, frozen=True):
 
     `operation` is the operation's name as the service description spells it, for answers that name the action.
     `base_url` is how the caller reaches this installation, e.g. "http://127.0.0.1:4566", for URLs in answers.
+    `is_system`: a service of AWS acts for the account, and may give tags whose keys are AWS's.
     `blobs`: dotted member path ("ZipFile", "Code.ZipFile") → the blob; that member is None in the request itself.
     """
 
@@ -36,6 +37,7 @@ class Caller(Struct, frozen=True):
     base_url: str
     blobs: Mapping[str, UploadedBlob] = field(default_factory=dict)
     operation: str = ""
+    is_system: bool = False
 
 
 class Credentials(Struct, frozen=True):

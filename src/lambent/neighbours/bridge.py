@@ -38,6 +38,10 @@ class ChildBridge:
             tasks.create_task(self._shadows.run())
             tasks.create_task(self._calls.run())
 
+    async def deliver(self, token: str, response: bytes) -> int:
+        """Hand the response of a custom resource to the child; return the answer's status."""
+        return await self._shadows.tell(f"/_ministack/cfn-response/{token}", response)
+
     def port(self) -> int:
         """Return where the child calls."""
         return self._calls.port()

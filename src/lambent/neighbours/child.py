@@ -59,7 +59,8 @@ class ChildPlan:
     account of the machine can connect to it. `public_address` answers host and port under which callers reach the
     daemon, for URLs in the child's answers. `hung_seconds`: a child that answers nothing for so long is killed.
     `calls_port` answers the loopback port where the child calls functions; `greet` tells a child what it must know
-    before it is used, and may raise ConnectionFailedError.
+    before it is used, and may raise ConnectionFailedError. `responses` answers where functions send the responses of
+    custom resources, `{region}` in it for the stack's.
     """
 
     packages: Path
@@ -71,6 +72,7 @@ class ChildPlan:
     hung_seconds: float = 30.0
     calls_port: Callable[[], int] | None = None
     greet: Callable[[Origin], Awaitable[None]] | None = None
+    responses: Callable[[], str] = lambda: ""
 
 
 class EmbeddedChild:
@@ -211,6 +213,7 @@ class EmbeddedChild:
             "LANG": "C.UTF-8",
             "LAMBENT_PROOF": plan.password,
             **({"LAMBENT_CALLS": str(plan.calls_port())} if plan.calls_port is not None else {}),
+            "LAMBENT_RESPONSES": plan.responses(),
             "BIND_HOST": "127.0.0.1",
             # For URLs in answers, where callers reach the child: through the daemon. Its name is not set, so that a
             # queue's URL has the host the caller used, which inside a sandbox is another one.

@@ -87,6 +87,18 @@ class ShadowFunctions:
         except TimeoutError:
             _log.warning("the embedded services have not yet been told of the newest changes of functions")
 
+    async def tell(self, path: str, body: bytes) -> int:
+        """Hand a body to a running child (PUT); return the answer's status, 503 when none runs."""
+        if self._origin is None:
+            return 503
+        try:
+            headers = (("host", "localhost"), self._proof)
+            response = await self._http.send(self._origin, OutwardRequest("PUT", path, headers, body))
+            await response.read(_ANSWER_BYTES_MAX)
+        except ConnectionFailedError:
+            return 503
+        return response.status
+
     async def run(self) -> None:
         """Send changes until cancelled."""
         while True:

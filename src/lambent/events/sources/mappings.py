@@ -103,7 +103,7 @@ class EventSourceMappings:
         check_members(kind, given)
         check_required(kind, frozenset(given))
         tags = request.tags or {}
-        check_tags(tags)
+        check_tags(tags, is_system=caller.is_system)
         function, target, timeout_seconds = await self._function(caller, request.function_name)
         mapping = copied(
             request,

@@ -70,7 +70,7 @@ class CodeSigningConfigs:
             description=request.description,
         )
         fence = CodeSigningFence(config.account_id, config.region, config.config_id, self._ids.new())
-        check_tags(request.tags or {})
+        check_tags(request.tags or {}, is_system=caller.is_system)
         tags = ResourceTags(config.account_id, config.region, _tagged(config), request.tags or {}, self._ids.new())
         await self._resources.commit(*(self._resources.put_new(item) for item in (config, fence, tags)))
         return create_code_signing_config.CreateCodeSigningConfigResponse(code_signing_config=_shown(config))

@@ -72,7 +72,7 @@ class CapacityProviders:
         name = _name(caller, request.capacity_provider_name)
         if name is None:
             raise InvalidParameterValueError("The capacity provider must be in the account and region of the caller.")
-        check_tags(request.tags or {})
+        check_tags(request.tags or {}, is_system=caller.is_system)
         provider = copied(
             request,
             CapacityProvider,

@@ -35,8 +35,10 @@ _DEAD_LETTER_SERVICES = frozenset(("sqs", "sns"))
 NO_CODE = CodeReference(sha256="", size_bytes=0, unpacked_bytes=0)
 
 
-def new_function(request: CreateFunctionRequest, arn: FunctionArn, *, refuse_deprecated: bool) -> FunctionVersion:
-    """Return the function that CreateFunction asks for, without code, ids and time.
+def new_function(
+    request: CreateFunctionRequest, arn: FunctionArn, *, refuse_deprecated: bool, is_system: bool = False
+) -> FunctionVersion:
+    """Return the function that CreateFunction asks for, without code, ids and time. `is_system`: see check_tags.
 
     Raises:
         ValidationError, InvalidParameterValueError: AWS would refuse it (400).
@@ -47,7 +49,7 @@ def new_function(request: CreateFunctionRequest, arn: FunctionArn, *, refuse_dep
     images.check_creation(request)
     if request.runtime:
         check_runtime(request.runtime, refuse_deprecated=refuse_deprecated)
-    check_tags(request.tags or {})
+    check_tags(request.tags or {}, is_system=is_system)
     start = FunctionVersion(
         account_id=arn.account_id,
         region=arn.region,

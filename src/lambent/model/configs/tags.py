@@ -20,14 +20,17 @@ class ResourceTags(Struct, frozen=True):
     revision_id: str
 
 
-def check_tags(tags: Mapping[str, str]) -> None:
-    """Refuse what a resource's tags may not be as a whole.
+def check_tags(added: Mapping[str, str], kept: Mapping[str, str] | None = None, *, is_system: bool = False) -> None:
+    """Refuse tags that a resource may not be given beside those that it keeps.
+
+    `is_system`: a service of AWS gives them, which has keys of its own; they are not counted.
 
     Raises:
         InvalidParameterValueError: more than 50, or a key that AWS keeps for itself (400).
     Source: recorded (test_tag_limits); Resource Groups Tagging guide for `aws:`.
     """
-    if len(tags) > TAGS_PER_FUNCTION.value:
+    own = [key for key in {**(kept or {}), **added} if not key.lower().startswith("aws:")]
+    if len(own) > TAGS_PER_FUNCTION.value:
         raise InvalidParameterValueError("Number of tags exceeds resource tag limit.")
-    if any(key.lower().startswith("aws:") for key in tags):
+    if not is_system and any(key.lower().startswith("aws:") for key in added):
         raise InvalidParameterValueError("Tag keys starting with 'aws:' are reserved for system use.")

@@ -57,7 +57,7 @@ class Functions:
         return name, attributes(found)
 
     def update(self, name: str, old: Properties, new: Properties) -> Made:
-        """Change a function in place. Raises HandlerError; what was changed before that is changed back by the stack."""
+        """Change a function in place. Raises HandlerError; the stack changes back what was changed before that."""
         call = self._operations.call
         names = changed(old, new, _CONFIGURED)
         if names:

@@ -1,4 +1,4 @@
-"""AWS::Lambda::Permission, LayerVersion, LayerVersionPermission, EventSourceMapping, CodeSigningConfig, CapacityProvider."""
+"""Types of Lambda that are no function: permissions, layers, mappings, signing and capacity."""
 
 from __future__ import annotations
 

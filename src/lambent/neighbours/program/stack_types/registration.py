@@ -5,7 +5,10 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
+from lambent.neighbours.program.stack_types import nesting
 from lambent.neighbours.program.stack_types import properties as p
+from lambent.neighbours.program.stack_types.checks import template_problem
+from lambent.neighbours.program.stack_types.custom import CustomResources
 from lambent.neighbours.program.stack_types.daemon import Daemon
 from lambent.neighbours.program.stack_types.functions import Functions
 from lambent.neighbours.program.stack_types.operations import HandlerError, Operations
@@ -16,6 +19,7 @@ from lambent.neighbours.program.stack_types.others import (
     Permissions,
     SigningConfigs,
 )
+from lambent.neighbours.program.stack_types.recovery import Recovery
 from lambent.neighbours.program.stack_types.versions import Configs, Versions
 
 if TYPE_CHECKING:
@@ -28,6 +32,7 @@ if TYPE_CHECKING:
     NamePhysically = Callable[..., str]
 
 _PREFIX = "AWS::Lambda::"
+_MODULES = "ministack.services.cloudformation"
 
 
 class Handlers:
@@ -146,23 +151,54 @@ def _check(type_name: str, logical_id: str, properties: Properties) -> None:
 
 
 def register(bridge: Bridge) -> None:
-    """Let MiniStack's stacks have these types in place of its own."""
-    stacks = sys.modules["ministack.services.cloudformation.stacks"]
-    provisioners: Any = sys.modules["ministack.services.cloudformation.provisioners"]
+    """Let MiniStack's stacks have these types in place of its own, and what it does wrongly done right."""
+    modules = {
+        name: sys.modules[f"{_MODULES}.{name}"]
+        for name in ("stacks", "provisioners", "engine", "handlers", "changesets", "helpers", "custom_resource")
+    }
+    provisioners: Any = modules["provisioners"]
     responses: Any = sys.modules["ministack.core.responses"]
     daemon = Daemon(*bridge.daemon, lambda: (responses.get_account_id(), responses.get_region()))
-    handlers = Handlers(Operations(daemon.send), provisioners._physical_name)
+    operations = Operations(daemon.send)
+    _register_types(modules, Handlers(operations, provisioners._physical_name))
+    package: Any = sys.modules[_MODULES]
+    _check_templates(modules)
+    CustomResources(bridge, modules["custom_resource"], package._stacks).take_part()
+    nested = provisioners._RESOURCE_HANDLERS[nesting.TYPE]
+    nested["create"] = nesting.whole_or_nothing(nested["create"], nested["delete"], package._stacks)
+    helpers = vars(modules["helpers"])
+    helpers["_resolve_document"] = nesting.with_path_style(helpers["_resolve_document"])
+    parts = {**modules, "responses": responses}
+    Recovery(package, parts, operations, lambda: bridge.keep("cloudformation")).take_part()
+
+
+def _register_types(modules: dict[str, Any], handlers: Handlers) -> None:
+    provisioners = modules["provisioners"]
     provisioners._RESOURCE_HANDLERS.update(handlers.table())
     for name, described in p.TYPES.items():
         provisioners._REPLACING_PROPERTIES[name] = described.replacing
     provisioners._CUSTOM_NAME_REPLACEMENT[p.CAPACITY_PROVIDER] = {"name": "CapacityProviderName"}
     for name in (p.EVENT_SOURCE_MAPPING, p.CODE_SIGNING_CONFIG, p.CAPACITY_PROVIDER):
         provisioners._STACK_TAG_PROPERTY[name] = ("Tags", "list")
-    known = vars(stacks)
+    known = vars(modules["stacks"])
     # The daemon's answer needs this process' loop: it asks S3 here for packages, and tells of new functions.
     known["_runs_on_worker_thread"] = _or_ours(known["_runs_on_worker_thread"], _PREFIX)
     # An update may have changed the code before the configuration is refused.
     known["_sends_back_failed_update"] = _or_ours(known["_sends_back_failed_update"], p.FUNCTION)
+
+
+def _check_templates(modules: dict[str, Any]) -> None:
+    """Refuse what CloudFormation refuses before there is a stack."""
+    validate = modules["engine"].validate_template_support
+
+    def validated(template: Properties, *arguments: Any, **named: Any) -> None:
+        validate(template, *arguments, **named)
+        found = None if template.get("Transform") else template_problem(template)
+        if found is not None:
+            raise ValueError(found)
+
+    for name in ("engine", "handlers", "changesets"):
+        vars(modules[name])["validate_template_support"] = validated
 
 
 def _or_ours(asked: Callable[[str], bool], prefix: str) -> Callable[[str], bool]:
