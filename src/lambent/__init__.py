@@ -4,6 +4,8 @@ cli              client: the command `lambent`; speaks the public API, starts th
 app              assembly: builds every object once and starts the loops; the only file that knows everybody
 feed             assembly: the store's changes, and who is told of them
 routes           assembly: our own operations below /_lambent/
+callers          assembly: what calls functions besides schedules and embedded services: CodeCommit, Alexa
+aws_names        assembly: AWS's own names inside sandboxes, and the certificates for them
 preparation      assembly: what a function version needs before it can run on this node
 workers          assembly: processes for CPU work
 randomness       assembly: random bytes for ids, by the page
@@ -27,5 +29,6 @@ setting_bounds   ground: how a setting is declared and what it may be
 setting_events   ground: settings of asynchronous invocation
 setting_machine  ground: what is needed of the process's environment besides settings
 setting_storage  ground: settings of what is kept, shared and brought in
+setting_triggers ground: settings of what calls functions
 clock            ground: the only reader of the clock
 """

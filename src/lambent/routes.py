@@ -134,5 +134,11 @@ def _exposition_route(text: Callable[[], Awaitable[str]]) -> Respond:
     return respond
 
 
+def url_hosts(base_url: str) -> tuple[str, ...]:
+    """Return the host of function URLs and all below it, as api.hosts has them."""
+    host = base_url.partition("//")[2].partition("/")[0].partition(":")[0]
+    return (f".{host}",) if host else ()
+
+
 def _first_values(request: LocalRequest) -> dict[str, str]:
     return {name: values[0] for name, values in request.query.items()}

@@ -64,6 +64,7 @@ def build_served(parts: ServedParts) -> Served:
             os.urandom,
             is_timing_rules=parts.is_embedding and not is_configured("events"),
             has_own_scheduler=parts.is_embedding and not is_configured("scheduler"),
+            is_timing_rotations=parts.is_embedding and not is_configured("secretsmanager"),
         )
     )
     deployments = DeploymentPlane(

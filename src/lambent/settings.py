@@ -23,6 +23,7 @@ from lambent.setting_bounds import setting as _setting
 from lambent.setting_events import AsyncSettings, EventSourcesSettings
 from lambent.setting_machine import MachineEnvironment, machine_environment
 from lambent.setting_storage import ClusterSettings, EncryptionSettings, ImagesSettings, StoreSettings
+from lambent.setting_triggers import AlexaSettings, CodeCommitSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -144,6 +145,10 @@ class NetworkSettings:
     host_ports: tuple[int, ...] = _setting(
         (), "TCP ports of this host that functions reach as host.lambent.internal.", "port", Bounds(1, 65_535)
     )
+    amazonaws: str = _setting(
+        "intercept", "Where names of amazonaws.com lead inside functions: intercept (here) or pass (to AWS).", "",
+        Bounds(choices=("intercept", "pass")),
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -320,6 +325,8 @@ class Settings:
     async_: AsyncSettings = field(default_factory=AsyncSettings)
     event_sources: EventSourcesSettings = field(default_factory=EventSourcesSettings)
     cluster: ClusterSettings = field(default_factory=ClusterSettings)
+    codecommit: CodeCommitSettings = field(default_factory=CodeCommitSettings)
+    alexa: AlexaSettings = field(default_factory=AlexaSettings)
     neighbours: NeighboursSettings = field(default_factory=NeighboursSettings)
     machine: MachineEnvironment = field(default_factory=MachineEnvironment)
 

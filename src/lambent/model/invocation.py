@@ -90,13 +90,15 @@ class InvocationResult(Struct, frozen=True):
 class TriggerSource(NamedTuple):
     """Who calls: a service's principal ("s3.amazonaws.com"), the ARN of what made it call, the account that owns that.
 
-    `has_role`: it calls with a role of the function's account, so no resource policy is asked.
+    `has_role`: it calls with a role of the function's account, so no resource policy is asked. `token`: what the
+    policy may name as EventSourceToken, the id of a skill.
     """
 
     principal: str
     arn: str = ""
     account_id: str = ""
     has_role: bool = False
+    token: str = ""
 
 
 class TriggeredCall(NamedTuple):
@@ -104,7 +106,8 @@ class TriggeredCall(NamedTuple):
     asks whether it would be permitted.
 
     `dead_letter_arn` is the queue that takes an event which cannot be delivered; `attributes` are what its message
-    says besides, by name.
+    says besides, by name. `failure`: code and text of why it is tried no more, though that might have passed: only
+    that queue is left.
     """
 
     function: FunctionArn
@@ -114,6 +117,8 @@ class TriggeredCall(NamedTuple):
     dead_letter_arn: str = ""
     attributes: tuple[tuple[str, str], ...] = ()
     is_check: bool = False
+    failure: tuple[str, str] | None = None
+    client_context: str | None = None
 
 
 class TriggeredAnswer(NamedTuple):

@@ -77,6 +77,10 @@ class TriggeredCalls:
     async def answer(self, call: TriggeredCall) -> TriggeredAnswer:
         """Do a call; return its result, or why there was none. An event is on disk when this returns."""
         request_id = str(uuid.UUID(bytes=self._parts.random_bytes(16), version=4))
+        if call.failure is not None:
+            if call.dead_letter_arn:
+                await dead_letter(self._parts.client, call, *call.failure)
+            return TriggeredAnswer()
         try:
             self._parts.knows(call.function)
             is_permitted = self.is_permitted(call.function, call.source)
@@ -84,7 +88,9 @@ class TriggeredCalls:
                 return TriggeredAnswer(code="" if is_permitted else "AccessDeniedException")
             if not is_permitted:
                 return await self._undelivered(call, "AccessDeniedException", self._refuse(call))
-            request = InvokeRequest(call.function, request_id, call.payload or b"{}")
+            request = InvokeRequest(
+                call.function, request_id, call.payload or b"{}", client_context=call.client_context
+            )
             if call.is_event:
                 await self._parts.events.accept(request)
                 return TriggeredAnswer()
@@ -104,6 +110,8 @@ class TriggeredCalls:
             context["aws:SourceArn"] = source.arn
         if source.account_id:
             context["aws:SourceAccount"] = source.account_id
+        if source.token:
+            context["lambda:EventSourceToken"] = source.token
         names = (source.principal, regional_name(source.principal, function.region))
         return any(self._parts.allows(Principal(service=name), ACTION, function, context) for name in names)
 
@@ -120,7 +128,7 @@ class TriggeredCalls:
 
     def _refuse(self, call: TriggeredCall) -> str:
         source, function = call.source, str(call.function)
-        key = (function, source.principal, source.arn)
+        key = (function, source.principal, source.arn or source.token)
         known = self._refusals.pop(key, None)
         calls = 1 if known is None else known.calls + 1
         refusal = Refusal(
@@ -130,7 +138,8 @@ class TriggeredCalls:
             del self._refusals[next(iter(self._refusals))]
         self._refusals[key] = refusal
         text = f"{source.principal} may not call {function}: no statement of its resource policy allows it"
-        _log.warning("%s (from %s). Missing: %s", text, source.arn or "an unnamed source", refusal.permission)
+        where = source.arn or source.token or "an unnamed source"
+        _log.warning("%s (from %s). Missing: %s", text, where, refusal.permission)
         return f"{text}."
 
     async def _undelivered(self, call: TriggeredCall, code: str, text: str) -> TriggeredAnswer:
@@ -158,6 +167,8 @@ def permission_for(call: TriggeredCall) -> str:
         words.append(f"--qualifier '{function.qualifier}'")
     if source.arn:
         words.append(f"--source-arn '{source.arn}'")
+    if source.token:
+        words.append(f"--event-source-token '{source.token}'")
     if source.account_id and source.arn.startswith("arn:aws:s3:::"):
         # Only S3's ARNs do not name the account, and a bucket may get another owner.
         words.append(f"--source-account {source.account_id}")

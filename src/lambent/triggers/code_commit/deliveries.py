@@ -57,7 +57,8 @@ class PushDeliveries:
 
     async def run(self) -> None:
         """Deliver what hooks keep, until cancelled."""
-        await asyncio.to_thread(self._git.make_root)
+        while not await self._is_placed():
+            await asyncio.sleep(_AGAIN_SECONDS)
         with self._woken():
             while True:
                 await self._is_wanted.wait()
@@ -84,6 +85,14 @@ class PushDeliveries:
         """Keep changes that the API made, as the hook keeps those of a push, and tell of them."""
         await asyncio.to_thread(_keep, self._git.pending(repository), name, pending_text(pusher, changes))
         await self.deliver(repository)
+
+    async def _is_placed(self) -> bool:
+        try:
+            await asyncio.to_thread(self._git.make_root)
+        except OSError as error:
+            _log.error("repositories cannot be kept at %s: %s", self._git.root, error)
+            return False
+        return True
 
     async def _deliver_all(self) -> bool:
         is_done = True

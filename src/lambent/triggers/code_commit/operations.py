@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec.structs import replace
 
 from lambent.model.configs.repository import Repository
+from lambent.model.errors import ServiceError
 from lambent.store.contracts import CommitRefusedError
 from lambent.triggers.code_commit import checks
 from lambent.triggers.code_commit.checks import failed
@@ -51,8 +52,9 @@ class CodeCommitOperations(RepositoryContents):
             kms_key_id=request.get("kmsKeyId"),
             tags=tuple(checks.tags_of(request, {}).items()),
         )
-        # Without git nothing is promised.
+        # Without git, and a place to keep what is pushed, nothing is promised.
         self._git.program()
+        await self._place()
         try:
             await self._resources.commit(self._resources.put_new(repository))
         except CommitRefusedError as error:
@@ -206,6 +208,12 @@ class CodeCommitOperations(RepositoryContents):
         await self._change(caller, request, lambda one: replace(one, default_branch=branch))
         await self._output(known, "symbolic-ref", "HEAD", f"refs/heads/{branch}")
         return {}
+
+    async def _place(self) -> None:
+        try:
+            await asyncio.to_thread(self._git.make_root)
+        except OSError as error:
+            raise ServiceError(f"Repositories cannot be kept at {self._git.root}: {error}") from error
 
     async def _trial(self, caller: Caller, known: Repository, trigger: RepositoryTrigger) -> Push:
         """Return a push that says what a branch of the trigger is now; of an empty repository it makes one up."""
