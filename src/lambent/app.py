@@ -9,6 +9,7 @@ import os
 from typing import TYPE_CHECKING
 
 from lambent.api import ApiOptions, ApiParts, LocalRoute, build_server
+from lambent.aws_names import AwsNames, InsideEndpoint
 from lambent.clock import SystemClock
 from lambent.durable import DurableExecutions
 from lambent.environments import (
@@ -47,7 +48,6 @@ from lambent.wire.http_client import ClientRules, HttpClient
 from lambent.workers import Workers
 
 if TYPE_CHECKING:
-    import socket
     from collections.abc import Callable, Mapping
 
     from lambent.environments.sandbox.sandbox import SandboxDriver
@@ -74,6 +74,7 @@ class Application:
         self.settings = process.settings
         self.clock = SystemClock()
         self.random_bytes = RandomBytes()
+        self.names = AwsNames(process.data_directory, self.clock, self.settings.network.amazonaws)
         self.is_ready = False
         self.address: tuple[str, int] | None = None
         self.namespace_refusal: str | None = None
@@ -196,8 +197,9 @@ class Application:
             layers_directory=self.code.opt_directory,
             credentials_for=self._credentials_for,
             random_bytes=os.urandom,
-            endpoint=_Endpoint(self),
+            endpoint=InsideEndpoint(lambda: self.server, self.names),
             data_directory=directory,
+            has_aws_names=self.names.is_led is not None and self.driver.level is not IsolationLevel.L0,
         )
         self.factory = EnvironmentFactory(parts, self.prewarmed, clock)
         rules = PoolRules(
@@ -479,7 +481,9 @@ class Application:
         driver: SandboxDriver | None = None
         if launcher is not None:
             stack.push_async_callback(asyncio.to_thread, launcher.stop)
-            candidate = NamespaceDriver(launcher.socket, is_fresh=wanted.level == IsolationLevel.L3)
+            await asyncio.to_thread(self.names.prepare)
+            is_fresh = wanted.level == IsolationLevel.L3
+            candidate = NamespaceDriver(launcher.socket, is_fresh=is_fresh, is_led=self.names.is_led)
             self.namespace_refusal = await self._start(candidate, stack)
             driver = candidate if self.namespace_refusal is None else None
         if driver is None:
@@ -591,19 +595,6 @@ class Application:
         for workers in (self.workers, self.image_workers):
             await asyncio.to_thread(workers.shutdown, cancel_futures=True)
         self.process.lock.close()
-
-
-class _Endpoint:
-    """AWS_ENDPOINT_URL inside sandboxes is the server, which is built after the environments."""
-
-    def __init__(self, app: Application) -> None:
-        self._app = app
-
-    async def serve_listener(self, listener: socket.socket) -> None:
-        await self._app.server.serve_listener(listener)
-
-    def stop_listener(self, listener: socket.socket) -> None:
-        self._app.server.stop_listener(listener)
 
 
 def _hosts_of_urls(base_url: str) -> tuple[str, ...]:

@@ -42,7 +42,9 @@ if TYPE_CHECKING:
     from lambent.settings import Settings
 
 # What the daemon's account writes; the launcher makes its own directories, which stay root's.
-_DAEMON_DIRECTORIES = ("keys", "zips", "code", "layers", "spool", "logs", "run", "neighbours", "images", "java")
+_DAEMON_DIRECTORIES = (
+    "keys", "zips", "code", "layers", "spool", "logs", "run", "neighbours", "images", "java", "trust",
+)  # fmt: skip
 _MEMORY_SHARE = 0.8
 
 
@@ -100,6 +102,7 @@ def prepare_process(settings: Settings) -> PreparedProcess:
                 egress=settings.network.egress,
                 host_ports=settings.network.host_ports,
                 memory_mib_max=memory_mib_max,
+                has_apis=settings.network.amazonaws == "intercept",
             )
         )
     drop_rights(uid, reachable=[data_directory, *(Path(path) for path in readable)])

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import socket
+import ssl
 import struct
 import threading
 import time
@@ -16,11 +17,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lambent.api import HttpResponse, LocalRequest, LocalRoute
+from tests.certificates import self_signed
 from tests.contract.door import Door, options, read_all
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
     from concurrent.futures import Executor
+    from pathlib import Path
 
 HOST = b"Host: localhost\r\n"
 INVOKE = b"POST /2015-03-31/functions/f/invocations HTTP/1.1\r\n" + HOST
@@ -478,6 +481,36 @@ def test_listeners_made_elsewhere(door: Door) -> None:
             return
         time.sleep(0.01)
     pytest.fail("the listener is still there")
+
+
+@pytest.mark.parametrize("is_tls", [False, True])
+def test_listeners_that_somebody_connects_to(door: Door, tmp_path: Path, is_tls: bool) -> None:
+    """Served from the first connection on, which is answered too; those that nobody asks are only closed."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*self_signed(tmp_path))
+    asked, silent = (socket.create_server(("127.0.0.2", 0)) for _ in range(2))
+
+    async def begin() -> None:
+        for listener in (asked, silent):
+            listener.setblocking(False)
+            door.server.await_first(listener, (lambda: context) if is_tls else None)
+
+    async def end() -> None:
+        for listener in (asked, silent):
+            door.server.stop_listener(listener)
+
+    asyncio.run_coroutine_threadsafe(begin(), door.loop).result(5)
+    trusting = ssl._create_unverified_context()
+    for _ in range(2):
+        with contextlib.ExitStack() as stack:
+            connection = stack.enter_context(socket.create_connection(asked.getsockname(), timeout=5))
+            if is_tls:
+                connection = stack.enter_context(trusting.wrap_socket(connection))
+            connection.sendall(request(b"[]", b"Connection: close"))
+            assert statuses(read_all(connection)) == [200]
+    asyncio.run_coroutine_threadsafe(end(), door.loop).result(5)
+    assert silent.fileno() >= 0
+    silent.close()
 
 
 class Silent:

@@ -50,12 +50,13 @@ TABLE: Mapping[str, frozenset[str]] = {
         "app": (
             "inside "
             "clock settings model wire store environments invocation functions events durable observability api "
-            "gateways neighbours triggers cluster images startup workers feed preparation randomness routes "
+            "gateways neighbours triggers cluster images startup workers feed preparation randomness routes aws_names "
         ),
         # Parts of the assembly with a subject of their own.
         "feed": "model store environments invocation events gateways",
         "inside": "model wire",
         "preparation": "model store environments",
+        "aws_names": "clock wire store",
         "routes": "model api events functions images observability",
         # What app.py must do before the event loop and before rights are dropped.
         "startup": "clock settings model store environments",

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from lambent.aws_names import AwsNames
+from lambent.clock import SystemClock
 from lambent.environments.sandbox.launch import Launcher, LauncherOptions, start_launcher
 from lambent.environments.sandbox.launcher import netlink, syscalls
 from lambent.environments.sandbox.namespaces import NamespaceDriver
@@ -111,6 +113,7 @@ class Farm:
     driver: NamespaceDriver
     interpreter: Interpreter
     client: Path
+    names: AwsNames
     functions: int = 0
     running: list[Running] = field(default_factory=list)
 
@@ -203,6 +206,7 @@ async def open_farm(
     empty: tuple[str, ...] = (),
     readable: tuple[str, ...] = (),
     memory_mib_max: int = 0,
+    has_apis: bool = False,
     on_started: Callable[[], None] = lambda: None,
 ) -> AsyncIterator[Farm]:
     """Start a launcher and a driver on a data directory; at the end stop both.
@@ -216,15 +220,22 @@ async def open_farm(
         path.chmod(0o755)
     interpreter = own_interpreter()
     shown = (*interpreter.roots, str(client), *readable)
-    options = LauncherOptions(data, shown, uid_base=UID_BASE, egress=egress, memory_mib_max=memory_mib_max)
+    options = LauncherOptions(
+        data, shown, uid_base=UID_BASE, egress=egress, memory_mib_max=memory_mib_max, has_apis=has_apis
+    )
+    names = AwsNames(data, SystemClock(), "intercept" if has_apis else "pass")
+    if has_apis:
+        for name in ("keys", "trust"):
+            (data / name).mkdir(exist_ok=True)
+        names.prepare()
     launcher = await asyncio.to_thread(start_in_own_network, options, hidden, empty)
     on_started()
     try:
-        driver = NamespaceDriver(launcher.socket, is_fresh=is_fresh)
+        driver = NamespaceDriver(launcher.socket, is_fresh=is_fresh, is_led=names.is_led)
         async with asyncio.TaskGroup() as group:
             loop = group.create_task(driver.run())
             await driver.wait_ready()
-            farm = Farm(data, launcher, driver, interpreter, client)
+            farm = Farm(data, launcher, driver, interpreter, client, names)
             try:
                 yield farm
             finally:

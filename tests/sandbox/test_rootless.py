@@ -16,6 +16,7 @@ import pytest
 
 from tests.sandbox import any_user
 from tests.sandbox.conftest import SLOWNESS
+from tests.sandbox.fixtures import names
 from tests.sandbox.fixtures.beside import check
 
 if TYPE_CHECKING:
@@ -82,6 +83,10 @@ def is_delegated() -> bool:
 
 def test_extensions_run_beside_the_runtime(as_user: Callable[..., dict[str, Any]]) -> None:
     check(as_user("beside"))
+
+
+def test_names_of_aws_lead_to_us(as_user: Callable[..., dict[str, Any]]) -> None:
+    names.check(as_user("aws_names"))
 
 
 def _interpreter() -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from lambent.api.connection import HttpConnection
 from lambent.api.messages import HttpLimits
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import logging
     import socket
     import ssl
+    from collections.abc import Callable
 
     from lambent.api.messages import Answers
 
@@ -36,6 +37,7 @@ class ApiServer:
         self._held_bytes = 0
         self._connections: set[HttpConnection] = set()
         self._listeners: dict[object, asyncio.Server] = {}
+        self._silent: set[socket.socket] = set()
         self.header_names: dict[bytes, str] = {}
         self._started = asyncio.Event()
         self._stopped = asyncio.Event()
@@ -82,8 +84,44 @@ class ApiServer:
             lambda: HttpConnection(self, "http"), sock=listener, backlog=_BACKLOG
         )
 
+    def await_first(self, listener: socket.socket, tls: Callable[[], ssl.SSLContext] | None) -> None:
+        """Serve such a socket from its first connection on; until then it costs next to nothing.
+
+        `tls`, which may block, makes what it speaks TLS by; None: it speaks plain HTTP.
+        """
+        self._silent.add(listener)
+        self.loop.add_reader(listener, self._begin, listener, tls)
+
+    def _begin(self, listener: socket.socket, tls: Callable[[], ssl.SSLContext] | None) -> None:
+        self.loop.remove_reader(listener)
+        if self._group is not None and not self.is_stopping:
+            self._group.create_task(self._serve_first(listener, tls))
+
+    async def _serve_first(self, listener: socket.socket, tls: Callable[[], ssl.SSLContext] | None) -> None:
+        try:
+            context = None if tls is None else await asyncio.to_thread(tls)
+            if listener not in self._silent:
+                return
+            self._silent.discard(listener)
+            self._listeners[listener] = await self.loop.create_server(
+                lambda: HttpConnection(self, "http" if context is None else "https"),
+                sock=listener,
+                ssl=context,
+                ssl_handshake_timeout=None if context is None else self.limits.slow_client_seconds,
+                ssl_shutdown_timeout=None if context is None else _TLS_GOODBYE_SECONDS,
+                backlog=_BACKLOG,
+            )
+        except (OSError, ValueError) as error:
+            self.log.error("AWS's names cannot be served inside a sandbox: %s", error)
+
     def stop_listener(self, listener: object) -> None:
-        """Close a socket given to `serve_listener`; its connections live on. Idempotent."""
+        """Close a socket given to `serve_listener` or `await_first`; its connections live on. Idempotent."""
+        if listener in self._silent:
+            silent = cast("socket.socket", listener)
+            self._silent.discard(silent)
+            if silent.fileno() >= 0:
+                self.loop.remove_reader(silent)
+            return
         server = self._listeners.pop(listener, None)
         if server is not None:
             server.close()
@@ -94,7 +132,7 @@ class ApiServer:
         What such a request set going runs on; `run` returns when that has ended too. Idempotent.
         """
         self.is_stopping = True
-        for listener in list(self._listeners):
+        for listener in (*self._listeners, *self._silent):
             self.stop_listener(listener)
         for connection in list(self._connections):
             connection.stop_when_idle()

@@ -1,4 +1,4 @@
-"""What an environment serves into its sandbox: the Runtime API's listener, and AWS_ENDPOINT_URL."""
+"""What an environment serves into its sandbox: the Runtime API's listener, AWS_ENDPOINT_URL, and AWS's own names."""
 
 from __future__ import annotations
 
@@ -19,6 +19,9 @@ class EndpointDoor(Protocol):
 
     async def serve_listener(self, listener: socket.socket) -> None:
         """Serve connections of a listening socket made inside a sandbox."""
+
+    def await_first(self, listener: socket.socket, *, is_tls: bool) -> None:
+        """Serve such a socket too, at no cost before somebody connects: most functions never do."""
 
     def stop_listener(self, listener: socket.socket) -> None:
         """Stop; connections that are open live on."""
@@ -47,6 +50,9 @@ class InsideDoor:
         if endpoint is not None and self._sandbox.endpoint_listener is not None:
             self._endpoint = endpoint
             await endpoint.serve_listener(self._sandbox.endpoint_listener)
+            if self._sandbox.api_listeners is not None:
+                for listener, is_tls in zip(self._sandbox.api_listeners, (True, False), strict=True):
+                    endpoint.await_first(listener, is_tls=is_tls)
 
     async def close(self) -> None:
         """Take no more connections."""
@@ -58,7 +64,8 @@ class InsideDoor:
         await asyncio.sleep(0)
         server.close()
         if self._endpoint is not None and self._sandbox.endpoint_listener is not None:
-            self._endpoint.stop_listener(self._sandbox.endpoint_listener)
+            for listener in (self._sandbox.endpoint_listener, *(self._sandbox.api_listeners or ())):
+                self._endpoint.stop_listener(listener)
 
     def abort(self) -> None:
         """Close every connection: the sandbox is gone."""

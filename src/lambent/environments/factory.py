@@ -41,7 +41,7 @@ class FactoryParts(Struct, frozen=True):
     role's credentials; `random_bytes(n)` is the source of ids; `endpoint`, if given, answers AWS_ENDPOINT_URL inside;
     `make_ready`, if given, has a version's packages on this node, whoever took them in. `environment_of`, if given,
     returns its variables, which may lie under a key that somebody else holds. `data_directory` is where relative paths
-    begin.
+    begin. With `has_aws_names` AWS's names lead to us inside, but in roots of images.
     """
 
     plan: Callable[[FunctionVersion], RuntimePlan | Unavailable]
@@ -53,6 +53,7 @@ class FactoryParts(Struct, frozen=True):
     make_ready: Callable[[FunctionVersion], Awaitable[None]] | None = None
     environment_of: Callable[[FunctionVersion], Awaitable[Mapping[str, str]]] | None = None
     data_directory: Path = Path()
+    has_aws_names: bool = False
 
 
 class EnvironmentFactory:
@@ -158,6 +159,7 @@ class EnvironmentFactory:
             runtime_variables=plan.variables,
             interpreter_directory=os.path.dirname(interpreter.executable) if interpreter is not None else None,
             is_rooted=plan.root is not None,
+            has_aws_names=self._parts.has_aws_names and plan.root is None,
         )
         variables = environment_variables(version, facts)
         return variables, extension_variables(variables, facts)

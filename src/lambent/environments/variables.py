@@ -16,7 +16,13 @@ if TYPE_CHECKING:
 SEARCH_PATH = "/var/lang/bin:/usr/local/bin:/usr/bin/:/bin:/opt/bin"
 _LIBRARY_PATH = "/var/lang/lib:/lib64:/usr/lib64:/var/runtime:/var/runtime/lib:/var/task:/var/task/lib:/opt/lib"
 
-
+_BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
+# For what brings its own certificates and does not look for the machine's: botocore, requests, httpx; Node.js itself.
+# A function's own values win, and nothing is set that AWS's SDKs of other languages take for more than that.
+_TRUST = {
+    "python": {"AWS_CA_BUNDLE": _BUNDLE, "REQUESTS_CA_BUNDLE": _BUNDLE, "SSL_CERT_FILE": _BUNDLE},
+    "nodejs": {"NODE_EXTRA_CA_CERTS": "/etc/ssl/certs/lambent-amazonaws.pem"},
+}
 _OF_IMAGE = ("LAMBDA_TASK_ROOT", "LAMBDA_RUNTIME_DIR")
 
 
@@ -25,7 +31,8 @@ class EnvironmentFacts(NamedTuple):
 
     `runtime_api` and `endpoint` are host:port as seen from inside. `interpreter_directory` is the directory of the
     interpreter's executable, put first on PATH. `runtime_variables` are those of the runtime family, or with
-    `is_rooted` those of the image that is the root: it says itself where its libraries, task and runtime are.
+    `is_rooted` those of the image that is the root: it says itself where its libraries, task and runtime are. With
+    `has_aws_names` AWS's names lead to us inside, under certificates that the files of the sandbox vouch for.
     """
 
     runtime_api: str
@@ -36,6 +43,7 @@ class EnvironmentFacts(NamedTuple):
     runtime_variables: Mapping[str, str]
     interpreter_directory: str | None = None
     is_rooted: bool = False
+    has_aws_names: bool = False
 
 
 def environment_variables(version: FunctionVersion, facts: EnvironmentFacts) -> dict[str, str]:
@@ -54,6 +62,8 @@ def environment_variables(version: FunctionVersion, facts: EnvironmentFacts) -> 
         variables["PATH"] = facts.interpreter_directory + ":" + variables["PATH"]
     if facts.endpoint is not None:
         variables["AWS_ENDPOINT_URL"] = f"http://{facts.endpoint}"
+    if facts.has_aws_names:
+        variables |= next((trust for name, trust in _TRUST.items() if (version.runtime or "").startswith(name)), {})
     if facts.is_rooted:
         del variables["LD_LIBRARY_PATH"]
     variables.update(facts.runtime_variables)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from lambent.neighbours.aws_chunks import UnframedBody
-from lambent.wire.addressing import bucket_of_host
+from lambent.wire.addressing import api_of_host, bucket_of_host
 from lambent.wire.client import PRINCIPAL_HEADER, PROOF_HEADER, unreachable
 from lambent.wire.error_forms import NeighbourError
 from lambent.wire.http_client import ConnectionFailedError
@@ -75,7 +75,7 @@ class Forwarder:
                 await self._wait_settled()
             request = self._in_account(forwarded) if forwarded.is_vouched else request
             # What only this daemon may tell the child is taken out of what its callers say.
-            told = [(name, value) for name, value in request.headers if name not in _TOLD_HEADERS]
+            told = [_as_embedded(name, value) for name, value in request.headers if name not in _TOLD_HEADERS]
             if forwarded.is_vouched:
                 told.append((PRINCIPAL_HEADER, forwarded.principal_arn))
             request = request._replace(headers=(*told, *place.proof))
@@ -146,6 +146,12 @@ class Forwarder:
         )  # fmt: skip
         target = path + (f"?{query}" if query else "")
         return request._replace(target=target, headers=tuple({**headers, **added}.items()), body=body)
+
+
+def _as_embedded(name: str, value: str) -> tuple[str, str]:
+    """Return a header as the embedded services know it: of APIs they know the address that they gave them."""
+    api = api_of_host(value) if name == "host" else None
+    return name, value if api is None else f"{api}.execute-api.localhost"
 
 
 def _is_signed(name: str) -> bool:

@@ -64,6 +64,13 @@ _OPEN_PATHS = (
 )
 _ISSUER_ENDS = ("/.well-known/jwks.json", "/.well-known/openid-configuration")
 _SERVED = (".localhost", ".amazonaws.com", ".amazonaws.com.cn")
+_AWS = (".amazonaws.com", ".amazonaws.com.cn")
+# What has addresses of its own there, by which no API is called: databases, machines, load balancers, brokers.
+_RESOURCES = frozenset(
+    {"cache", "compute", "compute-1", "dax-clusters", "docdb", "efs", "eks", "elb", "es", "kafka", "kafka-serverless"}
+    | {"memorydb", "mq", "neptune", "rds", "redshift", "redshift-serverless"}
+)
+_LOOK_UPS = frozenset({"checkip", "ip-ranges"})
 
 
 def asked_for(method: str, target: str, headers: Mapping[str, str]) -> str | None:
@@ -93,6 +100,24 @@ def asked_for(method: str, target: str, headers: Mapping[str, str]) -> str | Non
     return _of_path(target.partition("?")[0])
 
 
+def is_api_host(name: str) -> bool:
+    """Whether a name is one of AWS's by which an API is called: below amazonaws.com, and no resource's own address.
+
+    A resource is named before what it is: `db.c9.us-east-1.rds.amazonaws.com`, `b-1.m.kafka.us-east-1.amazonaws.com`.
+    Source: the addresses in the services' user guides.
+    """
+    lowered = name.lower()
+    suffix = next((end for end in _AWS if lowered.endswith(end)), None)
+    if suffix is None:
+        return False
+    labels = lowered.removesuffix(suffix).split(".")
+    if len(labels) == 1:
+        return labels[0] not in _LOOK_UPS
+    # The region may come last, or before the kind of thing; a bucket may be called anything.
+    is_region = labels[-1][-1:].isdigit() and not labels[-1].startswith("s3")
+    return labels[-1] not in _RESOURCES and not (len(labels) > 2 and is_region and labels[-2] in _RESOURCES)
+
+
 def bucket_of_host(host: str) -> str | None:
     """Return the bucket of S3's virtual-hosted style (`bucket.s3.localhost`, `bucket.s3.REGION.amazonaws.com`)."""
     name = _name(host)
@@ -101,6 +126,13 @@ def bucket_of_host(host: str) -> str | None:
         if found and bucket and f".{rest}".endswith(_SERVED):
             return bucket
     return None
+
+
+def api_of_host(host: str) -> str | None:
+    """Return the API whose address below amazonaws.com a host is (`ID.execute-api.REGION.amazonaws.com`)."""
+    name = _name(host)
+    identifier, found, rest = name.partition(".execute-api.")
+    return identifier if found and "." not in identifier and f".{rest}".endswith(_AWS) else None
 
 
 def _scope(target: str, headers: Mapping[str, str]) -> str:

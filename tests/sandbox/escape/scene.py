@@ -178,7 +178,10 @@ async def play(data: Path, part: str, host_canary: Path) -> dict[str, Any]:
     """Start launcher and driver, play the part, stop both."""
     readable = (str(data / "client"), *(() if INTERPRETER_ROOT == "/usr" else (INTERPRETER_ROOT,)))
     before = host_health()
-    launcher = start_launcher(LauncherOptions(data, readable, uid_base=UID_BASE, egress="open", host_ports=HOST_PORTS))
+    options = LauncherOptions(
+        data, readable, uid_base=UID_BASE, egress="open", host_ports=HOST_PORTS, has_apis=True
+    )  # As servers start it.
+    launcher = start_launcher(options)
     seen: dict[str, Any] = {"host before": before}
     try:
         driver = NamespaceDriver(launcher.socket)

@@ -66,3 +66,18 @@ def test_json_logging() -> None:
     variables = environment_variables(replace(VERSION, logging=logging), FACTS)
     assert (variables["AWS_LAMBDA_LOG_FORMAT"], variables["AWS_LAMBDA_LOG_LEVEL"]) == ("JSON", "DEBUG")
     assert "AWS_LAMBDA_LOG_LEVEL" not in environment_variables(VERSION, FACTS)
+
+
+def test_what_brings_its_own_certificates_is_told_of_the_sandboxs() -> None:
+    named = FACTS._replace(has_aws_names=True)
+    bundle = "/etc/ssl/certs/ca-certificates.crt"
+    python = environment_variables(replace(VERSION, runtime="python3.13"), named)
+    assert [python[name] for name in ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")] == [bundle] * 3
+    own = replace(VERSION, runtime="python3.13", environment={"AWS_CA_BUNDLE": "/var/task/own.pem"})
+    assert environment_variables(own, named)["AWS_CA_BUNDLE"] == "/var/task/own.pem"
+    nodejs = environment_variables(replace(VERSION, runtime="nodejs22.x"), named)
+    assert nodejs["NODE_EXTRA_CA_CERTS"] == "/etc/ssl/certs/lambent-amazonaws.pem"
+    # AWS's SDK for Go takes AWS_CA_BUNDLE for an order to change its transport.
+    for runtime in ("provided.al2023", "java21", "ruby3.3", None):
+        variables = environment_variables(replace(VERSION, runtime=runtime), named)
+        assert not [name for name in variables if "CERT" in name or "BUNDLE" in name]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import botocore.session
 import pytest
 
-from lambent.wire.addressing import NEIGHBOURS, asked_for, bucket_of_host
+from lambent.wire.addressing import NEIGHBOURS, api_of_host, asked_for, bucket_of_host, is_api_host
 
 
 def _scope(name: str) -> dict[str, str]:
@@ -105,3 +105,61 @@ def test_every_target_and_scope_is_found() -> None:
 )
 def test_buckets_of_virtual_hosts(host: str, bucket: str | None) -> None:
     assert bucket_of_host(host) == bucket
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "sqs.us-east-1.amazonaws.com",
+        "SQS.us-east-1.AmazonAWS.com",
+        "s3.amazonaws.com",
+        "bucket.with.dots.s3.eu-west-1.amazonaws.com",
+        "x.cache.s3.amazonaws.com",
+        "us-east-1.queue.amazonaws.com",
+        "abc123.execute-api.us-east-1.amazonaws.com",
+        "vpce-0a1b2c-x.sqs.us-east-1.vpce.amazonaws.com",
+        "data-ats.iot.eu-west-1.amazonaws.com",
+        "textract.us-east-1.amazonaws.com",
+        "rds.us-east-1.amazonaws.com",
+        "kafka.us-east-1.amazonaws.com",
+        "sqs.cn-north-1.amazonaws.com.cn",
+    ],
+)
+def test_apis_are_called_by_it(name: str) -> None:
+    assert is_api_host(name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "amazonaws.com",
+        "example.com",
+        "notamazonaws.com",
+        "sqs.us-east-1.amazonaws.com.example.com",
+        "db.c9akciq32.us-east-1.rds.amazonaws.com",
+        "db.c9akciq32.rds.cn-north-1.amazonaws.com.cn",
+        "name.abc.0001.use1.cache.amazonaws.com",
+        "ec2-203-0-113-25.compute-1.amazonaws.com",
+        "ec2-203-0-113-25.eu-west-1.compute.amazonaws.com",
+        "balancer-1234.us-east-1.elb.amazonaws.com",
+        "b-1.cluster.x1y2.c2.kafka.us-east-1.amazonaws.com",
+        "b-0a1b-1.mq.us-east-1.amazonaws.com",
+        "checkip.amazonaws.com",
+    ],
+)
+def test_no_api_is_called_by_it(name: str) -> None:
+    assert not is_api_host(name)
+
+
+@pytest.mark.parametrize(
+    ("host", "api"),
+    [
+        ("0a1b2c3d.execute-api.eu-west-1.amazonaws.com", "0a1b2c3d"),
+        ("0a1b2c3d.execute-api.eu-west-1.amazonaws.com:443", "0a1b2c3d"),
+        ("0a1b2c3d.execute-api.localhost:4566", None),
+        ("execute-api.eu-west-1.amazonaws.com", None),
+        ("vpce-1.a.execute-api.eu-west-1.amazonaws.com", None),
+    ],
+)
+def test_the_api_in_a_host(host: str, api: str | None) -> None:
+    assert api_of_host(host) == api

@@ -1,7 +1,8 @@
 """Names for functions: the daemon answers on 127.0.0.1:53 of every sandbox and asks the host's resolvers.
 
 The sockets were made inside the sandboxes, so no address of the host is reachable and no firewall rule is needed. The
-messages pass through as bytes; only two names are read, `host.lambent.internal` and `localhost` with all below it.
+messages pass through as bytes; only the names are read that mean something here: `host.lambent.internal`, `localhost`
+with all below it, and those by which AWS's APIs are called.
 """
 
 from __future__ import annotations
@@ -17,9 +18,12 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 HOST_NAME = "host.lambent.internal"
+# Where AWS's APIs are inside: an address of the loopback that nothing else uses.
+APIS_ADDRESS = "127.0.0.2"
 _PORT = 53
 _LOOPBACK = "127.0.0.1"
 _MESSAGE_BYTES_MAX = 65_535
@@ -44,13 +48,23 @@ class DnsForwarder:
     """Asks the host's resolvers on behalf of sandboxes. Scope: node. A crash loses only questions under way.
 
     `resolv_conf` is read again whenever it changes. `host_ipv4` is what `host.lambent.internal` means, None when no
-    port of the host is opened. With `is_open` False every other name is a SERVFAIL.
+    port of the host is opened. With `is_open` False every other name is a SERVFAIL. `is_led` says which names are
+    `APIS_ADDRESS`; None means none are.
     """
 
-    def __init__(self, resolv_conf: Path, *, host_ipv4: str | None, is_open: bool, port: int = _PORT) -> None:
+    def __init__(
+        self,
+        resolv_conf: Path,
+        *,
+        host_ipv4: str | None,
+        is_open: bool,
+        port: int = _PORT,
+        is_led: Callable[[str], bool] | None = None,
+    ) -> None:
         self._resolv_conf = resolv_conf
         self._host_ipv4 = host_ipv4
         self._is_open = is_open
+        self._is_led = is_led
         self._port = port
         self._resolvers: tuple[str, ...] = ()
         self._read_at: tuple[int, int] | None = None
@@ -67,12 +81,18 @@ class DnsForwarder:
             finally:
                 self._tasks = None
 
-    def serve(self, datagrams: socket.socket, listener: socket.socket | None) -> DnsDoor:
-        """Answer on a sandbox's two sockets, which stay its own; close the door before they are closed."""
-        return DnsDoor(self, datagrams, listener)
+    def serve(self, datagrams: socket.socket, listener: socket.socket | None, *, has_link: bool = True) -> DnsDoor:
+        """Answer on a sandbox's two sockets, which stay its own; close the door before they are closed.
 
-    def answer_now(self, query: bytes) -> bytes | None:
-        """Return the answer that needs no resolver, or None when one must be asked."""
+        For one without a link nobody else is asked: what it may not reach it may not tell in a name either.
+        """
+        return DnsDoor(self, datagrams, listener, has_link=has_link)
+
+    def answer_now(self, query: bytes, *, has_link: bool = True, is_leading: bool = True) -> bytes | None:
+        """Return the answer that needs no resolver, or None when one must be asked.
+
+        With `is_leading` False AWS's names mean what they mean elsewhere.
+        """
         question = _question(query)
         if question is None:
             return _reply(query, _FORMAT_ERROR, with_question=False) if len(query) >= _HEADER_BYTES else b""
@@ -84,7 +104,9 @@ class DnsForwarder:
         if question.name == "localhost" or question.name.endswith(".localhost"):
             # RFC 6761, section 6.3: never asked of others. Function URLs are such names, and lead to AWS_ENDPOINT_URL.
             return _reply(query, _NO_ERROR, address=_LOOPBACK if question.kind == _TYPE_A else None)
-        if not self._is_open or not self.resolvers():
+        if is_leading and self._is_led is not None and self._is_led(question.name):
+            return _reply(query, _NO_ERROR, address=APIS_ADDRESS if question.kind == _TYPE_A else None)
+        if not has_link or not self._is_open or not self.resolvers():
             return _reply(query, _SERVER_FAILURE)
         return None
 
@@ -115,19 +137,19 @@ class DnsForwarder:
         async with self._slots:
             try:
                 async with asyncio.timeout(_TCP_SECONDS):
-                    await self._answer_stream(connection)
+                    await self._answer_stream(door, connection)
             except (OSError, asyncio.IncompleteReadError, ValueError):
                 pass  # a name server owes nothing to a connection that broke or says nonsense
             finally:
                 connection.close()
                 door.end_connection(connection)
 
-    async def _answer_stream(self, connection: socket.socket) -> None:
+    async def _answer_stream(self, door: DnsDoor, connection: socket.socket) -> None:
         loop = asyncio.get_running_loop()
         while True:
             (length,) = struct.unpack("!H", await _receive_exactly(connection, 2))
             query = await _receive_exactly(connection, length)
-            answer = self.answer_now(query)
+            answer = self.answer_now(query, has_link=door.has_link, is_leading=door.is_leading)
             if answer is None:
                 answer = await self._ask_by_stream(query)
             await loop.sock_sendall(connection, struct.pack("!H", len(answer)) + answer)
@@ -151,7 +173,11 @@ class DnsForwarder:
 class DnsDoor:
     """One sandbox's name server. Scope: one environment. Bounded in questions under way and in questions a second."""
 
-    def __init__(self, forwarder: DnsForwarder, datagrams: socket.socket, listener: socket.socket | None) -> None:
+    def __init__(
+        self, forwarder: DnsForwarder, datagrams: socket.socket, listener: socket.socket | None, *, has_link: bool
+    ) -> None:
+        self.has_link = has_link
+        self.is_leading = True
         self._forwarder = forwarder
         self._datagrams = datagrams
         self._listener = listener
@@ -214,7 +240,7 @@ class DnsDoor:
         self._loop.add_reader(self._datagrams, self._hear)
 
     def _take(self, query: bytes, client: tuple[str, int]) -> None:
-        answer = self._forwarder.answer_now(query)
+        answer = self._forwarder.answer_now(query, has_link=self.has_link, is_leading=self.is_leading)
         if answer is None and len(self._queries) >= _QUERIES_PER_DOOR_MAX:
             answer = _reply(query, _SERVER_FAILURE)
         if answer is None and self._forwarder.query_count >= _QUERIES_MAX:

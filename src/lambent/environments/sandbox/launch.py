@@ -17,7 +17,8 @@ class LauncherOptions(NamedTuple):
     (n from 1); `uid_base` itself is root inside, which owns files and runs nothing.
 
     `egress` and `host_ports` are the settings network.egress and network.host_ports. `memory_mib_max` bounds all
-    sandboxes together (0: no bound), where there is a memory cgroup.
+    sandboxes together (0: no bound), where there is a memory cgroup. With `has_apis` AWS's names may lead to sockets
+    inside, and `trust/` in the data directory holds the certificates that sandboxes see.
     """
 
     data_directory: Path
@@ -26,6 +27,7 @@ class LauncherOptions(NamedTuple):
     egress: str = "open"
     host_ports: tuple[int, ...] = ()
     memory_mib_max: int = 0
+    has_apis: bool = False
 
 
 class Launcher(NamedTuple):
@@ -59,6 +61,7 @@ def start_launcher(options: LauncherOptions) -> Launcher:
             "host_ports": list(options.host_ports),
             "memory_mib_max": options.memory_mib_max,
             "is_rootless": os.geteuid() != 0,
+            "has_apis": options.has_apis,
         }
     )
     program = Path(__file__).with_name("launcher") / "__main__.py"

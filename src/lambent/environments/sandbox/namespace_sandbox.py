@@ -105,6 +105,13 @@ class NamespaceSandbox:
         return self._sockets.get("endpoint")
 
     @property
+    def api_listeners(self) -> tuple[socket.socket, socket.socket] | None:
+        """The listening sockets of AWS's APIs, made inside: that for TLS and the plain one."""
+        if "apis_tls" not in self._sockets:
+            return None
+        return self._sockets["apis_tls"], self._sockets["apis_plain"]
+
+    @property
     def endpoint_address(self) -> str | None:
         """The AWS endpoint as seen from inside."""
         return "127.0.0.1:4566"
@@ -136,6 +143,9 @@ class NamespaceSandbox:
         root = specialisation.root
         if root is not None:
             self._start["directory"] = root.working_directory
+            if self._names is not None:
+                # An image trusts whom it says: its certificates are not replaced.
+                self._names.is_leading = False
         self._extensions = specialisation.extensions
         is_waiting = self.kind.family.is_waiting_process
         if not is_waiting and not self._extensions:
@@ -320,10 +330,11 @@ class NamespaceSandbox:
         if "ready" in message:
             self._log_fd = fds[0]
             os.set_blocking(self._log_fd, False)
-            for name, fd in zip(("runtime", "endpoint", "dns_udp", "dns_tcp"), fds[1:], strict=False):
+            for name, fd in zip(message["ready"], fds[1:], strict=False):
                 self._sockets[name] = socket.socket(fileno=fd)
             if "dns_udp" in self._sockets and self._door.names is not None:
-                self._names = self._door.names.serve(self._sockets["dns_udp"], self._sockets["dns_tcp"])
+                dns = self._sockets["dns_udp"], self._sockets["dns_tcp"]
+                self._names = self._door.names.serve(*dns, has_link=message["has_link"])
             self._finish_step("ready")
         elif "mounted" in message:
             self._finish_step("mounted")

@@ -24,7 +24,7 @@ from lambent.environments.sandbox.waiting_process import waiting_argv
 from lambent.model.environment import IsolationLevel
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 ZYGOTE_SECONDS_MAX = 30.0
 READY_SECONDS_MAX = 20.0
@@ -51,10 +51,13 @@ class _ZygoteState(Struct):
 class NamespaceDriver:
     """Scope: node. The supervisor's death ends all sandboxes; a new supervisor and new zygotes follow in a second."""
 
-    def __init__(self, launcher_socket: socket.socket, *, is_fresh: bool = False) -> None:
+    def __init__(
+        self, launcher_socket: socket.socket, *, is_fresh: bool = False, is_led: Callable[[str], bool] | None = None
+    ) -> None:
         self._socket = launcher_socket
         self.tmp_directory = Path()
         self.is_fresh = is_fresh
+        self._is_led = is_led
         self.is_watched = False
         self.is_memory_watched = False
         self._generation = 0
@@ -322,7 +325,7 @@ class NamespaceDriver:
         self.tmp_directory = Path(message["tmp_directory"])
         self.supervisor_pid = message["pid"]
         if self.names is None:
-            self.names = DnsForwarder(_RESOLV_CONF, host_ipv4=message["host_ipv4"], is_open=True)
+            self.names = DnsForwarder(_RESOLV_CONF, host_ipv4=message["host_ipv4"], is_open=True, is_led=self._is_led)
         self._ready.set()
         for kind in kinds:
             self._start_zygote(kind)

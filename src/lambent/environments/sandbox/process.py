@@ -70,6 +70,7 @@ _MISSING = MappingProxyType(
     {
         "isolation": "functions run as ordinary processes of the daemon's account and see the whole machine",
         "egress": "functions use the host's network: network.egress is not enforced",
+        "names of AWS": "functions use the host's names: those of amazonaws.com lead to AWS, AWS_ENDPOINT_URL here",
         "cpu": "the CPU share of the memory size is not enforced",
         "ephemeral storage": "TMPDIR is a directory of its own, but neither /tmp nor its size is enforced",
         "memory": "the memory size is enforced by a look at the resident size ten times a second",
@@ -202,6 +203,11 @@ class ProcessSandbox:
     def endpoint_listener(self) -> socket.socket | None:
         """The listening socket of AWS_ENDPOINT_URL, non-blocking."""
         return self._endpoint_listener
+
+    @property
+    def api_listeners(self) -> None:
+        """None: functions have the host's names."""
+        return None
 
     @property
     def endpoint_address(self) -> str | None:

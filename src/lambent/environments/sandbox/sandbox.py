@@ -153,6 +153,10 @@ class Sandbox(Protocol):
         """The listening TCP socket of AWS_ENDPOINT_URL inside (127.0.0.1:4566), served by the API door."""
 
     @property
+    def api_listeners(self) -> tuple[socket.socket, socket.socket] | None:
+        """The listening TCP sockets that AWS's names lead to inside, for TLS and plain; None where they do not."""
+
+    @property
     def endpoint_address(self) -> str | None:
         """Host and port of the AWS endpoint as seen from inside, or None."""
 

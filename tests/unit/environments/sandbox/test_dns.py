@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from lambent.environments.sandbox.dns import HOST_NAME, DnsForwarder, parse_resolv_conf
+from lambent.environments.sandbox.dns import APIS_ADDRESS, HOST_NAME, DnsForwarder, parse_resolv_conf
 from tests.loops import run_apart
 
 if TYPE_CHECKING:
@@ -288,3 +288,45 @@ def test_tcp_connections_are_bounded(tmp_path: Path) -> None:
 def test_resolv_conf_gives_at_most_three_addresses() -> None:
     text = "search x\nnameserver 10.0.0.1\nnameserver\nnameserver fe80::1%eth0\n;nameserver 9.9.9.9\n" + RESOLVERS * 3
     assert parse_resolv_conf(text) == ("10.0.0.1", "fe80::1%eth0", "127.0.0.1")
+
+
+@pytest.mark.parametrize(("kind", "has_address"), [(1, True), (28, False), (65, False)])
+def test_names_that_lead_here_are_never_asked(tmp_path: Path, kind: int, has_address: bool) -> None:
+    async def scenario() -> None:
+        async with resolver_on() as resolver:
+            forwarder = DnsForwarder(
+                resolv_conf(tmp_path),
+                host_ipv4=None,
+                is_open=True,
+                port=port_of(resolver),
+                is_led=lambda name: name.endswith(".amazonaws.com"),
+            )
+            async with door(forwarder) as client:
+                answer = await client.ask(query("SQS.us-east-1.amazonaws.com", kind))
+                assert code(answer) == 0
+                assert answer.endswith(socket.inet_aton(APIS_ADDRESS)) is has_address
+                assert resolver.asked == []
+                assert (await client.ask(query("example.com", kind))).endswith(b"answer")
+
+    run(scenario())
+
+
+def test_who_has_no_link_asks_nobody(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with resolver_on() as resolver:
+            forwarder = DnsForwarder(
+                resolv_conf(tmp_path),
+                host_ipv4=None,
+                is_open=True,
+                port=port_of(resolver),
+                is_led=lambda name: name == "here.amazonaws.com",
+            )
+            assert code(forwarder.answer_now(query("example.com"), has_link=False) or b"") == 2
+            led = forwarder.answer_now(query("here.amazonaws.com"), has_link=False)
+            assert led is not None
+            assert led.endswith(socket.inet_aton(APIS_ADDRESS))
+            # Roots of images do not trust who answers here.
+            assert forwarder.answer_now(query("here.amazonaws.com"), is_leading=False) is None
+            assert resolver.asked == []
+
+    run(scenario())

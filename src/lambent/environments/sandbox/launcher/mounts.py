@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from . import syscalls
 
@@ -38,12 +39,23 @@ _ENTRY_POINT = "/lambda-entrypoint.sh"
 _EXECUTABLES = {_ENTRY_POINT: '#!/bin/sh\nexec "$@"\n'}
 _LINKS = {"/dev/fd": "/proc/self/fd", "/dev/stdin": "fd/0", "/dev/stdout": "fd/1", "/dev/stderr": "fd/2"}
 
+# What the daemon keeps instead of the host's certificates, below its data directory.
+_TRUST = "trust/current"
+_TRUSTED = ("/etc/ssl/certs", "/etc/pki/tls/certs", "/etc/pki/ca-trust/extracted")
+# Java has its own, where its distribution does not lead it to those; the daemon's for all of them.
+_KEY_STORES = ("lib/security/cacerts", "jre/lib/security/cacerts")
+_KEY_STORE = "/java/cacerts"
+
 
 @dataclass(frozen=True, slots=True)
 class RootPlan:
-    """What a zygote's root shows beside /usr: host directory → place inside, all read-only."""
+    """What a zygote's root shows beside /usr: host directory → place inside, all read-only.
+
+    `trust`: place inside → detached mount that is there instead of the host's directory of certificates.
+    """
 
     directories: dict[str, str]
+    trust: dict[str, int] = field(default_factory=dict)
     # Extensions listen for telemetry at sandbox.localdomain.
     hosts: str = "127.0.0.1 localhost\n127.0.0.1 sandbox.localdomain sandbox\n::1 localhost\n"
 
@@ -67,12 +79,12 @@ def owner_namespace(stored_id: int, shown_id: int) -> int:
         os.waitpid(pid, 0)
 
 
-def code_mount(data_directory_fd: int, path: str, userns_fd: int | None = None) -> int:
-    """Return a detached read-only mount of a directory strictly below the data directory. Raises OSError.
+def code_mount(data_directory_fd: int, path: str, userns_fd: int | None = None, *, is_file: bool = False) -> int:
+    """Return a detached read-only mount of a directory (or file) strictly below the data directory. Raises OSError.
 
     With `userns_fd` (of `owner_namespace`) its files belong to root inside, as on AWS.
     """
-    fd = syscalls.open_beneath(data_directory_fd, path, os.O_PATH | os.O_DIRECTORY)
+    fd = syscalls.open_beneath(data_directory_fd, path, os.O_PATH | (0 if is_file else os.O_DIRECTORY))
     try:
         tree = syscalls.open_tree_clone(fd)
     finally:
@@ -87,6 +99,23 @@ def code_mount(data_directory_fd: int, path: str, userns_fd: int | None = None) 
     return tree
 
 
+def trust_mounts(data_directory_fd: int, executable: str | None) -> dict[str, int]:
+    """Return the daemon's certificates as detached mounts by their places; the host's stay where it has none.
+
+    `executable` is the interpreter shown. They are for the function's eyes: nothing that has rights reads them.
+    """
+    places = {place: place for place in _TRUSTED}
+    if executable is not None and os.path.basename(executable) == "java":
+        home = os.path.dirname(os.path.dirname(executable))
+        stores = (os.path.join(home, name) for name in _KEY_STORES)
+        places.update({path: _KEY_STORE for path in stores if os.path.isfile(path) and os.path.realpath(path) == path})
+    found: dict[str, int] = {}
+    for place, name in places.items():
+        with contextlib.suppress(OSError):
+            found[place] = code_mount(data_directory_fd, _TRUST + name, is_file=name == _KEY_STORE)
+    return found
+
+
 def enter_minimal_root(plan: RootPlan, *, is_rootless: bool, root_id: int) -> None:
     """Give this (freshly forked) process a mount namespace with nothing but what `plan` names.
 
@@ -96,7 +125,9 @@ def enter_minimal_root(plan: RootPlan, *, is_rootless: bool, root_id: int) -> No
     syscalls.mount("none", "/", None, syscalls.MS_REC | syscalls.MS_PRIVATE)
     trees = [("/usr", _detach("/usr"), _READ_ONLY)]
     trees += [(inside, _detach(host), _READ_ONLY) for host, inside in plan.directories.items()]
-    trees += [(path, _detach(path), _READ_ONLY) for path in _BOUND if os.path.isdir(path)]
+    trees += [(path, tree, _READ_ONLY) for path, tree in plan.trust.items()]
+    shown = (path for path in _BOUND if path not in plan.trust and os.path.isdir(path))
+    trees += [(path, _detach(path), _READ_ONLY) for path in shown]
     no_set_id = syscalls.MOUNT_ATTR_NOSUID
     trees += [(f"/dev/{name}", _detach(f"/dev/{name}"), no_set_id) for name in _DEVICES]
     if is_rootless:

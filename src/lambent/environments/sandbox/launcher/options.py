@@ -33,6 +33,7 @@ def read_options(text: str) -> SupervisorOptions:
         host_ports=check_host_ports(tuple(raw["host_ports"])),
         memory_mib_max=raw["memory_mib_max"],
         is_rootless=raw["is_rootless"],
+        has_apis=raw["has_apis"],
     )
 
 

@@ -62,6 +62,7 @@ class SupervisorOptions:
     host_ports: tuple[int, ...]
     memory_mib_max: int
     is_rootless: bool
+    has_apis: bool = False
 
 
 @dataclass(slots=True)
@@ -99,6 +100,8 @@ class Supervisor:
         self._roots = RootMounts(options.data_directory_fd)
         readable = ReadableDirectories(options.readable)
         self._starter = ZygoteStarter(readable, is_rootless=options.is_rootless, root_id=options.uid_base)
+        if options.has_apis:
+            self._starter.data_directory_fd = options.data_directory_fd
         self._code_owner_fd: int | None = None
         self._zygotes: dict[int, Zygote] = {}
         self._cells: dict[int, Cell] = {}
@@ -463,7 +466,8 @@ class Supervisor:
             cell.link = self._network.create_link(cell.pid)
         trees = [self._mount_code(cell.shared)] if cell.shared is not None else []
         try:
-            channel.send(cell.commands, {"hostname": "169-254-100-6", "link": cell.link}, trees)
+            go = {"hostname": "169-254-100-6", "link": cell.link, "has_apis": self._options.has_apis}
+            channel.send(cell.commands, go, trees)
         finally:
             channel.close_all(trees)
         files = self._cgroups.open_for_daemon(cell.cgroup)

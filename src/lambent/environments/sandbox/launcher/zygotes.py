@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 from . import channel, syscalls
 from .messages import RefusedError
-from .mounts import RootPlan, enter_minimal_root
+from .mounts import RootPlan, enter_minimal_root, trust_mounts
 
 _BOOT = "import sys; sys.path.append('/var/task'); from launcher.inside.zygote import main; main()"
 _FAMILIES = ("python", "nodejs", "ruby", "java", "exec")
@@ -59,6 +59,8 @@ class ZygoteStarter:
         self._root_id = root_id
         self._is_rootless = is_rootless
         self.is_memory_limited = not is_rootless
+        # Set where sandboxes have certificates of the daemon's.
+        self.data_directory_fd: int | None = None
 
     def start(self, message: dict[str, Any]) -> Zygote:
         """Fork one. It says `ready` or `failed` on its control socket. Raises RefusedError, OSError."""
@@ -78,10 +80,14 @@ class ZygoteStarter:
             unmount += hidden
         directories[os.path.dirname(os.path.dirname(os.path.abspath(__file__)))] = "/var/task"
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        trust: dict[str, int] = {}
+        if self.data_directory_fd is not None:
+            trust = trust_mounts(self.data_directory_fd, message["executable"])
         pid = os.fork()
         if pid == 0:
-            self._become(executable, RootPlan(directories), theirs)
+            self._become(executable, RootPlan(directories, trust), theirs)
         theirs.close()
+        channel.close_all(list(trust.values()))
         options = {
             "family": family,
             "is_fresh": message["is_fresh"],

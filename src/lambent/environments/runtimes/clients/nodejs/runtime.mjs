@@ -10,6 +10,7 @@ import { HIGH_WATER_MARK, ResponseStream, STREAMING, installStreaming } from './
 const EXIT_REJECTION = 128;
 const EXIT_EXCEPTION = 129;
 const FIRST_WITHOUT_CALLBACKS = 24;
+const OWN_AUTHORITY = '/etc/ssl/certs/lambent-amazonaws.pem';
 
 // Be the function's process. Never returns while the platform lives.
 export async function runFunction(variables) {
@@ -17,7 +18,8 @@ export async function runFunction(variables) {
   const runtime = new Runtime(new RuntimeApi(variables.AWS_LAMBDA_RUNTIME_API), log, variables);
   log.install();
   installStreaming();
-  leadToEndpoint(variables.AWS_ENDPOINT_URL);
+  // Elsewhere AWS's names lead to it by themselves, and node trusts who answers.
+  if (variables.NODE_EXTRA_CA_CERTS !== OWN_AUTHORITY) leadToEndpoint(variables.AWS_ENDPOINT_URL);
   const root = variables.LAMBDA_TASK_ROOT ?? process.cwd();
   try {
     process.chdir(root);

@@ -23,6 +23,8 @@ GROUP_ID = 990
 WAITING = ("nodejs", "ruby", "java")
 # Their own variables come later; what is set here only makes them read and write UTF-8.
 _WAITING_VARIABLES = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8"}
+# Node.js reads this once, when its process starts. The file is there where sandboxes have AWS's APIs of their own.
+_OWN_AUTHORITY = "/etc/ssl/certs/lambent-amazonaws.pem"
 # After a reset somebody waits: the runtime client is not exercised first.
 _AGAIN = {"LAMBENT_IS_AWAITED": "1"}
 
@@ -121,7 +123,10 @@ class Init:
             try:
                 ours.close()
                 preparation.give_up_rights(self._log_write, theirs.fileno(), self._program, self._data_mib)
-                preparation.run_program(self._argv, {**_WAITING_VARIABLES, **(_AGAIN if is_awaited else {})})
+                variables = {**_WAITING_VARIABLES, **(_AGAIN if is_awaited else {})}
+                if self._family == "nodejs" and os.path.exists(_OWN_AUTHORITY):
+                    variables["NODE_EXTRA_CA_CERTS"] = _OWN_AUTHORITY
+                preparation.run_program(self._argv, variables)
             finally:
                 os._exit(70)
         self._runtime_pid = pid

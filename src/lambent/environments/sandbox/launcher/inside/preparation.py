@@ -22,6 +22,8 @@ SHARED_ROOT = "/var/lang"
 STAND_IN_NAMES_MAX = 4_096
 RUNTIME_PORT = 9001
 ENDPOINT_PORT = 4566
+# AWS's APIs, as its names mean them inside.
+APIS_ADDRESS = "127.0.0.2"
 DESCRIPTORS_MAX = 1024
 PROCESSES_MAX = 1024
 OUT_OF_MEMORY_SCORE = "900"
@@ -59,11 +61,14 @@ def prepare(go: dict[str, Any], log_read: int, messages: socket.socket) -> None:
     socket.sethostname(go["hostname"])
     link = go["link"]
     netlink.configure_inside(None if link is None else netlink.Link(*link))
-    sockets = [_listen(RUNTIME_PORT), _listen(ENDPOINT_PORT)]
-    if link is not None:
-        sockets += [_bind_datagrams(53), _listen(53)]
-    channel.send(messages, {"ready": len(sockets)}, [log_read, *(each.fileno() for each in sockets)])
-    for each in sockets:
+    sockets = {"runtime": _listen(RUNTIME_PORT), "endpoint": _listen(ENDPOINT_PORT)}
+    if link is not None or go["has_apis"]:
+        sockets.update(dns_udp=_bind_datagrams(53), dns_tcp=_listen(53))
+    if go["has_apis"]:
+        sockets.update(apis_tls=_listen(443, APIS_ADDRESS), apis_plain=_listen(80, APIS_ADDRESS))
+    ready = {"ready": list(sockets), "has_link": link is not None}
+    channel.send(messages, ready, [log_read, *(each.fileno() for each in sockets.values())])
+    for each in sockets.values():
         each.close()
 
 
@@ -196,10 +201,10 @@ def _raise_oom_score() -> None:
     os.close(fd)
 
 
-def _listen(port: int) -> socket.socket:
+def _listen(port: int, address: str = "127.0.0.1") -> socket.socket:
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.bind(("127.0.0.1", port))
+    listener.bind((address, port))
     listener.listen(128)
     return listener
 
