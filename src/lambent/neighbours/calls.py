@@ -138,4 +138,6 @@ def _call(head: dict[str, Any], payload: bytes) -> TriggeredCall:
         head.get("dead_letter", ""),
         tuple((str(name), str(value)) for name, value in head.get("attributes", {}).items()),
         bool(head.get("is_check")),
+        tuple(head["failure"]) if head.get("failure") else None,
+        head.get("client_context") or None,
     )

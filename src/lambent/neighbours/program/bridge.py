@@ -21,7 +21,6 @@ import socket
 import struct
 import sys
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
 from importlib import import_module
@@ -52,15 +51,15 @@ _LENGTHS = struct.Struct(">II")
 _SILENCE_SECONDS = 960.0
 _CONNECTIONS_KEPT = 32
 _THREADS = 32
-# An event that the daemon cannot take just now is tried again after these seconds.
-_PAUSES_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 30.0)
-_PASSING = frozenset({"TooManyRequestsException", "ServiceException", "ServiceUnavailable"})
 _MARK = "lambent"
 _SOURCE = "lambent_source"
 
 
 class Source(NamedTuple):
-    """Who calls; see TriggerSource of the daemon. `is_event`: nobody waits for an answer."""
+    """Who calls; see TriggerSource of the daemon. `is_event`: nobody waits for an answer.
+
+    `retries`: how often an event is tried again and for how many seconds, where somebody has said so: a RetryPolicy.
+    """
 
     principal: str
     arn: str = ""
@@ -69,6 +68,8 @@ class Source(NamedTuple):
     is_event: bool = False
     dead_letter: str = ""
     attributes: tuple[tuple[str, str], ...] = ()
+    retries: tuple[int, int] | None = None
+    client_context: str = ""
 
 
 # Module of MiniStack → who it is to a resource policy. Those with a role act in the name of the function's account.
@@ -110,12 +111,17 @@ class Bridge:
         self._secret = secret
         self._shadows: dict[Place, Record] = {}
         self._told = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._functions: ModuleType | None = None
         self._idle: collections.deque[socket.socket] = collections.deque()
         self._threads = ThreadPoolExecutor(_THREADS, "lambent-events")
         self._source: ContextVar[Source | None] = ContextVar("source", default=None)
         self._deliveries: ContextVar[list[asyncio.Future[None]] | None] = ContextVar("deliveries", default=None)
         self._execute: Callable[[Record, Event], Result] | None = None
+        # Says that a module's state has changed outside of a request; embedded.py puts its own here.
+        self.keep: Callable[[str], None] = lambda _module: None
+        # Brings an event to the daemon; see retries.py, which puts its own here.
+        self.hand_over: Callable[[str, Source, Event], object] = self.exchange
 
     # --- what the daemon says
 
@@ -150,6 +156,7 @@ class Bridge:
 
     async def wait_told(self, path: str) -> None:
         """Return when this process knows of the functions: requests come before that where the last one was killed."""
+        self._loop = asyncio.get_running_loop()
         if path != _HEALTH_PATH and not self._told.is_set():
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_TOLD_SECONDS):
@@ -214,7 +221,7 @@ class Bridge:
         source = _with_arn(source or Source("unknown.amazonaws.com"), event, config["FunctionArn"])
         if not source.is_event:
             return self._invoke(config["FunctionArn"], source, event)
-        self._deliver(lambda: self._invoke_patiently(config["FunctionArn"], source, event))
+        self._deliver(lambda: self.hand_over(config["FunctionArn"], source, event))
         return {"body": None}
 
     def _run_event(self, function: Record, event: Event) -> None:
@@ -233,20 +240,16 @@ class Bridge:
         if deliveries is not None:
             deliveries.append(future)  # type: ignore[arg-type]
 
+    def later(self, seconds: float, work: Callable[[], object]) -> None:
+        """Do something in another thread when some time has passed. From any thread."""
+        loop = self._loop
+        assert loop is not None
+        loop.call_soon_threadsafe(loop.call_later, seconds, self._threads.submit, work)
+
     # --- the way to the daemon
 
-    def _invoke_patiently(self, arn: str, source: Source, event: Event) -> None:
-        for pause in (*_PAUSES_SECONDS, None):
-            code, _, payload = self._exchange(arn, source, event)
-            if not code:
-                return
-            if code not in _PASSING or pause is None:
-                _log.warning("an event of %s for %s is lost: %s", source.arn or source.principal, arn, payload.decode())
-                return
-            time.sleep(pause)
-
     def _invoke(self, arn: str, source: Source, event: Event) -> Result:
-        code, is_function_error, payload = self._exchange(arn, source, event)
+        code, is_function_error, payload = self.exchange(arn, source, event)
         if code:
             return _refused((code, payload.decode("utf-8", "replace")), source, event)
         text = payload.decode("utf-8", "replace")
@@ -256,14 +259,26 @@ class Bridge:
             return {"body": text, "raw_payload": True}
         return _failed(body, source, event) if is_function_error else {"body": body}
 
-    def _exchange(self, arn: str, source: Source, event: Event, *, is_check: bool = False) -> tuple[str, bool, bytes]:
-        """Send a call; return the code of why there was no invocation, whether the function failed, the payload."""
+    def exchange(
+        self,
+        arn: str,
+        source: Source,
+        event: Event,
+        *,
+        is_check: bool = False,
+        failure: tuple[str, str] | None = None,
+    ) -> tuple[str, bool, bytes]:
+        """Send a call; return the code of why there was no invocation, whether the function failed, the payload.
+
+        `failure`: nothing is called any more, and the event goes where those go that cannot be delivered.
+        """
         head = json.dumps(
             {
                 "secret": self._secret, "function": arn, "principal": source.principal, "arn": source.arn,
                 "account": source.account or arn.split(":")[4], "has_role": source.has_role,
                 "is_event": source.is_event, "is_check": is_check, "dead_letter": source.dead_letter,
-                "attributes": dict(source.attributes),
+                "attributes": dict(source.attributes), "failure": failure,
+                "client_context": source.client_context,
             }
         ).encode()  # fmt: skip
         payload = json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode()
@@ -336,7 +351,16 @@ class Bridge:
         self.call(arn, source._replace(is_event=True), event)
 
     def call(self, arn: str, source: Source, event: Event) -> Result:
-        """Call a function; return what comes of it as MiniStack has it."""
+        """Call a function; return what comes of it as MiniStack has it.
+
+        One that its ARN names may be of any account: whether it is there, and who may call it, the daemon knows.
+        """
+        if arn.startswith("arn:aws:lambda:"):
+            source = _with_arn(source, event, arn)
+            if not source.is_event:
+                return self._invoke(arn, source, event)
+            self._deliver(lambda: self.hand_over(arn, source, event))
+            return {"body": None}
         functions = self._functions
         assert functions is not None
         function, config, name = functions._get_func_record_for_ref(arn)
@@ -354,7 +378,7 @@ class Bridge:
 
     def is_permitted(self, arn: str, source: Source) -> bool:
         """Return whether there is such a function and its resource policy lets the source call it."""
-        return not self._exchange(arn, source, None, is_check=True)[0]
+        return not self.exchange(arn, source, None, is_check=True)[0]
 
 
 class _Threads:
@@ -526,9 +550,9 @@ def _refused(error: tuple[str, str], source: Source, event: Event) -> Result:
     body = {"errorType": code, "errorMessage": text}
     if source.principal == "states.amazonaws.com":
         # Source: Step Functions developer guide, "Error handling": names of Lambda's errors.
-        body["errorType"] = f"Lambda.{code}"
+        return {"error": True, "body": {**body, "errorType": f"Lambda.{code}"}, "refused": code}
     if source.principal == "cognito-idp.amazonaws.com":
-        return {"error": True, "body": text}
+        return {"error": True, "body": text, "refused": code}
     return {"error": True, "body": body, **({"throttle": True} if code == "TooManyRequestsException" else {})}
 
 
@@ -538,7 +562,7 @@ def _failed(body: Any, source: Source, event: Event) -> Result:
         return {"error": True, "body": _proxy_answer(500 if _is_http_api(event) else 502, event)}
     if source.principal == "cognito-idp.amazonaws.com":
         # Source: Cognito developer guide, "Lambda trigger errors": TRIGGER failed with error MESSAGE.
-        trigger = str(event.get("triggerSource", "")).partition("_")[0]
+        trigger = str(event.get("triggerSource", "")).partition("_")[0].replace("TokenG", "PreTokenG")
         text = body.get("errorMessage", "") if isinstance(body, dict) else str(body)
         return {"error": True, "body": f"{trigger} failed with error {text}."}
     return {"error": True, "body": body}

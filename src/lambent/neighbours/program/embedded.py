@@ -62,7 +62,7 @@ _NICENESS = 5
 LOG_EVENTS_KEPT = 40_000
 LOG_EVENTS_OF_STREAM_MIN = 20
 # Modules beside this one: who takes part in what MiniStack's modules do.
-_PARTS = ("sources", "sessions", "user_pools", "alarms", "rotations", "log_filters", "stacks")
+_PARTS = ("sources", "sessions", "user_pools", "alarms", "rotations", "event_rules", "tasks", "log_filters", "stacks")
 _SQS = "sqs"
 _RECEIVE = "AmazonSQS.ReceiveMessage"
 _WAIT = "ReceiveMessageWaitTimeSeconds"
@@ -152,6 +152,8 @@ async def serve(descriptor: int) -> None:
     parts = [load(name).PARTICIPANTS for name in names]
     participants = {name: take_part for part in parts for name, take_part in part.items()}
     bridge = load("bridge").Bridge(int(port), proof, participants) if port else None
+    if bridge is not None:
+        load("retries").Retries(bridge)
     keeper = Keeper(stack, proof, bridge)
 
     async def wait_for_end() -> None:
@@ -188,12 +190,15 @@ class Keeper:
         self._costs: dict[str, float] = {}
         self._written_at: dict[str, float] = {}
         self._wake = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._is_stopping = False
         self._stopped = asyncio.Event()
         self._touched: ContextVar[set[str] | None] = ContextVar("touched", default=None)
         # The scheme that the caller of this request used; links in answers begin with it.
         self._scheme: ContextVar[str] = ContextVar("scheme", default="http")
         self._has_seen_queues = False
+        if bridge is not None:
+            bridge.keep = self.keep
         self._find_module = stack._get_module
         stack._get_module = self._noting_module  # type: ignore[attr-defined]
 
@@ -244,7 +249,7 @@ class Keeper:
 
     async def run(self) -> None:
         """Write what is due, until `stop`."""
-        loop = asyncio.get_running_loop()
+        loop = self._loop = asyncio.get_running_loop()
         while not self._is_stopping:
             self._wake.clear()
             now = loop.time()
@@ -271,6 +276,12 @@ class Keeper:
         self._is_stopping = True
         self._wake.set()
         await self._stopped.wait()
+
+    def keep(self, module: str) -> None:
+        """Note that a module's state has changed outside of a request. From any thread."""
+        for key in self._keys_of({module}):
+            if self._loop is not None:
+                self._loop.call_soon_threadsafe(self._mark, key, 0.0)
 
     def _noting_module(self, name: str) -> object:
         touched = self._touched.get()

@@ -10,6 +10,8 @@ import contextlib
 import json
 from typing import TYPE_CHECKING, Any
 
+from lambent.neighbours.program.rest_apis import whole_patches
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -33,15 +35,12 @@ def s3(bridge: Bridge, module: Any) -> None:
         account = module._bucket_owner_account(bucket) or module.get_account_id()
         return bridge.caller("s3")._replace(arn=f"arn:aws:s3:::{bucket}", account=account)
 
-    deliver = module._deliver_event_to_lambda
-
-    def deliver_as_bucket(arn: str, payload: Event, region: str) -> None:
+    def deliver_as_bucket(arn: str, payload: Event, _region: str) -> None:
         [record] = payload["Records"]
         name = record["eventName"]
         version = next((version for start, version in _S3_VERSIONS if name.startswith(start)), "2.1")
         shown = {**record, "eventVersion": version}
-        with bridge.calling(of_bucket(record["s3"]["bucket"]["name"])):
-            deliver(arn, {"Records": [shown]}, region)
+        bridge.start(arn, of_bucket(record["s3"]["bucket"]["name"]), {"Records": [shown]})
 
     validate = module._validate_notification_configs
 
@@ -64,6 +63,16 @@ def s3(bridge: Bridge, module: Any) -> None:
         text = "Unable to validate the following destination configurations"
         return module._error("InvalidArgument", text, 400, extra=extra)
 
+    parse = module._parse_notification_target_arn
+
+    def parse_of_any_account(target_type: str, arn: str, region: str) -> Any:
+        spec, error = parse(target_type, arn, region)
+        if target_type != "lambda" or not error or "account must match" not in error:
+            return spec, error
+        # Whether a function of another account may be called is for its policy to say.
+        return (spec, None) if spec.region == region else (spec, "destination region must match bucket region")
+
+    vars(module)["_parse_notification_target_arn"] = parse_of_any_account
     vars(module)["_deliver_event_to_lambda"] = deliver_as_bucket
     vars(module)["_validate_notification_configs"] = validate_with_permissions
     vars(module)["threading"] = bridge.threads({module._fire_s3_event})
@@ -114,31 +123,6 @@ def _redrive_target(module: Any, topic_arn: str, subscription_arn: str) -> str:
     return ""
 
 
-def eventbridge(bridge: Bridge, module: Any) -> None:
-    """Events: the rule calls; a target's dead-letter queue takes what cannot be delivered."""
-
-    def of_rule(target: Record, _event: Event, rule: Record, _view: object = None) -> Source:
-        rule_arn, target_arn = rule.get("Arn", ""), target.get("Arn", "")
-        if ":schedule/" in rule_arn:
-            return bridge.caller("scheduler")._replace(arn=rule_arn, account=rule_arn.split(":")[4])
-        return bridge.caller("eventbridge")._replace(
-            arn=rule_arn,
-            account=rule_arn.split(":")[4] if rule_arn else "",
-            dead_letter=(target.get("DeadLetterConfig") or {}).get("Arn", ""),
-            attributes=(("RULE_ARN", rule_arn), ("TARGET_ARN", target_arn)),
-        )
-
-    def dispatch(arn: str, payload: str) -> None:
-        try:
-            event = json.loads(payload)
-        except ValueError:
-            event = payload
-        bridge.start(arn, bridge.current("eventbridge"), event)
-
-    vars(module)["_dispatch_to_lambda"] = dispatch
-    bridge.wrap(module, "_invoke_target", of_rule)
-
-
 def iot(bridge: Bridge, module: Any) -> None:
     """Rule actions: the rule calls."""
     act = module._dispatch_rule_action
@@ -167,6 +151,7 @@ def http_api(bridge: Bridge, module: Any) -> None:
 
 def rest_api(bridge: Bridge, module: Any) -> None:
     """REST APIs."""
+    whole_patches(module)
     _authorizer(bridge, module, "_invoke_authorizer_lambda")
     call = module._call_lambda_raw
 
@@ -200,7 +185,6 @@ def _authorizer(bridge: Bridge, module: Any, name: str) -> None:
 PARTICIPANTS: dict[str, Callable[[Bridge, Any], None]] = {
     "s3": s3,
     "sns": sns,
-    "eventbridge": eventbridge,
     "iot": iot,
     "apigateway": http_api,
     "apigateway_v1": rest_api,

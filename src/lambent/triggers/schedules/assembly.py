@@ -31,9 +31,8 @@ class SchedulePlane:
 
     def watching(self, neighbours: Forwards) -> Forwards:
         """Return what hands requests on and notices scheduled rules."""
-        if not self._parts.is_timing_rules:
-            return neighbours
-        return WatchedNeighbours(neighbours, lambda: self._begun().rules)
+        services = self._parts.timed_services()
+        return WatchedNeighbours(neighbours, lambda: self._begun().rules, services) if services else neighbours
 
     def changed(self, change: ResourceChange) -> None:
         """Take a change that was committed."""

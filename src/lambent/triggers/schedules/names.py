@@ -5,6 +5,9 @@ from __future__ import annotations
 import hashlib
 import uuid
 
+# Source: API reference of Secrets Manager: what changes when a secret is rotated.
+ROTATION_CHANGES = frozenset({"RotateSecret", "CancelRotateSecret", "DeleteSecret", "RestoreSecret"})
+
 
 def random_looking_id(*parts: str) -> str:
     """Return a UUID in the form of a random one (version 4) that these parts alone decide."""

@@ -39,8 +39,9 @@ class TargetParts(NamedTuple):
 class ScheduleParts(NamedTuple):
     """The neighbours. `leases` None: no other daemon works on the same database.
 
-    `is_timing_rules`: EventBridge is the embedded one, which fires no rule itself. `has_own_scheduler`: so is the
-    Scheduler, which only CloudFormation speaks to.
+    `is_timing_rules`: EventBridge is the embedded one, which fires no rule itself. `is_timing_rotations`: so is
+    Secrets Manager, which rotates nothing by itself. `has_own_scheduler`: so is the Scheduler, which only
+    CloudFormation speaks to.
     """
 
     resources: Resources
@@ -50,3 +51,9 @@ class ScheduleParts(NamedTuple):
     random_bytes: Callable[[int], bytes]
     is_timing_rules: bool = True
     has_own_scheduler: bool = True
+    is_timing_rotations: bool = True
+
+    def timed_services(self) -> frozenset[str]:
+        """Return the services whose rules are timed here."""
+        found = (("events", self.is_timing_rules), ("secretsmanager", self.is_timing_rotations))
+        return frozenset(name for name, is_timed in found if is_timed)

@@ -1,4 +1,7 @@
-"""The scheduled rules of EventBridge as they are known here: read from it, kept, and read again after a start."""
+"""Scheduled rules of EventBridge and rotations of secrets as they are known here: read, kept, read again after a start.
+
+Both lie in the store as scheduled rules; the service in the ARN says which is which.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,8 @@ from msgspec.structs import replace
 from lambent.model.configs.schedule import RuleScope, ScheduledRule
 from lambent.model.errors import LambdaError
 from lambent.store.contracts import CommitRefusedError
+from lambent.triggers.schedules.rotations import SERVICE as _SECRETS
+from lambent.triggers.schedules.rotations import rotations
 from lambent.triggers.schedules.times import plans
 from lambent.triggers.schedules.times.expressions import ExpressionError
 from lambent.wire.client import CallError, Principal
@@ -30,6 +35,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _SCOPE = "rules"
+_RULES = "events"
 _AGAIN_SECONDS = 1.0
 _AGAIN_SECONDS_MAX = 60.0
 _RULES_MAX = 10_000
@@ -47,7 +53,8 @@ class _Scope(NamedTuple):
 class RuleBook:
     """Scope: process; rules and where there are any lie in the store. After a crash: as committed, then read again.
 
-    The timer never waits for EventBridge: it fires what was read last, also while EventBridge is away.
+    The timer never waits for EventBridge: it fires what was read last, also while EventBridge is away. `services`:
+    whose rules are timed here: events, secretsmanager.
     """
 
     def __init__(
@@ -57,9 +64,11 @@ class RuleBook:
         clock: Clock,
         random_bytes: Callable[[int], bytes],
         stacks: StackedSchedules | None = None,
+        services: frozenset[str] = frozenset({_RULES}),
     ) -> None:
         self._resources = resources
         self._stacks = stacks
+        self._services = services
         self._following: set[_Scope] = set()
         self._client = client
         self._clock = clock
@@ -95,18 +104,19 @@ class RuleBook:
             self._known.discard(scope)
             raise NeighbourError("InternalFailure", error.message, 503) from error
 
-    async def learn(self, account_id: str, region: str, *, is_built: bool = False) -> None:
-        """Read the rules of a place; what prevents it is logged, and it is tried again.
+    async def learn(self, account_id: str, region: str, asked: str = _RULES, *, is_built: bool = False) -> None:
+        """Read the rules of a place, those of the service asked; what prevents it is logged, and it is tried again.
 
         `is_built`: a stack may have made them, and goes on making them for a while; its schedules are read too.
         """
         scope = _Scope(account_id, region)
-        if is_built:
+        if is_built or asked == _SECRETS:
+            # When a rotation is done is seen later.
             self._follow(scope)
         try:
             # While it builds, CloudFormation may answer nothing else: whoever asked it does not wait for that.
             async with asyncio.timeout(_BUILT_SECONDS if is_built else _LEARNED_SECONDS):
-                await self._learn(scope, is_built=is_built)
+                await self._learn(scope, self._services if is_built else frozenset({asked}), is_built=is_built)
         except (CallError, NeighbourError, LambdaError, TimeoutError) as error:
             why = str(error) or "no answer in time"
             _log.warning("the scheduled rules of %s in %s cannot be read yet: %s", account_id, region, why)
@@ -122,7 +132,7 @@ class RuleBook:
             for scope in list(self._unread):
                 del self._unread[scope]
                 try:
-                    await self._learn(scope, is_built=True)
+                    await self._learn(scope, self._services, is_built=True)
                 except (CallError, NeighbourError, LambdaError) as error:
                     _log.info("the scheduled rules of %s in %s: %s", scope.account_id, scope.region, error)
                     self._unread[scope] = None
@@ -146,28 +156,37 @@ class RuleBook:
         # Whoever builds after the first of these has passed is followed anew.
         loop.call_later(_LATER_SECONDS[0], self._following.discard, scope)
 
-    async def _learn(self, scope: _Scope, *, is_built: bool) -> None:
+    async def _learn(self, scope: _Scope, services: frozenset[str], *, is_built: bool) -> None:
         # One after the other: what was read first must not be kept last.
         async with self._locks.setdefault(scope, asyncio.Lock()):
             if is_built and self._stacks is not None:
                 await self._stacks.learn(Principal(*scope))
+            for service in sorted(services & self._services):
+                await self._compare(scope, service)
+
+    async def _compare(self, scope: _Scope, service: str) -> None:
+        if service == _SECRETS:
+            told = await rotations(self._client, Principal(*scope), self._new_id)
+        else:
             told = await self._read(scope)
-            kept = await self._kept(scope)
-            writes: list[Write] = [
-                self._resources.delete(rule, is_any_revision=True) for name, rule in kept.items() if name not in told
-            ]
-            for name, rule in told.items():
-                writes += self._change(kept.get(name), rule)
-            for write in writes:
-                try:
-                    await self._resources.commit(write)
-                except CommitRefusedError:
-                    # The timer moved it on in this moment.
-                    self._note(scope)
+        kept = {name: rule for name, rule in (await self._kept(scope)).items() if _service(rule) == service}
+        writes: list[Write] = [
+            self._resources.delete(rule, is_any_revision=True) for name, rule in kept.items() if name not in told
+        ]
+        for name, rule in told.items():
+            writes += self._change(kept.get(name), rule)
+        for write in writes:
+            try:
+                await self._resources.commit(write)
+            except CommitRefusedError:
+                # The timer moved it on in this moment.
+                self._note(scope)
 
     def _change(self, kept: ScheduledRule | None, told: ScheduledRule) -> list[Write]:
-        if kept is None or (kept.expression, kept.state) != (told.expression, told.state):
-            fresh = replace(told, next_ms=plans.first_of_rule_ms(told, self._clock.time_ms()))
+        if kept is None or _schedule(kept) != _schedule(told):
+            fresh = told
+            if told.next_ms is None:
+                fresh = replace(told, next_ms=plans.first_of_rule_ms(told, self._clock.time_ms()))
             revision_id = None if kept is None else kept.revision_id
             return [
                 self._resources.put_new(fresh) if revision_id is None else self._resources.put_over(fresh, revision_id)
@@ -230,3 +249,12 @@ class RuleBook:
 
     def _new_id(self) -> str:
         return str(uuid.UUID(bytes=self._random_bytes(16), version=4))
+
+
+def _service(rule: ScheduledRule) -> str:
+    return rule.arn.split(":", 3)[2]
+
+
+def _schedule(rule: ScheduledRule) -> tuple[str, str, int]:
+    """Return what makes a rule count anew when it changes; a secret says itself for when it is due."""
+    return rule.expression, rule.state, rule.anchor_ms if _service(rule) == _SECRETS else 0

@@ -27,7 +27,7 @@ class RunningSchedules:
         resources, clock, random_bytes = parts.resources, parts.clock, parts.random_bytes
         client = parts.targets.client
         self._resources = resources
-        self._is_timing_rules = parts.is_timing_rules
+        self._timed = parts.timed_services()
         self._holding = Holding(parts.leases, str(uuid.UUID(bytes=random_bytes(16), version=4)))
         self._timer = ScheduleTimer(resources, self._holding, clock, random_bytes)
         targets = ScheduleTargets(parts.targets)
@@ -36,11 +36,11 @@ class RunningSchedules:
         stacks = StackedSchedules(resources, client, self.operations) if parts.has_own_scheduler else None
         if stacks is not None:
             self.operations.forget = stacks.forget
-        self.rules = RuleBook(resources, client, clock, random_bytes, stacks)
+        self.rules = RuleBook(resources, client, clock, random_bytes, stacks, self._timed)
 
     def changed(self, change: ResourceChange) -> None:
         """Take a change that was committed."""
-        if change.resource in (ScheduledRule, RuleScope) and not self._is_timing_rules:
+        if change.resource in (ScheduledRule, RuleScope) and not self._is_timed(change):
             return
         if change.resource in (Schedule, ScheduledRule):
             self._timer.changed(change.key, change.value)
@@ -48,6 +48,12 @@ class RunningSchedules:
             self._firings.changed(change.key, change.value)
         elif change.resource is RuleScope:
             self.rules.changed(change.value)
+
+    def _is_timed(self, change: ResourceChange) -> bool:
+        if change.resource is RuleScope:
+            return bool(self._timed)
+        # Names of rules have no colons; a rotation has the ARN of its secret.
+        return ("secretsmanager" if change.key.name.startswith("arn:") else "events") in self._timed
 
     async def run(self) -> None:
         """Fire until cancelled, when everything is known."""

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 _UNIVERSAL = "arn:aws:scheduler:::aws-sdk:"
 _PASSING = ("Throttl", "TooManyRequests", "LimitExceeded", "SlowDown", "RequestTimeout", "ServiceUnavailable")
+# Source: API reference, RotateSecret, and observed.
+_REATTEMPTED = "A previous rotation isn't complete."
 _RULE_PRINCIPAL = "events.amazonaws.com"
 
 
@@ -58,6 +60,7 @@ class ScheduleTargets:
             "kinesis": self._stream,
             "firehose": self._delivery_stream,
             "logs": self._log_group,
+            "secretsmanager": self._secret,
         }
 
     async def invoke(self, firing: Firing, target: Mapping[str, Any], payload: str) -> None:
@@ -149,6 +152,15 @@ class ScheduleTargets:
                 raise
         events = [{"timestamp": call.firing.scheduled_ms, "message": call.payload}]
         await client.call("logs", "PutLogEvents", {**names, "logEvents": events}, call.principal)
+
+    async def _secret(self, call: _Call) -> None:
+        # The token makes a rotation that was begun already be told again rather than begun twice.
+        parameters = {"SecretId": call.arn, "ClientRequestToken": call.firing.name}
+        try:
+            await self._parts.client.call("secretsmanager", "RotateSecret", parameters, call.principal)
+        except CallError as error:
+            if not error.message.startswith(_REATTEMPTED):
+                raise
 
     async def _universal(self, call: _Call) -> None:
         service, _, action = call.arn.removeprefix(_UNIVERSAL).partition(":")

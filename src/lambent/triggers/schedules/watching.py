@@ -1,4 +1,4 @@
-"""Calls of EventBridge on their way to it: what makes, changes or removes a scheduled rule is noticed here.
+"""Calls of services on their way to them: what makes, changes or removes a scheduled rule or a rotation is noticed.
 
 EventBridge keeps the rules; the timer is ours. So an expression is judged before EventBridge sees it, and a call's
 answer is handed on when the timer knows what the call has done.
@@ -10,6 +10,7 @@ import json
 from typing import TYPE_CHECKING, Protocol
 
 from lambent.model.errors import LambdaError
+from lambent.triggers.schedules.names import ROTATION_CHANGES
 from lambent.wire.error_forms import NeighbourError
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 _CHANGES = frozenset({"PutRule", "DeleteRule", "EnableRule", "DisableRule", "PutTargets", "RemoveTargets"})
 # What makes rules of its own, in part after its answer: every answer of these is a reason to look.
 _BUILDERS = frozenset({"cloudformation", "cloudcontrol"})
+_WATCHED = {"events": _CHANGES, "secretsmanager": ROTATION_CHANGES}
 _RULE_BYTES_MAX = 1_048_576
 
 
@@ -33,11 +35,17 @@ class Forwards(Protocol):
 
 
 class WatchedNeighbours:
-    """Hands requests on and tells the rule book, which is made when it is first asked for. Scope: process."""
+    """Hands requests on and tells the rule book, which is made when it is first asked for. Scope: process.
 
-    def __init__(self, neighbours: Forwards, rules: Callable[[], RuleBook]) -> None:
+    `services`: whose rules are timed here.
+    """
+
+    def __init__(
+        self, neighbours: Forwards, rules: Callable[[], RuleBook], services: frozenset[str] = frozenset({"events"})
+    ) -> None:
         self._neighbours = neighbours
         self._rules = rules
+        self._watched = {name: changes for name, changes in _WATCHED.items() if name in services}
 
     async def forward(self, forwarded: ForwardedRequest) -> OutwardResponse:
         """Hand a request on; return the answer when its head has arrived, and rules are known.
@@ -45,7 +53,8 @@ class WatchedNeighbours:
         Raises:
             NeighbourError: see Forwarder.forward; ValidationException about an expression (400).
         """
-        if forwarded.asked not in _BUILDERS and not (forwarded.asked == "events" and _action(forwarded) in _CHANGES):
+        asked = forwarded.asked
+        if asked not in _BUILDERS and (asked not in self._watched or _action(forwarded) not in self._watched[asked]):
             return await self._neighbours.forward(forwarded)
         if _action(forwarded) == "PutRule":
             forwarded = forwarded._replace(request=await _checked(forwarded.request))
@@ -54,7 +63,7 @@ class WatchedNeighbours:
         await rules.begin(account_id, region)
         response = await self._neighbours.forward(forwarded)
         try:
-            await rules.learn(account_id, region, is_built=forwarded.asked in _BUILDERS)
+            await rules.learn(account_id, region, asked, is_built=asked in _BUILDERS)
         except BaseException:
             await response.aclose()
             raise

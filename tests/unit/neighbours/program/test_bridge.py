@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lambent.neighbours.program.bridge import Bridge, Source
+from lambent.neighbours.program.retries import Retries
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -133,6 +134,7 @@ def make(daemon: Daemon, functions: types.ModuleType) -> Iterator[Callable[[], B
 
     def made() -> Bridge:
         bridge = Bridge(daemon.port, "secret", {})
+        Retries(bridge)
         bridge.apply({"is_whole": True, "functions": [_SHADOW]})
         bridges.append(bridge)
         return bridge
@@ -171,6 +173,7 @@ def test_who_waits_gets_the_answer(make: Callable[[], Bridge], daemon: Daemon) -
     assert (head["secret"], head["principal"], head["has_role"], head["is_event"]) == (
         "secret", "states.amazonaws.com", True, False
     )  # fmt: skip
+    daemon.answers = [({"code": "ResourceNotFoundException"}, b"none")]
     assert bridge.call("arn:aws:lambda:eu-west-1:111111111111:function:none", source, {})["error"] is True
 
 

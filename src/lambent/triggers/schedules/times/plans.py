@@ -71,7 +71,10 @@ def is_missed(timed: Schedule | ScheduledRule, now_ms: int) -> bool:
     """Return whether it is too late for what was due: nothing ran here at that time."""
     assert timed.next_ms is not None
     if not isinstance(timed, Schedule):
-        return now_ms - timed.next_ms > GRACE_MS
+        # A rotation may be done while its window is open.
+        is_rotation = timed.arn.split(":", 3)[2] == "secretsmanager"
+        grace_ms = limits_of(timed.targets[0]).age_ms if is_rotation else GRACE_MS
+        return now_ms - timed.next_ms > grace_ms
     late_ms = now_ms - timed.next_ms - timed.window_minutes * 60_000
     return late_ms > (limits_of(timed.target).age_ms if timed.expression.startswith("at(") else GRACE_MS)
 
