@@ -6,7 +6,6 @@ feed             assembly: the store's changes, and who is told of them
 routes           assembly: our own operations below /_lambent/
 callers          assembly: what calls functions besides schedules and embedded services: CodeCommit, Alexa
 aws_names        assembly: AWS's own names inside sandboxes, and the certificates for them
-aws_names        assembly: AWS's own names inside sandboxes, and the certificates for them
 preparation      assembly: what a function version needs before it can run on this node
 workers          assembly: processes for CPU work
 randomness       assembly: random bytes for ids, by the page

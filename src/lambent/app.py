@@ -37,7 +37,7 @@ from lambent.neighbours import ChildPlan, EmbeddedChild, Endpoints, Forwarder, L
 from lambent.observability import FunctionMetrics, LogDelivery, LogStore, ObservabilityRoutes, Recorder
 from lambent.preparation import Preparation, PreparationParts
 from lambent.randomness import RandomBytes
-from lambent.routes import answer_route, code_route, event_routes, health_route, image_route, status_route
+from lambent.routes import answer_route, code_route, event_routes, health_route, image_route, status_route, url_hosts
 from lambent.startup import StartError, architecture, embedded_packages, lambent_version, runtime_findings
 from lambent.store import AccessKeys, CodeStore, FunctionStore, InstallationKey, Resources, open_records
 from lambent.store.contracts import StoreUnusableError
@@ -158,7 +158,7 @@ class Application:
         self._build_queue(key)
         self._build_control_plane(key)
         self._build_triggering()
-        self._build_schedules()
+        self._build_served()
         self._build_door()
         self._build_feed()
 
@@ -326,21 +326,19 @@ class Application:
         endpoint = LogsEndpoint(self.neighbours)
         self.delivery = LogDelivery(endpoint, lines_per_second_max) if is_delivering else None
 
-    def _build_schedules(self) -> None:
-        from lambent.triggers.schedules import ScheduleParts, SchedulePlane, TargetParts
+    def _build_served(self) -> None:
+        from lambent.callers import CallerParts, Callers
+        from lambent.served import ServedParts, build_served
 
-        enqueue = self.asynchronous.invocations.enqueue_once
-        self.schedules = SchedulePlane(
-            ScheduleParts(
-                self.resources,
-                TargetParts(self.neighbours, enqueue, self.invoker.invoke, self.calls, self.catalog.resolve),
-                self.events.leases if self.events.queue.is_shared else None,
-                self.clock,
-                os.urandom,
-                is_timing_rules=self.child is not None and not self.endpoints.is_configured("events"),
-                has_own_scheduler=self.child is not None and not self.endpoints.is_configured("scheduler"),
-            )
-        )
+        leases = self.events.leases if self.events.queue.is_shared else None
+        parts = ServedParts(
+            self.resources, self.control_plane, self.asynchronous, self.invoker.invoke, self.catalog.resolve, self.calls,
+            self.endpoints, self.neighbours, leases, self.clock, self.child is not None,
+        )  # fmt: skip
+        self.served = build_served(parts)
+        directory, targets = self.process.data_directory, self.served.targets
+        around = CallerParts(self.settings, directory, self.resources, targets, self.outward, self.clock)
+        self.callers = Callers(around, self.served.operations)
 
     def _build_door(self) -> None:
         settings = self.settings
@@ -369,7 +367,7 @@ class Application:
                 spool_directory=self.process.data_directory / "spool",
                 clock_skew_seconds=settings.auth.clock_skew_seconds,
                 origins=settings.api.origins,
-                hosts=(*settings.api.hosts, *_hosts_of_urls(settings.function_urls.base_url)),
+                hosts=(*settings.api.hosts, *url_hosts(settings.function_urls.base_url)),
                 body_memory_bytes_max=settings.api.body_memory_bytes_max,
                 slow_client_seconds=settings.api.slow_client_seconds,
             ),
@@ -390,10 +388,11 @@ class Application:
                 log=logging.getLogger("lambent.api"),
                 local_routes=self._local_routes(),
                 quotas=self.control_plane.quotas,
-                neighbours=self.schedules.watching(
+                neighbours=self.served.schedules.watching(
                     Forwarder(self.endpoints, self.outward, self.clock, self.bridge.wait_settled)
                 ),
-                services={} if self.endpoints.is_configured("scheduler") else {"scheduler": self.schedules.operations},
+                services=self.served.operations,
+                repositories=self.callers.code_commit.serve,
                 function_urls=FunctionUrls(
                     self.function_urls,
                     self.invoker,
@@ -419,7 +418,8 @@ class Application:
                 self.event_sources,
                 self.preparation.learn,
                 self.bridge.changed,
-                self.schedules.changed,
+                self.served.schedules.changed,
+                self.served.deployments.changed,
             ),
         )
 
@@ -441,7 +441,9 @@ class Application:
                 self.preparation.run,
                 self._end_idle_workers,
                 self.bridge.run,
-                self.schedules.run,
+                self.served.schedules.run,
+                self.callers.code_commit.run,
+                self.served.deployments.run,
                 *((self.child.run,) if self.child is not None else ()),
                 *((self.delivery.run,) if self.delivery is not None else ()),
             )
@@ -566,6 +568,7 @@ class Application:
             response_route(lambda token, response: self.bridge.deliver(token, response)),
             *(LocalRoute(method, path, image_route(work)) for method, path, work in self.images.routes.table()),
             code_route(self.control_plane),
+            *self.callers.routes(),
         ]
 
     def _responses_at(self) -> str:
@@ -595,9 +598,3 @@ class Application:
         for workers in (self.workers, self.image_workers):
             await asyncio.to_thread(workers.shutdown, cancel_futures=True)
         self.process.lock.close()
-
-
-def _hosts_of_urls(base_url: str) -> tuple[str, ...]:
-    """Return the host and all below it, as api.hosts has them."""
-    host = base_url.partition("//")[2].partition("/")[0].partition(":")[0]
-    return (f".{host}",) if host else ()

@@ -149,10 +149,6 @@ class NetworkSettings:
         "intercept", "Where names of amazonaws.com lead inside functions: intercept (here) or pass (to AWS).", "",
         Bounds(choices=("intercept", "pass")),
     )  # fmt: skip
-    amazonaws: str = _setting(
-        "intercept", "Where names of amazonaws.com lead inside functions: intercept (here) or pass (to AWS).", "",
-        Bounds(choices=("intercept", "pass")),
-    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,11 +19,12 @@ TABLE: Mapping[str, frozenset[str]] = {
     room: frozenset(granted.split())
     for room, granted in {
         "model": "",
-        "settings": "setting_bounds setting_events setting_machine setting_storage",
+        "settings": "setting_bounds setting_events setting_machine setting_storage setting_triggers",
         "setting_bounds": "",
         "setting_events": "setting_bounds",
         "setting_machine": "",
         "setting_storage": "setting_bounds",
+        "setting_triggers": "setting_bounds",
         "clock": "",
         "wire": "clock",
         "store": "clock model",
@@ -51,6 +52,7 @@ TABLE: Mapping[str, frozenset[str]] = {
             "inside "
             "clock settings model wire store environments invocation functions events durable observability api "
             "gateways neighbours triggers cluster images startup workers feed preparation randomness routes aws_names "
+            "served callers "
         ),
         # Parts of the assembly with a subject of their own.
         "feed": "model store environments invocation events gateways",
@@ -58,6 +60,8 @@ TABLE: Mapping[str, frozenset[str]] = {
         "preparation": "model store environments",
         "aws_names": "clock wire store",
         "routes": "model api events functions images observability",
+        "served": "clock model wire store events functions neighbours triggers",
+        "callers": "api clock model settings store triggers wire",
         # What app.py must do before the event loop and before rights are dropped.
         "startup": "clock settings model store environments",
         "workers": "",
@@ -78,6 +82,7 @@ PACKAGES: Mapping[str, frozenset[str]] = {
         "cli": "uvloop",
         "events": "aiormq bson confluent_kafka cryptography fastavro google jsonschema pymongo referencing yarl",
         "neighbours": "ctypes",
+        "triggers": "cryptography yaml",
     }.items()
 }
 # The launcher's inner program becomes the runtime client, which the sandbox has at /var/runtime.

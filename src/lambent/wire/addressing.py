@@ -18,7 +18,8 @@ appsync-realtime-api; athena::AmazonAthena; autoscaling; backup; batch; bedrock:
 bedrock-agent-runtime; bedrock-agentcore; budgets::AWSBudgetServiceGateway;
 cloudcontrol:cloudcontrolapi:CloudApiService; cloudformation; cloudfront; cloudfront-keyvaluestore:cloudfront-kvs;
 cloudtrail::com.amazonaws.cloudtrail; cloudwatch:monitoring:GraniteServiceVersion20100801;
-codebuild::CodeBuild_20161006; cognito-identity::AWSCognitoIdentityService;
+codebuild::CodeBuild_20161006; codecommit::CodeCommit_20150413; codedeploy::CodeDeploy_20141006;
+cognito-identity::AWSCognitoIdentityService;
 cognito-idp::AWSCognitoIdentityProviderService; config::StarlingDoveService; cur::AWSOrigamiServiceGatewayService;
 dsql; dynamodb::DynamoDB_20120810; dynamodbstreams::DynamoDBStreams_20120810; ec2;
 ecr:api.ecr:AmazonEC2ContainerRegistry_V20150921; ecs::AmazonEC2ContainerServiceV20141113; efs:elasticfilesystem; eks;

@@ -23,7 +23,7 @@ class DeploymentApplication(Struct, frozen=True, eq=False):
 class DeploymentGroup(Struct, frozen=True, eq=False):
     """A deployment group. `options` is the JSON text of the members that are answered as they were given.
 
-    `active`, `attempted`, `succeeded`: ids of the deployment under way, the last one and the last that succeeded, or "".
+    `active`, `attempted`, `succeeded`: ids of the deployment under way, the last one, the last that succeeded, or "".
     """
 
     account_id: str
@@ -72,7 +72,7 @@ class Deployment(Struct, frozen=True, eq=False):
     versions of `function`, whose `alias` is moved; `percent` of its traffic goes to the target. `hooks`: function by
     the event before which or after which it is called. `hook_id`: what the function that was called answers with,
     `hook_status` its answer or "", `hooks_over` the ids that are answered or given up. `due_ms`: when there is
-    something to do next, None once it is over.
+    something to do next, None once it is over. `external_id`: of a stack's alias its ARN, else "".
     """
 
     account_id: str
@@ -112,6 +112,7 @@ class Deployment(Struct, frozen=True, eq=False):
     rollback_id: str = ""
     rollback_of: str = ""
     rollback_message: str = ""
+    external_id: str = ""
 
     @property
     def is_active(self) -> bool:

@@ -100,9 +100,7 @@ class Endings:
             target=deployment.current,
             rollback_options=deployment.rollback_options,
             rollback_of=deployment.deployment_id,
-            rollback_message=(
-                f"Deployment {name} is triggered to roll back deployment {deployment.deployment_id}."
-            ),
+            rollback_message=(f"Deployment {name} is triggered to roll back deployment {deployment.deployment_id}."),
         )
 
 

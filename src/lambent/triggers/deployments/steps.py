@@ -7,8 +7,9 @@
                     ├──► Failed    a hook or an operation failed: its event Failed, those after it Skipped
                     └──► Stopped   an alarm rang or somebody stopped it: likewise
 
-A rollback is a deployment of its own, of the versions the other way round, all at once and without hooks; it is committed
-together with the end of the one that it takes back. Source: observed by others on AWS (GetDeployment, GetDeploymentTarget).
+A rollback is a deployment of its own, of the versions the other way round, all at once and without hooks; it is
+committed together with the end of the one that it takes back.
+Source: observed by others on AWS (GetDeployment, GetDeploymentTarget).
 """
 
 from __future__ import annotations

@@ -136,8 +136,8 @@ async def test_an_alarm_stops_and_sends_back_in_awss_words(world: World) -> None
     assert info["status"] == "Stopped"
     assert info["errorInformation"] == {
         "code": "ALARM_ACTIVE",
-        "message": "One or more alarms have been activated according to the Amazon CloudWatch metrics you selected, and "
-        "the affected deployments have been stopped. Activated alarms: <errors> <slow>",
+        "message": "One or more alarms have been activated according to the Amazon CloudWatch metrics you selected, "
+        "and the affected deployments have been stopped. Activated alarms: <errors> <slow>",
     }
     rollback = info["rollbackInfo"]["rollbackDeploymentId"]
     assert info["rollbackInfo"]["rollbackMessage"] == (

@@ -50,6 +50,7 @@ def deployment(found: Deployment) -> dict[str, Any]:
             "fileExistsBehavior": "DISALLOW",
             "deploymentStatusMessages": [],
             "computePlatform": "Lambda",
+            "externalId": found.external_id or None,
             "overrideAlarmConfiguration": alarms or None,
         }
     )

@@ -92,7 +92,9 @@ class Applications:
         found = await self._resources.get(DeploymentApplication, caller.account_id, caller.region, name)
         if found is not None:
             groups = await asking.all_of(self._resources, DeploymentGroup, caller, name)
-            await self._resources.commit(*(self._resources.delete(one, is_any_revision=True) for one in (found, *groups)))
+            await self._resources.commit(
+                *(self._resources.delete(one, is_any_revision=True) for one in (found, *groups))
+            )
         return {}
 
     async def list_tags_for_resource(self, caller: Caller, request: Mapping[str, Any]) -> dict[str, Any]:
@@ -127,7 +129,9 @@ class Applications:
         if parts[5] == "deploymentgroup":
             owner, _, name = parts[6].partition("/")
             return await asking.group(self._resources, caller, owner, name)
-        text = "The specified ARN is not supported. For example, it might be an ARN for a resource that is not expected."
+        text = (
+            "The specified ARN is not supported. For example, it might be an ARN for a resource that is not expected."
+        )
         raise refused("ArnNotSupported", text)
 
     def _anew(self, known: Any, **changes: Any) -> Any:  # noqa: ANN401

@@ -105,7 +105,9 @@ def predefined(caller: Caller) -> dict[str, DeploymentConfig]:
     account_id, region = caller.account_id, caller.region
     rows = [("AllAtOnce", steps.ALL_AT_ONCE, 100, 0)]
     rows += [(f"Canary10Percent{one}Minutes", steps.CANARY, _PERCENT, one) for one in _CANARIES]
-    rows += [(f"Linear10PercentEvery{one}Minute{'s' if one > 1 else ''}", steps.LINEAR, _PERCENT, one) for one in _LINEARS]
+    rows += [
+        (f"Linear10PercentEvery{one}Minute{'s' if one > 1 else ''}", steps.LINEAR, _PERCENT, one) for one in _LINEARS
+    ]
     found = {}
     for row_name, kind, percentage, minutes in rows:
         name = f"{PREDEFINED}Lambda{row_name}"

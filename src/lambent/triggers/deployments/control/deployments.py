@@ -196,6 +196,8 @@ class Deployments:
             description=request.get("description", ""),
             alarm_options=json.dumps(alarms),
             rollback_options=json.dumps(rollback),
+            # No client can say it; stacks do.
+            external_id=request.get("externalId", ""),
         )
 
     async def _revision(self, request: Mapping[str, Any], group: DeploymentGroup) -> dict[str, Any]:
@@ -258,6 +260,8 @@ def _target(found: Deployment, name: str | None) -> dict[str, Any]:
 def _is_asked_for(found: Deployment, request: Mapping[str, Any]) -> bool:
     statuses, times = request.get("includeOnlyStatuses"), request.get("createTimeRange") or {}
     if statuses and found.status not in statuses:
+        return False
+    if "externalId" in request and found.external_id != request["externalId"]:
         return False
     start, end = times.get("start"), times.get("end")
     created = found.created_ms / 1_000

@@ -41,6 +41,8 @@ _FOREIGN = (
     "ecsServices",
     "onPremisesTagSet",
 )
+# Members that are answered as lists, whoever gave them.
+_LISTED = ("ec2TagFilters", "onPremisesInstanceTagFilters", "autoScalingGroups", "triggerConfigurations")
 _STYLE = {"deploymentType": "BLUE_GREEN", "deploymentOption": "WITH_TRAFFIC_CONTROL"}
 _DEFAULT_CONFIG = "CodeDeployDefault.LambdaAllAtOnce"
 _ALARMS_MAX = 10
@@ -52,9 +54,7 @@ _TRIES = 5
 class DeploymentGroups:
     """Scope: cluster; keeps no state, the store does."""
 
-    def __init__(
-        self, resources: Resources, configs: DeploymentConfigs, random_bytes: Callable[[int], bytes]
-    ) -> None:
+    def __init__(self, resources: Resources, configs: DeploymentConfigs, random_bytes: Callable[[int], bytes]) -> None:
         self._resources = resources
         self._configs = configs
         self._random_bytes = random_bytes
@@ -161,8 +161,7 @@ class DeploymentGroups:
             "targetRevision": None if attempted is None else json.loads(attempted.revision),
             "lastAttemptedDeployment": _last(attempted),
             "lastSuccessfulDeployment": _last(succeeded),
-            **dict.fromkeys(("ec2TagFilters", "onPremisesInstanceTagFilters", "autoScalingGroups"), []),
-            "triggerConfigurations": [],
+            **{name: [] for name in _LISTED},
             **json.loads(found.options),
         }
         return asking.without_none(members)
