@@ -130,6 +130,85 @@ def test_a_load_balancer(triggered: LambentServer) -> None:
     assert (event["body"], event["isBase64Encoded"]) == ("", False)
 
 
+_DOCUMENT = """
+swagger: "2.0"
+info: {title: described, version: "1", description: from a document}
+x-amazon-apigateway-binary-media-types: [image/png]
+paths:
+  /pets/{id}:
+    parameters: []
+    get:
+      operationId: find
+      parameters: [{name: id, in: path, required: true, type: string}]
+      responses: {"200": {description: found, headers: {X-A: {type: string}}, schema: {$ref: "#/definitions/Pet"}}}
+      x-amazon-apigateway-integration: {type: mock, requestTemplates: {application/json: '{"statusCode": 200}'},
+        responses: {default: {statusCode: "200", responseTemplates: {application/json: '{"mocked": true}'}}}}
+  /{proxy+}:
+    x-amazon-apigateway-any-method:
+      x-amazon-apigateway-integration: {type: aws_proxy, httpMethod: POST, uri: "URI"}
+definitions: {Pet: {type: object}}
+"""
+
+
+def test_a_rest_api_of_a_document(triggered: LambentServer) -> None:
+    function, client = printing(triggered, "described", _CODE), triggered.client("apigateway")
+    permit(triggered, "described", "apigateway.amazonaws.com")
+    body = _DOCUMENT.replace("URI", _integration(function))
+    made = client.import_rest_api(body=body.encode(), parameters={"endpointConfigurationTypes": "EDGE"})
+    api = made["id"]
+    assert (made["name"], made["description"], made["binaryMediaTypes"]) == (
+        "described", "from a document", ["image/png"]
+    )  # fmt: skip
+    assert made["endpointConfiguration"]["types"] == ["EDGE"]
+    assert [one["name"] for one in client.get_models(restApiId=api)["items"]] == ["Pet"]
+    found = {one["path"]: one for one in client.get_resources(restApiId=api, embed=["methods"])["items"]}
+    method = client.get_method(restApiId=api, resourceId=found["/pets/{id}"]["id"], httpMethod="GET")
+    assert (method["operationName"], method["requestParameters"]) == ("find", {"method.request.path.id": True})
+    assert method["methodResponses"]["200"]["responseModels"] == {"application/json": "Pet"}
+    client.create_deployment(restApiId=api, stageName="test")
+    host = f"{api}.execute-api.localhost:{triggered.port}"
+    assert _ask(triggered, host, "/test/pets/1")[2] == {"mocked": True}
+    status, _, event = _ask(triggered, host, "/test/any/thing", "PUT")
+    assert (status, event["httpMethod"], event["resource"]) == (201, "PUT", "/{proxy+}")
+    # Merged, what is not named stays; otherwise it goes.
+    more = json.dumps({"swagger": "2.0", "info": {"title": "merged", "version": "1"}, "paths": {"/new": {"get": {}}}})
+    for mode, paths in (
+        ("merge", ["/", "/new", "/pets", "/pets/{id}", "/{proxy+}"]), ("overwrite", ["/", "/new"])
+    ):  # fmt: skip
+        client.put_rest_api(restApiId=api, mode=mode, body=more.encode())
+        assert sorted(one["path"] for one in client.get_resources(restApiId=api)["items"]) == paths
+    assert client.get_rest_api(restApiId=api)["name"] == "merged"
+    for wrong in (b"{", b"[]", b"- a: [", b"{}"):
+        with pytest.raises(ClientError, match="BadRequestException"):
+            client.import_rest_api(body=wrong)
+    with pytest.raises(ClientError, match="NotFoundException"):
+        client.put_rest_api(restApiId="nowhere", body=more.encode())
+
+
+def test_patches_of_a_rest_api(triggered: LambentServer) -> None:
+    client = triggered.client("apigateway")
+    api = client.create_rest_api(name="patched", binaryMediaTypes=["a/b"])["id"]
+
+    def patched(**patch: str) -> Any:
+        answer = client.update_rest_api(restApiId=api, patchOperations=[patch])
+        kept = client.get_rest_api(restApiId=api)
+        assert answer["binaryMediaTypes"] == kept["binaryMediaTypes"]
+        return kept
+
+    size = "/minimumCompressionSize"
+    assert patched(op="replace", path=size, value="1024")["minimumCompressionSize"] == 1_024
+    assert "minimumCompressionSize" not in patched(op="replace", path=size, value="")
+    assert patched(op="add", path="/binaryMediaTypes/image~1png")["binaryMediaTypes"] == ["a/b", "image/png"]
+    assert patched(op="remove", path="/binaryMediaTypes/a~1b")["binaryMediaTypes"] == ["image/png"]
+    assert patched(op="replace", path="/disableExecuteApiEndpoint", value="true")["disableExecuteApiEndpoint"] is True
+    assert patched(op="replace", path="/name", value="renamed")["name"] == "renamed"
+    for wrong in ("-1", "many", "10485761"):
+        with pytest.raises(ClientError, match="Invalid minimum compression size"):
+            patched(op="replace", path=size, value=wrong)
+    with pytest.raises(ClientError, match="NotFoundException"):
+        client.update_rest_api(restApiId="nowhere", patchOperations=[])
+
+
 def test_websocket_apis_are_refused(triggered: LambentServer) -> None:
     with pytest.raises(ClientError, match="WebSocket APIs are not served here yet") as refused:
         triggered.client("apigatewayv2").create_api(Name="socket", ProtocolType="WEBSOCKET")
