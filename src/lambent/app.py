@@ -74,7 +74,7 @@ class Application:
         self.settings = process.settings
         self.clock = SystemClock()
         self.random_bytes = RandomBytes()
-        self.names = AwsNames(process.data_directory, self.clock, self.settings.network.amazonaws)
+        self.inside = InsideEndpoint(AwsNames(process.data_directory, self.clock, self.settings.network.amazonaws))
         self.is_ready = False
         self.address: tuple[str, int] | None = None
         self.namespace_refusal: str | None = None
@@ -197,9 +197,9 @@ class Application:
             layers_directory=self.code.opt_directory,
             credentials_for=self._credentials_for,
             random_bytes=os.urandom,
-            endpoint=InsideEndpoint(lambda: self.server, self.names),
+            endpoint=self.inside,
             data_directory=directory,
-            has_aws_names=self.names.is_led is not None and self.driver.level is not IsolationLevel.L0,
+            has_aws_names=self.inside.names.is_led is not None and self.driver.level is not IsolationLevel.L0,
         )
         self.factory = EnvironmentFactory(parts, self.prewarmed, clock)
         rules = PoolRules(
@@ -359,7 +359,7 @@ class Application:
                 random_bytes=self.random_bytes,
             )
         )
-        self.server = build_server(
+        self.server = self.inside.server = build_server(
             ApiOptions(
                 auth_mode=settings.auth.mode,
                 default_account_id=settings.account.default_id,
@@ -483,9 +483,8 @@ class Application:
         driver: SandboxDriver | None = None
         if launcher is not None:
             stack.push_async_callback(asyncio.to_thread, launcher.stop)
-            await asyncio.to_thread(self.names.prepare)
-            is_fresh = wanted.level == IsolationLevel.L3
-            candidate = NamespaceDriver(launcher.socket, is_fresh=is_fresh, is_led=self.names.is_led)
+            led = await asyncio.to_thread(self.inside.names.prepare)
+            candidate = NamespaceDriver(launcher.socket, is_fresh=wanted.level == IsolationLevel.L3, is_led=led)
             self.namespace_refusal = await self._start(candidate, stack)
             driver = candidate if self.namespace_refusal is None else None
         if driver is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from lambent.api.connection import HttpConnection
 from lambent.api.messages import HttpLimits
@@ -117,10 +117,9 @@ class ApiServer:
     def stop_listener(self, listener: object) -> None:
         """Close a socket given to `serve_listener` or `await_first`; its connections live on. Idempotent."""
         if listener in self._silent:
-            silent = cast("socket.socket", listener)
-            self._silent.discard(silent)
-            if silent.fileno() >= 0:
-                self.loop.remove_reader(silent)
+            self._silent.discard(listener)
+            if listener.fileno() >= 0:
+                self.loop.remove_reader(listener)
             return
         server = self._listeners.pop(listener, None)
         if server is not None:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lambent import aws_names
 from lambent.aws_names import AwsNames
+from lambent.aws_names import names as module
 from lambent.clock import SystemClock
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def prepared(data_directory: Path, setting: str) -> AwsNames:
 
 
 def test_they_do(data_directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(aws_names, "_HOST", data_directory / "host")
+    monkeypatch.setattr(module, "_HOST", data_directory / "host")
     names = prepared(data_directory, "intercept")
     assert names.is_led is not None
     assert names.is_led("sqs.us-east-1.amazonaws.com")
@@ -48,7 +48,7 @@ def test_they_do_not_when_they_shall_pass(data_directory: Path) -> None:
 def test_they_do_not_where_nobody_is_trusted(
     data_directory: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(aws_names, "_HOST", data_directory / "nowhere")
+    monkeypatch.setattr(module, "_HOST", data_directory / "nowhere")
     assert prepared(data_directory, "intercept").is_led is None
     assert "ca-certificates" in caplog.text
 

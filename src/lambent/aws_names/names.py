@@ -1,16 +1,15 @@
-"""AWS's own names inside sandboxes: which of them lead to us, who vouches for us there, and what we speak TLS by."""
+"""Which of AWS's names lead to us inside sandboxes, who vouches for us there, and what we speak TLS by."""
 
 from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from lambent.store.certificates import Authority, LeafCertificates, lay_out_trust
 from lambent.wire.addressing import is_api_host
 
 if TYPE_CHECKING:
-    import socket
     import ssl
     from collections.abc import Callable
 
@@ -36,10 +35,16 @@ class AwsNames:
         """Says of a name whether it leads to us; None when no name does."""
         return is_api_host if self._leaves is not None else None
 
-    def prepare(self) -> None:
-        """Make what sandboxes shall trust, before there is one. Blocks. Without it AWS's names lead to AWS."""
-        if not self._is_wanted:
-            return
+    def prepare(self) -> Callable[[str], bool] | None:
+        """Make what sandboxes shall trust, before there is one; return `is_led`. Blocks.
+
+        Without it AWS's names lead to AWS.
+        """
+        if self._is_wanted:
+            self._make()
+        return self.is_led
+
+    def _make(self) -> None:
         keys = self._directory / "keys"
         try:
             authority = Authority.open(keys, self._clock)
@@ -56,36 +61,3 @@ class AwsNames:
         if self._leaves is None:
             raise ValueError("AWS's names do not lead here")
         return self._leaves.listening()
-
-
-class Listening(Protocol):
-    """The server, as far as it listens inside sandboxes."""
-
-    async def serve_listener(self, listener: socket.socket) -> None:
-        """Serve connections of a listening socket made elsewhere."""
-
-    def await_first(self, listener: socket.socket, tls: Callable[[], ssl.SSLContext] | None) -> None:
-        """Serve such a socket from its first connection on."""
-
-    def stop_listener(self, listener: object) -> None:
-        """Stop."""
-
-
-class InsideEndpoint:
-    """What sandboxes reach the server by: AWS_ENDPOINT_URL and AWS's names. The server is built after them."""
-
-    def __init__(self, server: Callable[[], Listening], names: AwsNames) -> None:
-        self._server = server
-        self._names = names
-
-    async def serve_listener(self, listener: socket.socket) -> None:
-        """Serve AWS_ENDPOINT_URL."""
-        await self._server().serve_listener(listener)
-
-    def await_first(self, listener: socket.socket, *, is_tls: bool) -> None:
-        """Serve AWS's names, when somebody asks by them."""
-        self._server().await_first(listener, self._names.tls if is_tls else None)
-
-    def stop_listener(self, listener: socket.socket) -> None:
-        """Take no more connections."""
-        self._server().stop_listener(listener)
