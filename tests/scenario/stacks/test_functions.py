@@ -87,7 +87,8 @@ def test_all_that_hangs_on_a_function(stacking: LambentServer) -> None:
         "F": function(),
         "V": resource("Version", FunctionName={"Ref": "F"}, Description="first"),
         "A": resource("Alias", FunctionName={"Ref": "F"}, FunctionVersion=get_att("V", "Version"), Name="live"),
-        "P": resource("Permission", FunctionName={"Ref": "A"}, Action="lambda:InvokeFunction", Principal="s3.amazonaws.com"
+        "P": resource(
+            "Permission", FunctionName={"Ref": "A"}, Action="lambda:InvokeFunction", Principal="s3.amazonaws.com"
         ),
         "U": resource("Url", TargetFunctionArn={"Ref": "F"}, Qualifier="live", AuthType="NONE"),
         "M": resource("EventSourceMapping", FunctionName={"Ref": "F"}, EventSourceArn=get_att("Q", "Arn"), BatchSize="3"

@@ -244,14 +244,18 @@ class AliasShifts:
         }
         content = json.dumps(_appspec(policy, *change))
         revision = {"revisionType": "AppSpecContent", "appSpecContent": {"content": content}}
-        try:
-            made = self._call("CreateDeployment", **where, revision=revision, externalId=arn)["deploymentId"]
-        except RefusedError as error:
-            # A stack that goes on after a crash finds the deployment that it began.
-            under_way = self._under_way(arn) if error.code == "DeploymentLimitExceededException" else []
-            if not under_way:
-                raise
-            made = under_way[0]
+        for _ in range(_TRIES):
+            try:
+                made = self._call("CreateDeployment", **where, revision=revision, externalId=arn)["deploymentId"]
+                break
+            except RefusedError as error:
+                if error.code != "DeploymentLimitExceededException":
+                    raise
+                refusal = error
+            # The way back of the one before is over in a moment.
+            time.sleep(_POLL_SECONDS)
+        else:
+            raise refusal
         is_stopped = False
         while True:
             info = self._call("GetDeployment", deploymentId=made)["deploymentInfo"]

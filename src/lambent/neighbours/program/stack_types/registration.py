@@ -5,12 +5,14 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
-from lambent.neighbours.program.stack_types import nesting
+from lambent.neighbours.program.stack_types import deployments, nesting
 from lambent.neighbours.program.stack_types import properties as p
 from lambent.neighbours.program.stack_types.checks import template_problem
 from lambent.neighbours.program.stack_types.custom import CustomResources
 from lambent.neighbours.program.stack_types.daemon import Daemon
 from lambent.neighbours.program.stack_types.functions import Functions
+from lambent.neighbours.program.stack_types.macros import TYPE as MACRO
+from lambent.neighbours.program.stack_types.macros import Macros
 from lambent.neighbours.program.stack_types.operations import HandlerError, Operations
 from lambent.neighbours.program.stack_types.others import (
     CapacityProviders,
@@ -164,12 +166,18 @@ def register(bridge: Bridge) -> None:
     package: Any = sys.modules[_MODULES]
     _check_templates(modules)
     CustomResources(bridge, modules["custom_resource"], package._stacks).take_part()
+    run: Any = sys.modules["ministack.core.concurrency"].run_reentrant
+    macros = Macros(bridge, package, {**modules, "responses": responses}, run)
+    macros.take_part()
+    provisioners._RESOURCE_HANDLERS[MACRO] = macros.row()
+    provisioners._REPLACING_PROPERTIES[MACRO] = ("Name",)
     nested = provisioners._RESOURCE_HANDLERS[nesting.TYPE]
     nested["create"] = nesting.whole_or_nothing(nested["create"], nested["delete"], package._stacks)
     helpers = vars(modules["helpers"])
     helpers["_resolve_document"] = nesting.with_path_style(helpers["_resolve_document"])
     parts = {**modules, "responses": responses}
     Recovery(package, parts, operations, lambda: bridge.keep("cloudformation")).take_part()
+    deployments.register(daemon.send, modules, package)
 
 
 def _register_types(modules: dict[str, Any], handlers: Handlers) -> None:
