@@ -293,7 +293,7 @@ class Application:
         self.calls = TriggeredCalls(parts)
         password = self.child.password if self.child is not None else ""
         inside = InsideOperations(
-            lambda: (self.control_plane, self.event_sources.operations), self._base_url, os.urandom
+            lambda: (self.control_plane, self.event_sources.operations), self._base_url, os.urandom, lambda: self.served
         )
         self.bridge = build_bridge(self.catalog, self.calls.answer, self.outward, password, inside.answer)
 
@@ -332,8 +332,8 @@ class Application:
 
         leases = self.events.leases if self.events.queue.is_shared else None
         parts = ServedParts(
-            self.resources, self.control_plane, self.asynchronous, self.invoker.invoke, self.catalog.resolve, self.calls,
-            self.endpoints, self.neighbours, leases, self.clock, self.child is not None,
+            self.resources, self.control_plane, self.asynchronous, self.invoker.invoke, self.catalog.resolve,
+            self.calls, self.endpoints, self.neighbours, leases, self.clock, self.child is not None,
         )  # fmt: skip
         self.served = build_served(parts)
         directory, targets = self.process.data_directory, self.served.targets

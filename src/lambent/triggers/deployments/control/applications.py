@@ -45,7 +45,7 @@ class Applications:
             new_uuid(self._random_bytes),
             new_uuid(self._random_bytes),
             self._clock.time_ms(),
-            asking.tag_pairs(request.get("tags")),
+            asking.tag_pairs(caller, request.get("tags")),
         )
         try:
             await self._resources.commit(self._resources.put_new(made))
@@ -107,7 +107,7 @@ class Applications:
         found = await self._named(caller, request.get("ResourceArn"))
         if not request.get("Tags"):
             raise refused("TagRequired", "A tag was not specified.")
-        changed = self._anew(found, tags=asking.tag_pairs(request["Tags"], found.tags))
+        changed = self._anew(found, tags=asking.tag_pairs(caller, request["Tags"], found.tags))
         await self._resources.commit(self._resources.put_over(changed, found.revision_id))
         return {}
 

@@ -112,11 +112,14 @@ def batch(names: Sequence[str]) -> Sequence[str]:
     return names
 
 
-def tag_pairs(given: Sequence[Mapping[str, str]] | None, known: Pairs = ()) -> Pairs:
-    """Return tags as they are kept: the known ones and over them those given. Raises InvalidTagsToAddException."""
+def tag_pairs(caller: Caller, given: Sequence[Mapping[str, str]] | None, known: Pairs = ()) -> Pairs:
+    """Return tags as they are kept: the known ones and over them those given. Raises InvalidTagsToAddException.
+
+    Keys that begin with aws: are CloudFormation's to give.
+    """
     tags = dict(known)
     for tag in given or ():
-        if not tag.get("Key") or tag["Key"].startswith("aws:"):
+        if not tag.get("Key") or (tag["Key"].startswith("aws:") and not caller.is_system):
             raise refused("InvalidTagsToAdd", "The specified tags are not valid.")
         tags[tag["Key"]] = tag.get("Value", "")
     if len(tags) > _TAGS_MAX:

@@ -75,7 +75,7 @@ class DeploymentGroups:
             config,
             _role(request.get("serviceRoleArn")),
             json.dumps({"deploymentStyle": _STYLE} | checked(request)),
-            asking.tag_pairs(request.get("tags")),
+            asking.tag_pairs(caller, request.get("tags")),
         )
         condition = self._resources.require(owner, is_any_revision=True)
         try:
