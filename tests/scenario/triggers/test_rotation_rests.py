@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import signal
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,6 +14,7 @@ from tests.scenario.neighbours.conftest import patient_client, signal_child
 from tests.scenario.triggers.conftest import events_of, function_arn, permit, printing, wait_until
 
 if TYPE_CHECKING:
+    from tests.conftest import ServerFactory
     from tests.running import LambentServer
 
 pytestmark = pytest.mark.long
@@ -126,3 +129,36 @@ def test_rules_that_mean_nothing_are_refused(triggered: LambentServer, rules: di
         client.rotate_secret(SecretId=name, RotationLambdaARN=function_arn(name), RotationRules=rules)
     assert refused.value.response["Error"]["Code"] == "InvalidParameterException"
     assert client.describe_secret(SecretId=name)["RotationEnabled"] is False
+
+
+def test_the_timer_rotates_when_it_is_time(lambent_server_factory: ServerFactory) -> None:
+    """A day passes while the server is off: its last rotation is moved back. Nobody calls a service afterwards."""
+    server = lambent_server_factory({"neighbours.enabled": "true", "isolation.level": "L0"})
+    client, arn = _secret(server, "daily")
+    begun = client.rotate_secret(
+        SecretId="daily", RotationLambdaARN=function_arn("daily"), RotationRules={"AutomaticallyAfterDays": 1}
+    )
+    wait_until(lambda: "LastRotatedDate" in client.describe_secret(SecretId="daily"), "the first rotation")
+    due = client.describe_secret(SecretId="daily")["NextRotationDate"]
+    assert due.timestamp() - time.time() > 86_000
+    server.stop()
+    [state] = server.data_dir.rglob("secretsmanager.json")
+    moved = re.sub(
+        r'"LastRotatedDate": (\d+)',
+        lambda match: f'"LastRotatedDate": {int(match[1]) - 86_400 + 20}',
+        state.read_text(),
+    )
+    state.write_text(moved)
+    server.start()
+    wait_until(lambda: len(events_of(server, "daily", 4)) == 8, "the second rotation", 90)
+    tokens = [event["ClientRequestToken"] for event in events_of(server, "daily", 8)]
+    assert (tokens[:4], len(set(tokens[4:]))) == ([begun["VersionId"]] * 4, 1)
+    client = patient_client(server, "secretsmanager")
+    wait_until(lambda: len(client.describe_secret(SecretId="daily")["VersionIdsToStages"]) == 2, "two versions")
+    assert client.describe_secret(SecretId="daily")["VersionIdsToStages"][tokens[-1]] == ["AWSCURRENT"]
+    server.stop()
+    server.start()
+    client = patient_client(server, "secretsmanager")
+    assert client.describe_secret(SecretId=arn)["NextRotationDate"].timestamp() - time.time() > 86_000
+    assert len(events_of(server, "daily", 8)) == 8
+    server.stop()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -24,6 +25,8 @@ from tests.scenario.triggers.conftest import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
     from tests.conftest import ServerFactory
     from tests.running import LambentServer
 
@@ -198,3 +201,55 @@ def test_objects_whose_put_was_answered_have_their_call(triggered: LambentServer
         return {event for event, _ in calls(triggered, "counted")}
 
     wait_until(lambda: wanted <= called(), "every object's call", 60)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(600)
+def test_a_hundred_functions_come_and_go_while_either_side_dies(lambent_server_factory: ServerFactory) -> None:
+    """Devices call each by a rule, which asks the child's own table: it must be as the daemon's."""
+    server = lambent_server_factory({"neighbours.enabled": "true", "isolation.level": "L0"})
+    iot = _patient(server, "iot")
+    code = make_zip_bytes({"index.py": PRINTING})
+
+    def make(number: int) -> None:
+        client, name = _patient(server, "lambda"), f"f{number}"
+        client.create_function(
+            FunctionName=name, Runtime="python3.11", Handler="index.handler", Role="arn:aws:iam::000000000000:role/r",
+            Code={"ZipFile": code},
+        )  # fmt: skip
+        client.get_waiter("function_active_v2").wait(FunctionName=name, WaiterConfig={"Delay": 1})
+        members: dict[str, str] = {}
+        if number % 2:
+            client.publish_version(FunctionName=name)
+            client.create_alias(FunctionName=name, Name="live", FunctionVersion="1")
+            members = {"Qualifier": "live"}
+        permit(server, name, "iot.amazonaws.com", **members)
+
+    def all_at_once(work: Callable[[int], object], numbers: Iterable[int]) -> None:
+        with ThreadPoolExecutor(8) as threads:
+            list(threads.map(work, numbers))
+
+    for number in range(100):
+        qualifier = ":live" if number % 2 else ""
+        payload: Any = {
+            "sql": f"SELECT * FROM 't/{number}'",
+            "actions": [{"lambda": {"functionArn": function_arn(f"f{number}{qualifier}")}}],
+        }
+        iot.create_topic_rule(ruleName=f"r{number}", topicRulePayload=payload)
+    all_at_once(make, range(50))
+    signal_child(server, signal.SIGKILL)
+    all_at_once(make, range(50, 100))
+    gone = set(range(0, 100, 5))
+    all_at_once(lambda number: server.client().delete_function(FunctionName=f"f{number}"), sorted(gone)[:10])
+    server.kill()
+    server.start()
+    all_at_once(lambda number: server.client().delete_function(FunctionName=f"f{number}"), sorted(gone)[10:])
+    data = _patient(server, "iot-data")
+    for number in range(100):
+        data.publish(topic=f"t/{number}", qos=1, payload=b'{"n": 1}')
+    for number in sorted(set(range(100)) - gone):
+        qualifier = ":live" if number % 2 else ""
+        assert events_of(server, f"f{number}") == [{"n": 1}]
+        assert calls(server, f"f{number}")[0][1] == function_arn(f"f{number}{qualifier}")
+    assert [number for number in gone if calls(server, f"f{number}")] == []
+    server.stop()

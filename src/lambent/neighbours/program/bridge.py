@@ -244,7 +244,11 @@ class Bridge:
         """Do something in another thread when some time has passed. From any thread."""
         loop = self._loop
         assert loop is not None
-        loop.call_soon_threadsafe(loop.call_later, seconds, self._threads.submit, work)
+
+        def wait() -> None:
+            loop.call_later(seconds, lambda: self._threads.submit(work))
+
+        loop.call_soon_threadsafe(wait)
 
     # --- the way to the daemon
 

@@ -65,7 +65,13 @@ class Tasks:
         if _INVOKE not in plain and ":function:" not in plain:
             return self._wait(resource, given, token, state)
         tokens = self._module._task_tokens
-        info = {"event": threading.Event(), "result": None, "error": None, "heartbeat": None, "beat_at": _now()}
+        info: Members = {
+            "event": threading.Event(),
+            "result": None,
+            "error": None,
+            "heartbeat": None,
+            "beat_at": _now(),
+        }
         tokens[token] = info
         try:
             # A function that fails will send nothing.
