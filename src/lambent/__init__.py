@@ -26,9 +26,8 @@ model            ground: AWS's nouns as frozen types, and pure rules
 wire             ground: AWS's protocols without a Lambda rule
 settings         ground: frozen, read once from file, environment and flags
 setting_bounds   ground: how a setting is declared and what it may be
-setting_events   ground: settings of asynchronous invocation
+setting_events   ground: settings of asynchronous invocation and of what calls functions
 setting_machine  ground: what is needed of the process's environment besides settings
 setting_storage  ground: settings of what is kept, shared and brought in
-setting_triggers ground: settings of what calls functions
 clock            ground: the only reader of the clock
 """

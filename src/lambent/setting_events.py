@@ -1,10 +1,10 @@
-"""Settings of asynchronous invocation: a section of settings.py, apart for its length."""
+"""Settings of asynchronous invocation and of what calls functions: sections of settings.py, apart for its length."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lambent.setting_bounds import Bounds, check_broker, setting
+from lambent.setting_bounds import Bounds, check_broker, check_url, setting
 
 _GIB = 1024**3
 
@@ -49,3 +49,27 @@ class EventSourcesSettings:
     sasl_plaintext: bool = setting(
         False, "Let passwords for Kafka go over connections without TLS, to brokers on a network of your own."
     )
+
+
+@dataclass(frozen=True, slots=True)
+class CodeCommitSettings:
+    """Repositories of CodeCommit."""
+
+    directory: str = setting(
+        "", "Where they lie, which several daemons may share. Empty: in the data directory.", "directory"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class AlexaSettings:
+    """Skill requests that Alexa sends to /_lambent/v1/alexa/FUNCTION."""
+
+    verify: bool = setting(True, "Check certificate, signature and time of a request. false is for tests.")
+    tolerance_seconds: int = setting(
+        150, "How far a request's time may be from ours; Alexa demands 150 at most.", "seconds", Bounds(1, 3_600)
+    )
+    certificates_at: str = setting(
+        "https://s3.amazonaws.com", "Where the certificates are fetched that requests name.", "URL",
+        Bounds(check=check_url, text="an http or https URL"),
+    )  # fmt: skip
+    roots: str = setting("", "Certificates to trust, in PEM. Empty: this machine's.", "file")

@@ -20,10 +20,9 @@ from lambent.setting_bounds import check_egress as _check_egress
 from lambent.setting_bounds import check_url as _check_url
 from lambent.setting_bounds import matches as _matches
 from lambent.setting_bounds import setting as _setting
-from lambent.setting_events import AsyncSettings, EventSourcesSettings
+from lambent.setting_events import AlexaSettings, AsyncSettings, CodeCommitSettings, EventSourcesSettings
 from lambent.setting_machine import MachineEnvironment, machine_environment
 from lambent.setting_storage import ClusterSettings, EncryptionSettings, ImagesSettings, StoreSettings
-from lambent.setting_triggers import AlexaSettings, CodeCommitSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

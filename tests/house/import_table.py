@@ -19,12 +19,11 @@ TABLE: Mapping[str, frozenset[str]] = {
     room: frozenset(granted.split())
     for room, granted in {
         "model": "",
-        "settings": "setting_bounds setting_events setting_machine setting_storage setting_triggers",
+        "settings": "setting_bounds setting_events setting_machine setting_storage",
         "setting_bounds": "",
         "setting_events": "setting_bounds",
         "setting_machine": "",
         "setting_storage": "setting_bounds",
-        "setting_triggers": "setting_bounds",
         "clock": "",
         "wire": "clock",
         "store": "clock model",
@@ -79,7 +78,7 @@ PACKAGES: Mapping[str, frozenset[str]] = {
         "store": "asyncpg cryptography ctypes sqlite3",
         "environments": "ctypes",
         "images": "ctypes zstandard",
-        "cli": "uvloop",
+        "cli": "boto3 botocore uvloop yaml",
         "events": "aiormq bson confluent_kafka cryptography fastavro google jsonschema pymongo referencing yarl",
         "neighbours": "ctypes",
         "triggers": "cryptography yaml",
@@ -87,7 +86,7 @@ PACKAGES: Mapping[str, frozenset[str]] = {
 }
 # The launcher's inner program becomes the runtime client, which the sandbox has at /var/runtime.
 # The embedded services' program has their packages, and nothing else.
-_PROGRAM_PACKAGES = frozenset({"lambent_runtime", "ministack", "hypercorn"})
+_PROGRAM_PACKAGES = frozenset({"lambent_runtime", "ministack", "hypercorn", "samtranslator"})
 # What values are made of. The launcher and the runtime clients run without any package and have dataclasses.
 _STRUCTS = "msgspec"
 _RESERVED_STANDARD = frozenset({"sqlite3", "ctypes"})

@@ -25,6 +25,8 @@ from tests.scenario.triggers.conftest import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.conftest import ServerFactory
 
 pytestmark = [
@@ -215,7 +217,7 @@ def test_branches_commits_and_files_by_the_api(triggered: LambentServer, tmp_pat
         {"commit": first, "ref": "refs/heads/old/1", "created": True},
         {"commit": first, "ref": "refs/heads/old/1", "deleted": True},
     ]
-    for error, request in (
+    cases: tuple[tuple[str, Callable[[], object]], ...] = (
         ("DefaultBranchCannotBeDeletedException",
          lambda: client.delete_branch(repositoryName="api", branchName="main")),
         ("BranchDoesNotExistException", lambda: client.get_branch(repositoryName="api", branchName="none")),
@@ -226,7 +228,8 @@ def test_branches_commits_and_files_by_the_api(triggered: LambentServer, tmp_pat
         ("CommitDoesNotExistException",
          lambda: client.get_differences(repositoryName="api", afterCommitSpecifier="--output=/tmp/x")),
         ("BlobIdDoesNotExistException", lambda: client.get_blob(repositoryName="api", blobId="1" * 40)),
-    ):  # fmt: skip
+    )  # fmt: skip
+    for error, request in cases:
         with pytest.raises(getattr(client.exceptions, error)):
             request()
 

@@ -3,29 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
-    from lambent.clock import Clock
-    from lambent.store import Resources
+    from lambent.triggers.code_commit.parts import CodeCommitParts
     from lambent.triggers.code_commit.running import RunningRepositories
     from lambent.triggers.code_commit.smart_http import GitAnswer, GitRequest
-    from lambent.triggers.schedules import TargetParts
-
-
-class CodeCommitParts(NamedTuple):
-    """The neighbours. `directory` is where repositories lie; `search_path` is where `git` is looked for."""
-
-    resources: Resources
-    targets: TargetParts
-    directory: Path
-    search_path: str
-    region: str
-    clock: Clock
-    random_bytes: Callable[[int], bytes]
 
 
 class CodeCommit:

@@ -57,8 +57,7 @@ class PushDeliveries:
 
     async def run(self) -> None:
         """Deliver what hooks keep, until cancelled."""
-        while not await self._is_placed():
-            await asyncio.sleep(_AGAIN_SECONDS)
+        await self._wait_placed()
         with self._woken():
             while True:
                 await self._is_wanted.wait()
@@ -86,13 +85,15 @@ class PushDeliveries:
         await asyncio.to_thread(_keep, self._git.pending(repository), name, pending_text(pusher, changes))
         await self.deliver(repository)
 
-    async def _is_placed(self) -> bool:
-        try:
-            await asyncio.to_thread(self._git.make_root)
-        except OSError as error:
-            _log.error("repositories cannot be kept at %s: %s", self._git.root, error)
-            return False
-        return True
+    async def _wait_placed(self) -> None:
+        while True:
+            try:
+                await asyncio.to_thread(self._git.make_root)
+            except OSError as error:
+                _log.error("repositories cannot be kept at %s: %s", self._git.root, error)
+                await asyncio.sleep(_AGAIN_SECONDS)
+            else:
+                return
 
     async def _deliver_all(self) -> bool:
         is_done = True

@@ -11,7 +11,7 @@ from lambent.triggers.code_commit.operations import CodeCommitOperations, Operat
 from lambent.triggers.code_commit.smart_http import SmartHttp
 
 if TYPE_CHECKING:
-    from lambent.triggers.code_commit.assembly import CodeCommitParts
+    from lambent.triggers.code_commit.parts import CodeCommitParts
 
 
 class RunningRepositories:

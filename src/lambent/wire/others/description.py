@@ -45,7 +45,8 @@ class ServedDescription:
     def __init__(self, generated: ModuleType) -> None:
         self._errors: dict[str, int] = generated.ERRORS
         # Beginning of X-Amz-Target and version of the JSON protocol; empty for REST-JSON.
-        self._target, self._version = getattr(generated, "TARGET", ("", ""))
+        target: tuple[str, str] = getattr(generated, "TARGET", ("", ""))
+        self._target, self._version = target
         self._operations = [
             (_segments(uri), ServedOperation(name, module, method, uri, status, generated.INPUTS[module]))
             for name, module, method, uri, status in generated.OPERATIONS
