@@ -5,6 +5,7 @@ app              assembly: builds every object once and starts the loops; the on
 feed             assembly: the store's changes, and who is told of them
 routes           assembly: our own operations below /_lambent/
 callers          assembly: what calls functions besides schedules and embedded services: CodeCommit, Alexa
+served           assembly: other services of AWS that are served here: EventBridge Scheduler, CodeDeploy
 aws_names        assembly: AWS's own names inside sandboxes, and the certificates for them
 preparation      assembly: what a function version needs before it can run on this node
 workers          assembly: processes for CPU work

@@ -1,4 +1,4 @@
-"""Other services that are served here, put together: EventBridge Scheduler and CodeDeploy. A part of the assembly."""
+"""The services, put together."""
 
 from __future__ import annotations
 
