@@ -29,6 +29,7 @@ from lambent.events import AsyncParts, AsyncPlane, AsyncRules, EventSourceParts,
 from lambent.feed import ChangeFeed, FeedReaders
 from lambent.functions import ControlPlane, ControlPlaneParts, ControlPlaneRules, Ec2Networks, KmsKeys, S3Packages
 from lambent.gateways import FunctionUrls, FunctionUrlTable, Surroundings
+from lambent.inside import InsideOperations, base_url, responses_at
 from lambent.invocation import Admission, Catalog, ConcurrencyLimiter, Invoker, RecursionGuard, ResourcePolicies
 from lambent.model.arn import parse_function_name
 from lambent.model.environment import IsolationLevel
@@ -282,7 +283,6 @@ class Application:
         )
 
     def _build_triggering(self) -> None:
-        from lambent.inside import InsideOperations
         from lambent.neighbours import build_bridge
         from lambent.triggers import CallParts, TriggeredCalls
 
@@ -293,7 +293,10 @@ class Application:
         self.calls = TriggeredCalls(parts)
         password = self.child.password if self.child is not None else ""
         inside = InsideOperations(
-            lambda: (self.control_plane, self.event_sources.operations), self._base_url, os.urandom, lambda: self.served
+            lambda: (self.control_plane, self.event_sources.operations),
+            lambda: base_url(self.address),
+            os.urandom,
+            lambda: self.served,
         )
         self.bridge = build_bridge(self.catalog, self.calls.answer, self.outward, password, inside.answer)
 
@@ -312,7 +315,11 @@ class Application:
             hung_seconds=min(30.0, timeout_seconds),
             calls_port=lambda: self.bridge.port(),
             greet=lambda origin: self.bridge.greet(origin),
-            responses=self._responses_at,
+            responses=lambda: responses_at(
+                self.address,
+                is_sandboxed=self.driver.level is not IsolationLevel.L0,
+                is_led=self.inside.names.is_led is not None,
+            ),
         )
         self.child = EmbeddedChild(plan) if settings.neighbours.enabled else None
         self.endpoints = Endpoints(settings.neighbours, self.child)
@@ -569,14 +576,6 @@ class Application:
             code_route(self.control_plane),
             *self.callers.routes(),
         ]
-
-    def _responses_at(self) -> str:
-        # As functions see us: their own sandbox' endpoint, or, without sandboxes, the server itself.
-        return self._base_url() if self.driver.level is IsolationLevel.L0 else "http://127.0.0.1:4566"
-
-    def _base_url(self) -> str:
-        host, port = self.address or ("127.0.0.1", 4566)
-        return f"http://{'127.0.0.1' if host in ('0.0.0.0', '::') else host}:{port}"
 
     def _neighbours_state(self) -> Mapping[str, object]:
         return {"state": "switched off"} if self.child is None else self.child.statistics()

@@ -81,6 +81,20 @@ def test_a_template_over_its_limit(stacking: LambentServer) -> None:
     assert refused.value.response["Error"]["Message"].endswith(end)
 
 
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ('{"Resources": ', "Template format error: JSON not well-formed. (line 1, column 15)"),
+        ("Resources: [", "Template format error: YAML not well-formed. (line 1, column 13)"),
+        ("only text", "Template format error: unsupported structure."),
+    ],
+)
+def test_what_is_no_template(stacking: LambentServer, body: str, message: str) -> None:
+    with pytest.raises(ClientError) as refused:
+        stacking.client("cloudformation").create_stack(StackName="no-template", TemplateBody=body)
+    assert refused.value.response["Error"]["Message"] == message
+
+
 def test_properties_that_there_are_not(stacking: LambentServer) -> None:
     stack = Stack(stacking, "extraneous").create({"Q": _QUEUE, "F": function(Colour="red")})
     assert stack.status == "ROLLBACK_COMPLETE"

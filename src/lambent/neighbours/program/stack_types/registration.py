@@ -22,6 +22,7 @@ from lambent.neighbours.program.stack_types.others import (
     SigningConfigs,
 )
 from lambent.neighbours.program.stack_types.recovery import Recovery
+from lambent.neighbours.program.stack_types.repairs import repair
 from lambent.neighbours.program.stack_types.versions import Configs, Versions
 
 if TYPE_CHECKING:
@@ -166,6 +167,7 @@ def register(bridge: Bridge) -> None:
     package: Any = sys.modules[_MODULES]
     _check_templates(modules)
     CustomResources(bridge, modules["custom_resource"], package._stacks).take_part()
+    repair(package, modules)
     run: Any = sys.modules["ministack.core.concurrency"].run_reentrant
     macros = Macros(bridge, package, {**modules, "responses": responses}, run)
     macros.take_part()

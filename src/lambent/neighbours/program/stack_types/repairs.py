@@ -1,0 +1,76 @@
+"""Small things that MiniStack's CloudFormation does otherwise than AWS's: how templates are read, what is described."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def repair(package: Any, modules: dict[str, Any]) -> None:
+    """Do them as AWS does from now on. `package` is MiniStack's CloudFormation, `modules` its parts by name."""
+    engine = modules["engine"]
+    parse = _parser(engine._parse_template, engine)
+    for module in modules.values():
+        if "_parse_template" in vars(module):
+            vars(module)["_parse_template"] = parse
+    actions = modules["handlers"]._ACTION_HANDLERS
+    actions["CreateChangeSet"] = _after_executed(actions["CreateChangeSet"], package._change_sets, modules["helpers"])
+    actions["DescribeStacks"] = _named_parameters(actions["DescribeStacks"], package._stacks)
+
+
+def _parser(parse: Callable[[str], Any], engine: Any) -> Callable[[str], Any]:
+    """Return what reads a template: JSON with a comma too many is YAML. Source: observed texts of CreateStack."""
+    yaml = engine.yaml
+
+    def parsed(text: str) -> Any:
+        try:
+            found = parse(text)
+        except json.JSONDecodeError as error:
+            try:
+                found = yaml.load(text, Loader=engine.CfnLoader)
+            except yaml.YAMLError:
+                raise ValueError(f"JSON not well-formed. (line {error.lineno}, column {error.colno})") from None
+        except yaml.MarkedYAMLError as error:
+            mark = error.problem_mark
+            where = f" (line {mark.line + 1}, column {mark.column + 1})" if mark is not None else ""
+            raise ValueError(f"YAML not well-formed.{where}") from None
+        except ValueError:
+            found = None
+        if not isinstance(found, dict):
+            # MiniStack says what it is about: "Template format error: …".
+            raise ValueError("unsupported structure.")
+        return found
+
+    return parsed
+
+
+def _after_executed(create: Callable[[Any], Any], change_sets: Any, helpers: Any) -> Callable[[Any], Any]:
+    """Return what creates a change set; the name of one that was executed is free again. Source: observed."""
+
+    def created(params: Any) -> Any:
+        name, stack = helpers._p(params, "ChangeSetName"), helpers._p(params, "StackName")
+        for identifier, one in list(change_sets.items()):
+            is_same = one["ChangeSetName"] == name and stack in (one["StackName"], one["StackId"])
+            if is_same and one["ExecutionStatus"] == "EXECUTE_COMPLETE":
+                change_sets.pop(identifier, None)
+        return create(params)
+
+    return created
+
+
+def _named_parameters(describe: Callable[[Any], Any], stacks: Any) -> Callable[[Any], Any]:
+    """Return what describes stacks; a parameter that stands in Parameter Store is described by its name there."""
+
+    def described(params: Any) -> Any:
+        for stack in list(stacks.values()):
+            values = stack.get("_resolved_params") or {}
+            for one in stack.get("Parameters") or ():
+                named = values.get(one.get("ParameterKey"))
+                if isinstance(named, dict) and named.get("SsmName"):
+                    one["ParameterValue"] = named["SsmName"]
+        return describe(params)
+
+    return described
