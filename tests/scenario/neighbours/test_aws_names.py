@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.running import create_function, invoke, make_zip_bytes
+from tests.json_server import JsonServer
+from tests.running import clean_environment, create_function, invoke, make_zip_bytes
 from tests.runtimes import java_packages
 
 if TYPE_CHECKING:
+    from email.message import Message
+
     from tests.conftest import ServerFactory
     from tests.running import LambentServer
 
 pytestmark = pytest.mark.slow
 
+_KEYS = [str(Path(sys.executable).parent / "lambent"), "keys", "create"]
 _ROLE = "arn:aws:iam::000000000000:role/test"
 _PYTHON = """
 import os, socket, urllib.request
@@ -140,6 +147,7 @@ def test_curl(isolated: LambentServer) -> None:
     assert invoke(client, "curl") == "404 0"
 
 
+@pytest.mark.long
 def test_java(isolated: LambentServer) -> None:
     reason = java_packages.skip_reason()
     if reason is not None:
@@ -161,6 +169,79 @@ def test_java(isolated: LambentServer) -> None:
     assert invoke(client, "java", "missing.s3.us-east-1.amazonaws.com").startswith("404 Https")
 
 
+_ASKING = """
+import json, os, urllib.error, urllib.request
+del os.environ["AWS_ENDPOINT_URL"]
+import boto3
+
+def handler(event, context):
+    if "url" in event:
+        try:
+            return urllib.request.urlopen(event["url"], timeout=20).read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code
+    if event["service"] == "sts":
+        return boto3.client("sts").get_caller_identity()["Account"]
+    return boto3.client("dynamodb").list_tables()["TableNames"]
+"""
+
+
+@pytest.mark.long
+def test_an_api_answers_at_its_own_address(isolated: LambentServer) -> None:
+    gateway = isolated.client("apigateway")
+    api = gateway.create_rest_api(name="by-name")["id"]
+    root = gateway.get_resources(restApiId=api)["items"][0]["id"]
+    one = {"restApiId": api, "resourceId": root, "httpMethod": "GET"}
+    template = {"application/json": '{"statusCode": 200}'}
+    gateway.put_method(**one, authorizationType="NONE")
+    gateway.put_integration(**one, type="MOCK", requestTemplates=template)
+    gateway.put_method_response(**one, statusCode="200")
+    gateway.put_integration_response(**one, statusCode="200", responseTemplates={"application/json": "hello"})
+    gateway.create_deployment(restApiId=api, stageName="prod")
+    create_function(isolated.client(), "api", {"index.py": _ASKING}, Timeout=60)
+    asked = {"url": f"https://{api}.execute-api.us-east-1.amazonaws.com/prod/"}
+    assert invoke(isolated.client(), "api", asked) == "hello"
+
+
+class _Tables(JsonServer):
+    """A DynamoDB elsewhere."""
+
+    content_type = "application/x-amz-json-1.0"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.hosts: list[str] = []
+
+    def respond(self, path: str, headers: Message, body: bytes) -> tuple[int, dict[str, Any]]:
+        self.hosts.append(headers["host"])
+        return 200, {"TableNames": ["elsewhere"]}
+
+
+@pytest.mark.long
+def test_a_service_with_an_endpoint_is_asked_there(lambent_server_factory: ServerFactory) -> None:
+    with _Tables() as elsewhere:
+        server = lambent_server_factory({"neighbours.dynamodb.endpoint": elsewhere.url, "network.egress": "none"})
+        create_function(server.client(), "asking", {"index.py": _ASKING}, Timeout=60)
+        assert invoke(server.client(), "asking", {"service": "dynamodb"}) == ["elsewhere"]
+        assert elsewhere.hosts == ["dynamodb.us-east-1.amazonaws.com"]
+
+
+@pytest.mark.long
+def test_signatures_are_verified_as_at_the_endpoint(lambent_server_factory: ServerFactory) -> None:
+    server = lambent_server_factory({"neighbours.enabled": "true", "auth.mode": "verify"})
+    made = subprocess.run(
+        [*_KEYS, "--data-dir", str(server.data_dir), "--account", "111122223333"],
+        env=clean_environment(), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=True,
+    )  # fmt: skip
+    key = json.loads(made.stdout)
+    client = server.client(access_key=key["AccessKeyId"], secret_key=key["SecretAccessKey"])
+    role = "arn:aws:iam::111122223333:role/test"
+    create_function(client, "verified", {"index.py": _ASKING}, Timeout=60, Role=role)
+    assert invoke(client, "verified", {"service": "sts"}) == "111122223333"
+    assert invoke(client, "verified", {"url": "https://sts.amazonaws.com/?Action=GetCallerIdentity"}) == 403
+
+
+@pytest.mark.long
 def test_passing(lambent_server_factory: ServerFactory) -> None:
     server = lambent_server_factory({"network.egress": "none", "network.amazonaws": "pass"})
     client = server.client()
