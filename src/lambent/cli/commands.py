@@ -56,6 +56,7 @@ def parser() -> argparse.ArgumentParser:
     _add_events(commands.add_parser("events", help="asynchronous events that wait on the server"))
     _add_images(commands.add_parser("images", help="container images on the server"))
     _add_runtimes(commands.add_parser("runtimes", help="what runs which runtime; roots from images"))
+    _add_deploy(commands.add_parser("deploy", help="bring a stack to what a template says"))
     _add_codecommit(commands.add_parser("codecommit", help="git repositories whose pushes call functions"))
     _add_alexa(commands.add_parser("alexa", help="requests of skills, as Alexa sends them"))
     _add_quotas(commands.add_parser("quotas", help="quotas of the caller's account and region"))
@@ -113,6 +114,10 @@ def _run(parsed: argparse.Namespace) -> int:
         from lambent.cli.invoke import run_invoke
 
         return run_invoke(parsed)
+    if parsed.command == "deploy":
+        from lambent.cli.deployment import run_deploy
+
+        return run_deploy(parsed)
     if parsed.command == "codecommit":
         from lambent.cli.callers.code_commit import run_codecommit
 
@@ -231,6 +236,17 @@ def _add_events(events: argparse.ArgumentParser) -> None:
     sources.add_argument("--json", action="store_true", help="print a JSON object, by UUID")
     for command in (queues, peek, redrive, drop, sources):
         _add_client_options(command)
+
+
+def _add_deploy(deploy: argparse.ArgumentParser) -> None:
+    deploy.add_argument("template", metavar="TEMPLATE", nargs="?", help="a file, or a folder that has template.yaml")
+    deploy.add_argument("--stack-name", metavar="NAME", help="the stack (else the name of the template's folder)")
+    deploy.add_argument("--parameter-overrides", metavar="NAME=VALUE", nargs="+", help="values of parameters")
+    deploy.add_argument("--tags", metavar="NAME=VALUE", nargs="+", help="tags of the stack and what it makes")
+    deploy.add_argument("--s3-bucket", metavar="NAME", help="where packages go (else one is made)")
+    deploy.add_argument("--preview", action="store_true", help="print what would change, and change nothing")
+    deploy.add_argument("--yes", "--no-confirm", dest="yes", action="store_true", help="do not ask at a terminal")
+    _add_client_options(deploy)
 
 
 def _add_codecommit(codecommit: argparse.ArgumentParser) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
+from lambent.neighbours.program.sam.registration import register as register_sam
 from lambent.neighbours.program.stack_types.registration import register
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ _MEMBERS = {
 def cloudformation(bridge: Bridge, _module: Any) -> None:
     """CloudFormation: Lambda's types are the daemon's; schedules have all their members."""
     register(bridge)
+    register_sam(bridge)
     handlers = sys.modules["ministack.services.cloudformation.provisioners"]._RESOURCE_HANDLERS
     row = handlers.get("AWS::Scheduler::Schedule")
     if row is not None:
