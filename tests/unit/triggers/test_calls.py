@@ -113,6 +113,16 @@ def test_conditions_on_the_source_are_held() -> None:
     assert world.answer(_BUCKET._replace(principal="sns.amazonaws.com")).code == "AccessDeniedException"
 
 
+def test_the_token_of_a_skill_is_held() -> None:
+    world = World()
+    world.permit(Condition={"StringEquals": {"lambda:EventSourceToken": "amzn1.ask.skill.1"}})
+    skill = TriggerSource("s3.amazonaws.com", token="amzn1.ask.skill.1")
+    assert world.answer(skill).code == ""
+    assert world.answer(skill._replace(token="amzn1.ask.skill.2")).code == "AccessDeniedException"
+    assert world.answer(skill._replace(token="")).code == "AccessDeniedException"
+    assert world.refusals()[0].permission.endswith("--event-source-token 'amzn1.ask.skill.2'")
+
+
 def test_an_alias_has_a_policy_of_its_own() -> None:
     world = World()
     world.permit("live")

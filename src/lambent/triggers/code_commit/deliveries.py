@@ -62,7 +62,13 @@ class PushDeliveries:
             while True:
                 await self._is_wanted.wait()
                 self._is_wanted.clear()
-                if not await self._deliver_all():
+                try:
+                    is_done = await self._deliver_all()
+                except Exception:
+                    # A loop that ends would end the daemon.
+                    _log.exception("pushes cannot be delivered yet")
+                    is_done = False
+                if not is_done:
                     await asyncio.sleep(_AGAIN_SECONDS)
                     self._is_wanted.set()
 

@@ -82,7 +82,8 @@ class ServedDescription:
 
     def status_of(self, code: str) -> int:
         """Return the HTTP status of an error."""
-        common = {"SerializationException": 400, "UnknownOperationException": 404, "ServiceException": 500}
+        unknown = 400 if self._target else 404
+        common = {"SerializationException": 400, "UnknownOperationException": unknown, "ServiceException": 500}
         common |= {"InternalServerException": 500, "NotImplementedException": 501}
         return self._errors.get(code) or common.get(code, 400)
 

@@ -11,7 +11,7 @@ from lambent.api.authentication import Identity
 from lambent.api.messages import BodyPlan, HttpRequest, Peer
 from lambent.api.served.door import ServedDoor
 from lambent.model.errors import LambdaError
-from lambent.wire.generated import scheduler_service
+from lambent.wire.generated import codecommit_service, scheduler_service
 from lambent.wire.others.description import ServedDescription
 
 if TYPE_CHECKING:
@@ -98,3 +98,33 @@ async def test_a_body_over_its_bound() -> None:
     request.is_oversize = True
     answer = await ServedDoor(lambda: ServedDescription(scheduler_service), Operations).answer(request, IDENTITY)
     assert answer.status == 400
+
+
+async def test_operations_of_the_json_protocol_are_named_by_a_header() -> None:
+    class Repositories:
+        async def get_repository(self, _caller: Caller, request: Mapping[str, Any]) -> dict[str, Any]:
+            if request["repositoryName"] == "none":
+                raise LambdaError("none does not exist", code="RepositoryDoesNotExistException")
+            return {"repositoryMetadata": dict(request)}
+
+    async def ask(target: str, body: bytes) -> tuple[int, str, Any]:
+        headers = {"host": "localhost", "x-amz-target": target}
+        request = HttpRequest("POST", "/", headers, Peer("http", "127.0.0.1", 4566))
+        request.body = body
+        described = ServedDescription(codecommit_service)
+        answer = await ServedDoor(lambda: described, Repositories).answer(request, IDENTITY)
+        assert isinstance(answer.body, bytes)
+        return answer.status, dict(answer.headers)["Content-Type"], json.loads(answer.body)
+
+    form = "application/x-amz-json-1.1"
+    named = "CodeCommit_20150413.GetRepository"
+    assert await ask(named, b'{"repositoryName": "a"}') == (200, form, {"repositoryMetadata": {"repositoryName": "a"}})
+    assert await ask(named, b'{"repositoryName": "none"}') == (
+        400,
+        form,
+        {"__type": "RepositoryDoesNotExistException", "message": "none does not exist"},
+    )
+    for target in ("CodeCommit_20150413.MergePullRequestByFastForward", "Other.GetRepository", ""):
+        status, _, document = await ask(target, b"{}")
+        assert (status, document["__type"]) == (400, "UnknownOperationException")
+    assert (await ask(named, b'{"repositoryName": 5}'))[2]["__type"] == "SerializationException"
