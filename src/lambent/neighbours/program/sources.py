@@ -10,7 +10,8 @@ import contextlib
 import json
 from typing import TYPE_CHECKING, Any
 
-from lambent.neighbours.program.rest_apis import whole_patches
+from lambent.neighbours.program.rest_apis.documents import RestApiDocuments
+from lambent.neighbours.program.rest_apis.patches import whole_patches
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -152,6 +153,7 @@ def http_api(bridge: Bridge, module: Any) -> None:
 def rest_api(bridge: Bridge, module: Any) -> None:
     """REST APIs."""
     whole_patches(module)
+    RestApiDocuments(module).install()
     _authorizer(bridge, module, "_invoke_authorizer_lambda")
     call = module._call_lambda_raw
 
