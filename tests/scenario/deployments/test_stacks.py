@@ -12,6 +12,7 @@ from tests.scenario.deployments.conftest import ALL_EVENTS, HOOK, ROLE, WAIT_SEC
 from tests.scenario.events.conftest import logged, wait_until
 
 if TYPE_CHECKING:
+    from tests.conftest import ServerFactory
     from tests.running import LambentServer
 
 pytestmark = pytest.mark.slow
@@ -112,6 +113,7 @@ def test_an_update_goes_through_codedeploy_and_a_creation_does_not(deploying: La
     assert made["Application"] not in deploying.client("codedeploy").list_applications()["applications"]
 
 
+@pytest.mark.long
 def test_a_hook_that_fails_rolls_the_stack_back(deploying: LambentServer) -> None:
     made = _create(deploying, "refused")
     stacks = deploying.client("cloudformation")
@@ -129,6 +131,7 @@ def test_a_hook_that_fails_rolls_the_stack_back(deploying: LambentServer) -> Non
     assert reason.endswith("HandlerErrorCode: InternalFailure)")
 
 
+@pytest.mark.long
 def test_an_alarm_in_the_middle_rolls_the_stack_back(deploying: LambentServer) -> None:
     made = _create(deploying, "rung")
     watch, stacks = deploying.client("cloudwatch"), deploying.client("cloudformation")
@@ -142,3 +145,113 @@ def test_an_alarm_in_the_middle_rolls_the_stack_back(deploying: LambentServer) -
     assert stack["StackStatus"] == "UPDATE_ROLLBACK_COMPLETE"
     assert alias(deploying, "rung") == ("1", {})
     assert f"Activated alarms: <{made['Alarm']}>" in _reason(deploying, "rung")
+
+
+def _sam_template(number: int) -> str:
+    hook = "".join(f"        {line}\n" for line in HOOK.strip().splitlines())
+    return f"""
+Transform: AWS::Serverless-2016-10-31
+Resources:
+  Orders:
+    Type: AWS::Serverless::Function
+    Properties:
+      FunctionName: orders
+      Runtime: python3.11
+      Handler: index.handler
+      InlineCode: "def handler(event, context): return {number}"
+      AutoPublishAlias: live
+      DeploymentPreference:
+        Type: Linear10PercentEvery10Minutes
+        Alarms: [!Ref Alarm]
+        Hooks:
+          PreTraffic: !Ref Check
+  Check:
+    Type: AWS::Serverless::Function
+    Properties:
+      FunctionName: CodeDeployHook_orders
+      Runtime: python3.11
+      Handler: index.handler
+      DeploymentPreference:
+        Enabled: false
+      Environment:
+        Variables:
+          STATUS: Succeeded
+      InlineCode: |
+{hook}
+  Alarm:
+    Type: AWS::CloudWatch::Alarm
+    Properties:
+      MetricName: Errors
+      Namespace: Own
+      Period: 60
+      EvaluationPeriods: 1
+      Threshold: 1
+      ComparisonOperator: GreaterThanThreshold
+      Statistic: Sum
+Outputs:
+  Application:
+    Value: !Ref ServerlessDeploymentApplication
+  Group:
+    Value: !Ref OrdersDeploymentGroup
+  Alarm:
+    Value: !Ref Alarm
+"""
+
+
+@pytest.mark.long
+def test_sams_deployment_preference_shifts_and_an_alarm_takes_it_back(deploying: LambentServer) -> None:
+    stacks, watch = deploying.client("cloudformation"), deploying.client("cloudwatch")
+    capabilities = ["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"]
+    stacks.create_stack(StackName="sam", TemplateBody=_sam_template(1), Capabilities=capabilities)
+    stacks.get_waiter("stack_create_complete").wait(StackName="sam", WaiterConfig=WAIT)
+    [stack] = stacks.describe_stacks(StackName="sam")["Stacks"]
+    made = {one["OutputKey"]: one["OutputValue"] for one in stack["Outputs"]}
+    assert alias(deploying, "orders") == ("1", {})
+    stacks.update_stack(StackName="sam", TemplateBody=_sam_template(2), Capabilities=capabilities)
+    wait_until(lambda: alias(deploying, "orders") == ("1", {"2": 0.1}), "a tenth has gone over", WAIT_SECONDS)
+    assert len(logged(deploying, "CodeDeployHook_orders")) == 1
+    [deployment] = _deployments(deploying, made)
+    assert info(deploying, deployment)["deploymentConfigName"] == (
+        "CodeDeployDefault.LambdaLinear10PercentEvery10Minutes"
+    )
+    watch.set_alarm_state(AlarmName=made["Alarm"], StateValue="ALARM", StateReason="tried")
+    with pytest.raises(WaiterError):
+        stacks.get_waiter("stack_update_complete").wait(StackName="sam", WaiterConfig=WAIT)
+    [stack] = stacks.describe_stacks(StackName="sam")["Stacks"]
+    assert stack["StackStatus"] == "UPDATE_ROLLBACK_COMPLETE"
+    assert alias(deploying, "orders") == ("1", {})
+
+
+@pytest.mark.long
+def test_a_cancelled_update_takes_the_traffic_back(deploying: LambentServer) -> None:
+    made = _create(deploying, "cancelled")
+    stacks = deploying.client("cloudformation")
+    text = _template("cancelled", 2, config="LambdaCanary10Percent30Minutes")
+    stacks.update_stack(StackName="cancelled", TemplateBody=text)
+    wait_until(lambda: alias(deploying, "cancelled") == ("1", {"2": 0.1}), "a tenth has gone over", WAIT_SECONDS)
+    stacks.cancel_update_stack(StackName="cancelled")
+    stacks.get_waiter("stack_rollback_complete").wait(StackName="cancelled", WaiterConfig=WAIT)
+    assert alias(deploying, "cancelled") == ("1", {})
+    assert "Stopped" in [info(deploying, one)["status"] for one in _deployments(deploying, made)]
+
+
+@pytest.mark.long
+def test_a_daemon_killed_in_the_middle_of_an_update_takes_the_traffic_back(
+    lambent_server_factory: ServerFactory,
+) -> None:
+    server = lambent_server_factory({"neighbours.enabled": "true"})
+    made = _create(server, "cut")
+    stacks = server.client("cloudformation")
+    text = _template("cut", 2, config="LambdaCanary10Percent30Minutes")
+    stacks.update_stack(StackName="cut", TemplateBody=text)
+    wait_until(lambda: alias(server, "cut") == ("1", {"2": 0.1}), "a tenth has gone over", WAIT_SECONDS)
+    server.kill()
+    server.start()
+
+    def is_back() -> bool:
+        [stack] = server.client("cloudformation").describe_stacks(StackName="cut")["Stacks"]
+        return bool(stack["StackStatus"] == "UPDATE_ROLLBACK_COMPLETE")
+
+    wait_until(is_back, "the stack is rolled back", WAIT_SECONDS)
+    wait_until(lambda: alias(server, "cut") == ("1", {}), "the alias is back", WAIT_SECONDS)
+    assert all(info(server, one)["status"] != "InProgress" for one in _deployments(server, made))

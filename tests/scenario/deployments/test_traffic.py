@@ -144,6 +144,7 @@ def test_what_is_not_there_is_said_in_codedeploys_words(deploying: LambentServer
         deploy.create_application(applicationName="servers", computePlatform="Server")
 
 
+@pytest.mark.long
 def test_a_killed_daemon_goes_on_where_it_was(lambent_server_factory: ServerFactory) -> None:
     server = lambent_server_factory()
     add_function(server, "killed")

@@ -5,13 +5,15 @@ Source: CloudFormation template reference, the pages of the types and "UpdatePol
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import json
+import logging
 import time
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
-from lambent.neighbours.program.stack_types.operations import HandlerError, returned_message
+from lambent.neighbours.program.stack_types.operations import ResourceFailedError, returned_message
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     Properties = dict[str, Any]
     Made = tuple[str, dict[str, Any]]
     Change = Callable[..., Made]
+
+_log = logging.getLogger("ministack")
 
 _APPLICATION = "AWS::CodeDeploy::Application"
 _GROUP = "AWS::CodeDeploy::DeploymentGroup"
@@ -57,12 +61,12 @@ class CodeDeploy:
     """CodeDeploy's operations as a stack's handlers use them. Scope: process; keeps nothing. Blocks."""
 
     def __init__(self, send: Callable[[str, Properties], Answered]) -> None:
-        self._send = send
+        self.send = send
 
     def call(self, operation: str, **members: Any) -> Properties:
         """Return the answer's members. Raises RefusedError."""
         for _ in range(_TRIES):
-            answered = self._send(f"codedeploy:{operation}", members)
+            answered = self.send(f"codedeploy:{operation}", members)
             if answered.code not in _PASSING:
                 break
             time.sleep(_POLL_SECONDS)
@@ -71,7 +75,7 @@ class CodeDeploy:
         return answered.members
 
 
-class RefusedError(HandlerError):
+class RefusedError(ResourceFailedError):
     """An operation was refused. `code`: CodeDeploy's, `text` its words."""
 
     def __init__(self, answered: Answered) -> None:
@@ -182,6 +186,7 @@ class AliasShifts:
 
     def __init__(self, deploy: CodeDeploy, modules: dict[str, ModuleType], stacks: dict[str, Any]) -> None:
         self._call = deploy.call
+        self._send = deploy.send
         self._modules = modules
         self._stacks = stacks
         self._policy: ContextVar[Properties | None] = ContextVar("policy", default=None)
@@ -190,7 +195,8 @@ class AliasShifts:
         """Stand around MiniStack's updates from now on."""
         stacks, engine = vars(self._modules["stacks"]), vars(self._modules["engine"])
         row = self._modules["provisioners"]._RESOURCE_HANDLERS[_ALIAS]
-        row["update"] = self._shifting(row["update"])
+        self._update: Change = row["update"]
+        row["update"] = self._shifting(self._update)
         stacks["_resource_policy"] = self._noting(stacks["_resource_policy"])
         stacks["_roll_back_operation"] = self._going_back(stacks["_roll_back_operation"])
         engine["_extract_deps"] = _with_policies(engine["_extract_deps"], engine["_intrinsic_references"])
@@ -206,11 +212,27 @@ class AliasShifts:
         return noted
 
     def _going_back(self, go_back: Callable[..., Any]) -> Callable[..., Any]:
-        async def going(*arguments: Any, **named: Any) -> Any:
+        """Before a stack goes back its aliases do: nothing tells of one whose update a crash has cut off."""
+
+        async def going(name: str, stack_id: str, stack: Any, operation: Properties, *others: Any, **named: Any) -> Any:
             self._policy.set(None)
-            return await go_back(*arguments, **named)
+            kept = (operation.get("previous_stack") or {}).get("_resources", {})
+            for logical_id, one in kept.items():
+                if one.get("ResourceType") == _ALIAS:
+                    await asyncio.to_thread(self._set_back, one, name, logical_id)
+            return await go_back(name, stack_id, stack, operation, *others, **named)
 
         return going
+
+    def _set_back(self, resource: Properties, stack: str, logical_id: str) -> None:
+        properties, arn = resource["Properties"], resource["PhysicalResourceId"]
+        try:
+            self._stop(arn)
+            found = self._send("GetAlias", {name: properties[name] for name in ("FunctionName", "Name")})
+            if not found.code and found.members["FunctionVersion"] != str(properties["FunctionVersion"]):
+                self._update(arn, properties, properties, stack, logical_id)
+        except ResourceFailedError as error:
+            _log.warning("the alias %s does not go back: %s", arn, error)
 
     def _resolved(self, definition: Properties, place: tuple[Any, ...]) -> Properties | None:
         given = definition.get("UpdatePolicy")
@@ -267,7 +289,7 @@ class AliasShifts:
             time.sleep(_POLL_SECONDS)
         if info["status"] != "Succeeded":
             text = info.get("errorInformation", {}).get("message", "")
-            raise HandlerError(returned_message(f"{made} failed. {text}", "InternalFailure"))
+            raise ResourceFailedError(returned_message(f"{made} failed. {text}", "InternalFailure"))
 
     def _stop(self, arn: str) -> None:
         """Take back what is still shifting an alias."""
@@ -333,7 +355,7 @@ def _check(type_name: str, logical_id: str, properties: Properties) -> None:
     found += [f"#: extraneous key [{name}] is not permitted" for name in properties if name not in known.split()]
     if found:
         text = f"Properties validation failed for resource {logical_id} with message:\n" + "\n".join(found)
-        raise HandlerError(text)
+        raise ResourceFailedError(text)
 
 
 def _request(properties: Properties) -> Properties:
