@@ -91,6 +91,13 @@ while true; do
   curl -sS -X POST "$api/$id/response" -d "\\"$said\\"" >/dev/null
 done
 """
+_RUBY = """
+require "net/http"
+
+def handler(event:, context:)
+  Net::HTTP.get_response(URI("https://missing.s3.us-east-1.amazonaws.com/x")).code
+end
+"""
 _JAVA = """
 import java.net.HttpURLConnection;
 import java.net.URL;
@@ -145,6 +152,14 @@ def test_curl(isolated: LambentServer) -> None:
     )
     client.get_waiter("function_active_v2").wait(FunctionName="curl")
     assert invoke(client, "curl") == "404 0"
+
+
+@pytest.mark.long
+@pytest.mark.skipif(shutil.which("ruby") is None, reason="needs Ruby")
+def test_ruby(isolated: LambentServer) -> None:
+    client = isolated.client()
+    create_function(client, "ruby", {"index.rb": _RUBY}, Timeout=60, Runtime="ruby3.3")
+    assert invoke(client, "ruby") == "404"
 
 
 @pytest.mark.long

@@ -169,6 +169,7 @@ def _make_place(tree: int, target: str) -> None:
     if _is_directory(tree):
         os.makedirs(target, 0o755, exist_ok=True)
     else:
+        os.makedirs(os.path.dirname(target), 0o755, exist_ok=True)
         os.close(os.open(target, os.O_CREAT | os.O_WRONLY, 0o644))
 
 
