@@ -29,7 +29,6 @@ from lambent.events import AsyncParts, AsyncPlane, AsyncRules, EventSourceParts,
 from lambent.feed import ChangeFeed, FeedReaders
 from lambent.functions import ControlPlane, ControlPlaneParts, ControlPlaneRules, Ec2Networks, KmsKeys, S3Packages
 from lambent.gateways import FunctionUrls, FunctionUrlTable, Surroundings
-from lambent.inside import InsideOperations, base_url, responses_at
 from lambent.invocation import Admission, Catalog, ConcurrencyLimiter, Invoker, RecursionGuard, ResourcePolicies
 from lambent.model.arn import parse_function_name
 from lambent.model.environment import IsolationLevel
@@ -291,14 +290,14 @@ class Application:
             self.neighbours, self.clock, os.urandom,
         )  # fmt: skip
         self.calls = TriggeredCalls(parts)
-        password = self.child.password if self.child is not None else ""
-        inside = InsideOperations(
+        self.bridge = build_bridge(
+            self.catalog,
+            self.calls.answer,
+            self.outward,
+            self.child,
             lambda: (self.control_plane, self.event_sources.operations),
-            lambda: base_url(self.address),
-            os.urandom,
             lambda: self.served,
         )
-        self.bridge = build_bridge(self.catalog, self.calls.answer, self.outward, password, inside.answer)
 
     def _build_neighbours(self) -> None:
         settings = self.settings
@@ -315,11 +314,8 @@ class Application:
             hung_seconds=min(30.0, timeout_seconds),
             calls_port=lambda: self.bridge.port(),
             greet=lambda origin: self.bridge.greet(origin),
-            responses=lambda: responses_at(
-                self.address,
-                is_sandboxed=self.driver.level is not IsolationLevel.L0,
-                is_led=self.inside.names.is_led is not None,
-            ),
+            is_sandboxed=lambda: self.driver.level is not IsolationLevel.L0,
+            is_led=lambda: self.inside.names.is_led is not None,
         )
         self.child = EmbeddedChild(plan) if settings.neighbours.enabled else None
         self.endpoints = Endpoints(settings.neighbours, self.child)

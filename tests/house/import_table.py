@@ -48,14 +48,12 @@ TABLE: Mapping[str, frozenset[str]] = {
         "cli.doctor": "settings app startup",
         "cli.keys": "clock settings store",
         "app": (
-            "inside "
             "clock settings model wire store environments invocation functions events durable observability api "
             "gateways neighbours triggers cluster images startup workers feed preparation randomness routes aws_names "
             "served callers "
         ),
         # Parts of the assembly with a subject of their own.
         "feed": "model store environments invocation events gateways",
-        "inside": "model wire",
         "preparation": "model store environments",
         "aws_names": "clock wire store",
         "routes": "model api events functions images observability",

@@ -58,6 +58,10 @@ DOORS: dict[tuple[str, str], str] = {
     ("lambent/api/door.py", "answer"): "what is our fault becomes ServiceException here, logged once",
     ("lambent/neighbours/calls.py", "_serve"): "one connection of the child: it ends, the others go on",
     ("lambent/invocation/streamed.py", "_see_through"): "outermost frame of a streamed invocation's task",
+    (
+        "lambent/neighbours/program/stack_types/recovery.py",
+        "_end",
+    ): "outermost frame of a task; the stack says it failed",
     ("lambent/environments/pool.py", "_logged"): "outermost frame of an environment's task",
     ("lambent/store/sqlite/writer.py", "_commit"): "the failure is carried to the writers who wait for this batch",
     ("lambent/store/postgresql/writer.py", "_commit"): "the failure is carried to the writers who wait for this batch",

@@ -14,16 +14,17 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lambent.neighbours.addresses import base_url, responses_at
 from lambent.wire.client import PROOF_HEADER
 from lambent.wire.error_forms import NeighbourError
 from lambent.wire.http_client import ClientRules, ConnectionFailedError, HttpClient, Origin, OutwardRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from lambent.model.invocation import TriggeredAnswer, TriggeredCall
     from lambent.neighbours.bridge import ChildBridge
-    from lambent.neighbours.calls import Operate
+    from lambent.neighbours.operations import OthersServed
     from lambent.neighbours.shadows import KnowsFunctions
 
 _log = logging.getLogger(__name__)
@@ -59,8 +60,8 @@ class ChildPlan:
     account of the machine can connect to it. `public_address` answers host and port under which callers reach the
     daemon, for URLs in the child's answers. `hung_seconds`: a child that answers nothing for so long is killed.
     `calls_port` answers the loopback port where the child calls functions; `greet` tells a child what it must know
-    before it is used, and may raise ConnectionFailedError. `responses` answers where functions send the responses of
-    custom resources, `{region}` in it for the stack's.
+    before it is used, and may raise ConnectionFailedError. `is_sandboxed`: functions are not processes of this
+    machine; `is_led`: AWS's names lead to us inside them.
     """
 
     packages: Path
@@ -72,7 +73,8 @@ class ChildPlan:
     hung_seconds: float = 30.0
     calls_port: Callable[[], int] | None = None
     greet: Callable[[Origin], Awaitable[None]] | None = None
-    responses: Callable[[], str] = lambda: ""
+    is_sandboxed: Callable[[], bool] = lambda: False
+    is_led: Callable[[], bool] = lambda: False
 
 
 class EmbeddedChild:
@@ -84,6 +86,7 @@ class EmbeddedChild:
     def __init__(self, plan: ChildPlan) -> None:
         self._plan = plan
         self.password = plan.password
+        self.public_address = plan.public_address
         self._wanted = asyncio.Event()
         self._ready = asyncio.Event()
         self._listener: socket.socket | None = None
@@ -213,7 +216,9 @@ class EmbeddedChild:
             "LANG": "C.UTF-8",
             "LAMBENT_PROOF": plan.password,
             **({"LAMBENT_CALLS": str(plan.calls_port())} if plan.calls_port is not None else {}),
-            "LAMBENT_RESPONSES": plan.responses(),
+            "LAMBENT_RESPONSES": responses_at(
+                plan.public_address(), is_sandboxed=plan.is_sandboxed(), is_led=plan.is_led()
+            ),
             "BIND_HOST": "127.0.0.1",
             # For URLs in answers, where callers reach the child: through the daemon. Its name is not set, so that a
             # queue's URL has the host the caller used, which inside a sandbox is another one.
@@ -301,10 +306,17 @@ def build_bridge(
     known: KnowsFunctions,
     answer: Callable[[TriggeredCall], Awaitable[TriggeredAnswer]],
     http: HttpClient,
-    password: str,
-    operate: Operate | None = None,
+    child: EmbeddedChild | None,
+    planes: Callable[[], Sequence[object]],
+    served: Callable[[], OthersServed],
 ) -> ChildBridge:
-    """Return what stands between the child and functions; loaded here, for a command needs none of it."""
-    from lambent.neighbours.bridge import ChildBridge
+    """Return what stands between the child and functions; loaded here, for a command needs none of it.
 
-    return ChildBridge(known, answer, http, password, operate)
+    `planes` returns the objects that have Lambda's operations, `served` the other services that are served here.
+    """
+    from lambent.neighbours.bridge import ChildBridge
+    from lambent.neighbours.operations import InsideOperations
+
+    address: Callable[[], tuple[str, int] | None] = child.public_address if child is not None else lambda: None
+    operations = InsideOperations(planes, lambda: base_url(address()), os.urandom, served)
+    return ChildBridge(known, answer, http, child.password if child is not None else "", operations.answer)

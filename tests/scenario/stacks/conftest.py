@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 ROLE = "arn:aws:iam::000000000000:role/any"
 WAIT_SECONDS = 120.0
+_CAPABILITIES = ["CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"]
 ECHOING = "def handler(event, context):\n    return [event, context.function_version]\n"
 
 
@@ -50,7 +51,7 @@ class Stack:
     def create(self, resources: dict[str, Any], **sections: Any) -> Stack:
         """Create it and wait until that has come to its end."""
         self.client.create_stack(
-            StackName=self.name, TemplateBody=body(resources, sections), Capabilities=["CAPABILITY_IAM"]
+            StackName=self.name, TemplateBody=body(resources, sections), Capabilities=_CAPABILITIES
         )
         self.wait_ended()
         return self

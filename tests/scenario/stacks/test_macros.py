@@ -69,7 +69,7 @@ def test_a_macro_that_fails_or_is_not_there(marking: LambentServer) -> None:
     ):
         template = body({"F": function(FunctionName="unmarked")}, {"Transform": call})
         with pytest.raises(ClientError) as refused:
-            client.create_stack(StackName="unmarked", TemplateBody=template)
+            client.create_stack(StackName="unmarked", TemplateBody=template, Capabilities=["CAPABILITY_AUTO_EXPAND"])
         assert refused.value.response["Error"]["Message"] == text
         assert json.loads(template)["Transform"] == call
     assert "unmarked" not in names(marking)

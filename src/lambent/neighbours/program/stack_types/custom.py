@@ -11,7 +11,7 @@ import time
 import uuid
 from typing import TYPE_CHECKING, Any
 
-from lambent.neighbours.program.stack_types.operations import HandlerError
+from lambent.neighbours.program.stack_types.operations import ResourceFailedError
 
 if TYPE_CHECKING:
     from lambent.neighbours.program.bridge import Bridge
@@ -60,12 +60,12 @@ class CustomResources:
     ) -> Made:
         """Let a function make, change or remove a resource; return its physical id and attributes.
 
-        Raises HandlerError; a resource that cannot be made is removed again before that.
+        Raises ResourceFailedError; a resource that cannot be made is removed again before that.
         """
         written = self._module._normalise_resource_properties
         function = str(properties.get("ServiceToken", ""))
         if not function.startswith("arn:"):
-            raise HandlerError(f"Invalid service token: {function}")
+            raise ResourceFailedError(f"Invalid service token: {function}")
         event = {
             "RequestType": request_type, "ServiceToken": function, "ResponseURL": "", "StackId": stack_id,
             "RequestId": "", "LogicalResourceId": logical_id,
@@ -81,7 +81,7 @@ class CustomResources:
         except _FailedError as error:
             if request_type == "Create" and self._is_rolled_back(stack_name):
                 self._remove_again(event, error.physical_id or _generated(stack_name, logical_id), seconds)
-            raise HandlerError(str(error)) from None
+            raise ResourceFailedError(str(error)) from None
         return made
 
     def _ask(self, event: Properties, seconds: int) -> Properties:

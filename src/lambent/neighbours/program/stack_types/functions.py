@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from lambent.neighbours.program.stack_types.operations import HandlerError, returned_message
+from lambent.neighbours.program.stack_types.operations import ResourceFailedError, returned_message
 from lambent.neighbours.program.stack_types.packages import inline_package
 from lambent.neighbours.program.stack_types.properties import (
     FUNCTION,
@@ -40,7 +40,7 @@ class Functions:
         self._operations = operations
 
     def create(self, name: str, properties: Properties) -> Made:
-        """Make a function that is ready; of one that cannot be finished nothing stays. Raises HandlerError."""
+        """Make a function that is ready; of one that cannot be finished nothing stays. Raises ResourceFailedError."""
         call = self._operations.call
         given = members({**properties, "FunctionName": name}, *_CREATED)
         if "PackageType" not in given and (properties.get("Code") or {}).get("ImageUri"):
@@ -51,13 +51,13 @@ class Functions:
             for one in _APART:
                 if properties.get(one) is not None:
                     self._apply(name, one, properties[one])
-        except HandlerError:
+        except ResourceFailedError:
             self.delete(name)
             raise
         return name, attributes(found)
 
     def update(self, name: str, old: Properties, new: Properties) -> Made:
-        """Change a function in place. Raises HandlerError; the stack changes back what was changed before that."""
+        """Change a function in place. Raises ResourceFailedError; the stack changes back what was changed before."""
         call = self._operations.call
         names = changed(old, new, _CONFIGURED)
         if names:
@@ -127,7 +127,7 @@ def attributes(configuration: dict[str, Any]) -> dict[str, Any]:
 
 
 def wait_ready(operations: Operations, name: str, qualifier: str | None = None) -> dict[str, Any]:
-    """Return a function's configuration when it is Active and no update is under way. Raises HandlerError."""
+    """Return a function's configuration when it is Active and no update is under way. Raises ResourceFailedError."""
     found: dict[str, Any] = {}
 
     def is_done() -> bool:
@@ -138,7 +138,7 @@ def wait_ready(operations: Operations, name: str, qualifier: str | None = None) 
     operations.wait(is_done)
     for state, reason in (("State", "StateReason"), ("LastUpdateStatus", "LastUpdateStatusReason")):
         if found.get(state) == "Failed":
-            raise HandlerError(returned_message(str(found.get(reason) or "Function failed"), "NotStabilized"))
+            raise ResourceFailedError(returned_message(str(found.get(reason) or "Function failed"), "NotStabilized"))
     return found
 
 

@@ -43,11 +43,11 @@ class Answered(NamedTuple):
     request_id: str = ""
 
 
-class HandlerError(Exception):
+class ResourceFailedError(Exception):
     """A resource cannot be made, changed or removed; the text is what the stack's event says."""
 
 
-class OperationError(HandlerError):
+class OperationError(ResourceFailedError):
     """An operation was refused. `code`: Lambda's. Source: events of stacks; the SDK's text within the handler's."""
 
     def __init__(self, answered: Answered) -> None:
@@ -95,11 +95,11 @@ class Operations:
 
     @staticmethod
     def wait(is_done: Callable[[], bool]) -> None:
-        """Return when it is done. Raises HandlerError after fifteen minutes."""
+        """Return when it is done. Raises ResourceFailedError after fifteen minutes."""
         end = time.monotonic() + _WAIT_SECONDS
         pause = _WAIT_PAUSE_SECONDS_MIN
         while not is_done():
             if time.monotonic() > end:
-                raise HandlerError(returned_message("Exceeded attempts to wait", "NotStabilized"))
+                raise ResourceFailedError(returned_message("Exceeded attempts to wait", "NotStabilized"))
             time.sleep(pause)
             pause = min(pause * 1.5, _WAIT_PAUSE_SECONDS_MAX)

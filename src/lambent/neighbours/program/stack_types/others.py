@@ -6,7 +6,7 @@ import secrets
 from typing import TYPE_CHECKING, Any
 
 from lambent.neighbours.program.stack_types.functions import change_tags
-from lambent.neighbours.program.stack_types.operations import HandlerError, returned_message
+from lambent.neighbours.program.stack_types.operations import ResourceFailedError, returned_message
 from lambent.neighbours.program.stack_types.properties import (
     EVENT_SOURCE_MAPPING,
     EVENT_SOURCE_MAPPING_DEFAULTS,
@@ -36,7 +36,7 @@ class Permissions:
         self._operations = operations
 
     def add(self, stack_name: str, logical_id: str, properties: Properties) -> Made:
-        """Add a statement to a function's policy. Raises HandlerError."""
+        """Add a statement to a function's policy. Raises ResourceFailedError."""
         statement = _statement_id(stack_name, logical_id)
         self._operations.call("AddPermission", StatementId=statement, **members(properties, *properties))
         return statement, {"Id": statement}
@@ -47,7 +47,7 @@ class Permissions:
         self._operations.find("RemovePermission", **where, StatementId=statement)
 
     def add_of_layer(self, stack_name: str, logical_id: str, properties: Properties) -> Made:
-        """Add a statement to a layer version's policy. Raises HandlerError."""
+        """Add a statement to a layer version's policy. Raises ResourceFailedError."""
         arn = str(properties["LayerVersionArn"])
         statement = _statement_id(stack_name, logical_id)
         given = members(properties, "Action", "OrganizationId", "Principal")
@@ -67,7 +67,7 @@ class Layers:
         self._operations = operations
 
     def publish(self, logical_id: str, properties: Properties) -> Made:
-        """Publish a version of a layer, which has the resource's name where it has none. Raises HandlerError."""
+        """Publish a version of a layer, which has the resource's name where it has none. Raises ResourceFailedError."""
         given = {"LayerName": logical_id, **members(properties, *properties)}
         arn = self._operations.call("PublishLayerVersion", **given)["LayerVersionArn"]
         return arn, {"LayerVersionArn": arn, "Arn": arn}
@@ -84,17 +84,17 @@ class Mappings:
         self._operations = operations
 
     def create(self, properties: Properties) -> Made:
-        """Make a mapping that has begun its work. Raises HandlerError; of one that cannot be made nothing stays."""
+        """Make a mapping that works. Raises ResourceFailedError; nothing stays of one that cannot be made."""
         found = self._operations.call("CreateEventSourceMapping", **members(properties, *properties))
         try:
             self._wait_settled(found["UUID"])
-        except HandlerError:
+        except ResourceFailedError:
             self.delete(found["UUID"])
             raise
         return found["UUID"], _mapping(found)
 
     def update(self, identifier: str, old: Properties, new: Properties) -> Made:
-        """Change a mapping in place. Raises HandlerError."""
+        """Change a mapping in place. Raises ResourceFailedError."""
         names = changed(old, new, _MAPPING_UPDATED)
         given = with_defaults(new, names, EVENT_SOURCE_MAPPING_DEFAULTS)
         found = self._operations.call("GetEventSourceMapping", UUID=identifier)
@@ -124,11 +124,11 @@ class SigningConfigs:
         self._operations = operations
 
     def create(self, properties: Properties) -> Made:
-        """Make a configuration. Raises HandlerError."""
+        """Make a configuration. Raises ResourceFailedError."""
         return self._made(self._operations.call("CreateCodeSigningConfig", **members(properties, *properties)))
 
     def update(self, arn: str, old: Properties, new: Properties) -> Made:
-        """Change a configuration in place. Raises HandlerError."""
+        """Change a configuration in place. Raises ResourceFailedError."""
         given = {"Description": "", **members(new, "AllowedPublishers", "CodeSigningPolicies", "Description")}
         given.setdefault("CodeSigningPolicies", {"UntrustedArtifactOnDeployment": "Warn"})
         found = self._operations.call("UpdateCodeSigningConfig", CodeSigningConfigArn=arn, **given)
@@ -153,18 +153,18 @@ class CapacityProviders:
         self._operations = operations
 
     def create(self, name: str, properties: Properties) -> Made:
-        """Make a provider that is ready. Raises HandlerError; of one that cannot be made nothing stays."""
+        """Make a provider that is ready. Raises ResourceFailedError; of one that cannot be made nothing stays."""
         self._operations.call(
             "CreateCapacityProvider", **members({**properties, "CapacityProviderName": name}, *_own(properties))
         )
         try:
             return self._wait_ready(name)
-        except HandlerError:
+        except ResourceFailedError:
             self.delete(name)
             raise
 
     def update(self, name: str, old: Properties, new: Properties) -> Made:
-        """Change a provider in place. Raises HandlerError."""
+        """Change a provider in place. Raises ResourceFailedError."""
         if changed(old, new, ("CapacityProviderScalingConfig",)):
             given = members(new, "CapacityProviderScalingConfig")
             self._operations.call("UpdateCapacityProvider", CapacityProviderName=name, **given)
@@ -185,7 +185,7 @@ class CapacityProviders:
 
         self._operations.wait(is_done)
         if found.get("State") == "Failed":
-            raise HandlerError(returned_message("The capacity provider has failed", "NotStabilized"))
+            raise ResourceFailedError(returned_message("The capacity provider has failed", "NotStabilized"))
         return name, {"Arn": found["CapacityProviderArn"], "State": found.get("State", "Active")}
 
 

@@ -7,13 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from lambent.neighbours.program.stack_types import deployments, nesting
 from lambent.neighbours.program.stack_types import properties as p
-from lambent.neighbours.program.stack_types.checks import template_problem
 from lambent.neighbours.program.stack_types.custom import CustomResources
 from lambent.neighbours.program.stack_types.daemon import Daemon
 from lambent.neighbours.program.stack_types.functions import Functions
-from lambent.neighbours.program.stack_types.macros import TYPE as MACRO
-from lambent.neighbours.program.stack_types.macros import Macros
-from lambent.neighbours.program.stack_types.operations import HandlerError, Operations
+from lambent.neighbours.program.stack_types.operations import Operations, ResourceFailedError
 from lambent.neighbours.program.stack_types.others import (
     CapacityProviders,
     Layers,
@@ -22,7 +19,10 @@ from lambent.neighbours.program.stack_types.others import (
     SigningConfigs,
 )
 from lambent.neighbours.program.stack_types.recovery import Recovery
-from lambent.neighbours.program.stack_types.repairs import repair
+from lambent.neighbours.program.stack_types.templates.checks import template_problem
+from lambent.neighbours.program.stack_types.templates.macros import TYPE as MACRO
+from lambent.neighbours.program.stack_types.templates.macros import Macros
+from lambent.neighbours.program.stack_types.templates.repairs import repair
 from lambent.neighbours.program.stack_types.versions import Configs, Versions
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ _PREFIX = "AWS::Lambda::"
 _MODULES = "ministack.services.cloudformation"
 
 
-class Handlers:
+class TypeRows:
     """What makes, changes and removes a resource of each type, as MiniStack's table has them. Scope: process."""
 
     def __init__(self, operations: Operations, physical_name: NamePhysically) -> None:
@@ -150,7 +150,7 @@ def _row(
 def _check(type_name: str, logical_id: str, properties: Properties) -> None:
     found = p.problem(type_name, logical_id, properties)
     if found is not None:
-        raise HandlerError(found)
+        raise ResourceFailedError(found)
 
 
 def register(bridge: Bridge) -> None:
@@ -163,7 +163,7 @@ def register(bridge: Bridge) -> None:
     responses: Any = sys.modules["ministack.core.responses"]
     daemon = Daemon(*bridge.daemon, lambda: (responses.get_account_id(), responses.get_region()))
     operations = Operations(daemon.send)
-    _register_types(modules, Handlers(operations, provisioners._physical_name))
+    _register_types(modules, TypeRows(operations, provisioners._physical_name))
     package: Any = sys.modules[_MODULES]
     _check_templates(modules)
     CustomResources(bridge, modules["custom_resource"], package._stacks).take_part()
@@ -182,9 +182,9 @@ def register(bridge: Bridge) -> None:
     deployments.register(daemon.send, modules, package)
 
 
-def _register_types(modules: dict[str, Any], handlers: Handlers) -> None:
+def _register_types(modules: dict[str, Any], rows: TypeRows) -> None:
     provisioners = modules["provisioners"]
-    provisioners._RESOURCE_HANDLERS.update(handlers.table())
+    provisioners._RESOURCE_HANDLERS.update(rows.table())
     for name, described in p.TYPES.items():
         provisioners._REPLACING_PROPERTIES[name] = described.replacing
     provisioners._CUSTOM_NAME_REPLACEMENT[p.CAPACITY_PROVIDER] = {"name": "CapacityProviderName"}

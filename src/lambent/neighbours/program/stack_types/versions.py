@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from lambent.neighbours.program.stack_types.functions import wait_ready
-from lambent.neighbours.program.stack_types.operations import HandlerError, returned_message
+from lambent.neighbours.program.stack_types.operations import ResourceFailedError, returned_message
 from lambent.neighbours.program.stack_types.properties import changed, members, weights
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class Versions:
             text = (
                 f"A version for this Lambda function exists ( {number} ). Modify the function to create a new version."
             )
-            raise HandlerError(returned_message(text, "AlreadyExists"))
+            raise ResourceFailedError(returned_message(text, "AlreadyExists"))
         try:
             wait_ready(self._operations, function, number)
             if properties.get("RuntimePolicy"):
@@ -42,13 +42,13 @@ class Versions:
                 call("PutRuntimeManagementConfig", FunctionName=function, Qualifier=number, **policy)
             self._provision(function, number, properties.get(_CONCURRENCY))
             self._scale(function, number, properties)
-        except HandlerError:
+        except ResourceFailedError:
             self.unpublish(arn)
             raise
         return arn, _version(arn)
 
     def update_version(self, arn: str, new: Properties) -> Made:
-        """Change what of a version can be changed. Raises HandlerError."""
+        """Change what of a version can be changed. Raises ResourceFailedError."""
         self._scale(str(new["FunctionName"]), arn.rpartition(":")[2], new)
         return arn, _version(arn)
 
@@ -58,19 +58,19 @@ class Versions:
         self._operations.find("DeleteFunction", FunctionName=function, Qualifier=number)
 
     def create_alias(self, properties: Properties) -> Made:
-        """Make an alias. Raises HandlerError."""
+        """Make an alias. Raises ResourceFailedError."""
         given = members(properties, "Name", "FunctionName", "FunctionVersion", "Description")
         found = self._operations.call("CreateAlias", **given, RoutingConfig=weights(properties.get("RoutingConfig")))
         arn = found["AliasArn"]
         try:
             self._provision(given["FunctionName"], given["Name"], properties.get(_CONCURRENCY))
-        except HandlerError:
+        except ResourceFailedError:
             self.delete_alias(arn)
             raise
         return arn, {"AliasArn": arn}
 
     def update_alias(self, arn: str, old: Properties, new: Properties) -> Made:
-        """Change an alias in place. Raises HandlerError."""
+        """Change an alias in place. Raises ResourceFailedError."""
         given = members(new, "Name", "FunctionName", "FunctionVersion")
         routing = weights(new.get("RoutingConfig")) or {"AdditionalVersionWeights": {}}
         described = str(new.get("Description") or "")
@@ -109,7 +109,7 @@ class Versions:
 
         self._operations.wait(is_done)
         if found.get("Status") == "FAILED":
-            raise HandlerError(returned_message(str(found.get("StatusReason")), "NotStabilized"))
+            raise ResourceFailedError(returned_message(str(found.get("StatusReason")), "NotStabilized"))
 
     def _scale(self, function: str, number: str, properties: Properties) -> None:
         scaling = properties.get("FunctionScalingConfig")
@@ -125,15 +125,15 @@ class Configs:
         self._operations = operations
 
     def create_events(self, properties: Properties) -> Made:
-        """Make a configuration for events. Raises HandlerError, also where there is one already."""
+        """Make a configuration for events. Raises ResourceFailedError, also where there is one already."""
         where = _event_place(properties)
         if self._operations.find("GetFunctionEventInvokeConfig", **where) is not None:
             text = f"EventInvokeConfig for {where['FunctionName']}:{where['Qualifier']} already exists"
-            raise HandlerError(returned_message(text, "AlreadyExists"))
+            raise ResourceFailedError(returned_message(text, "AlreadyExists"))
         return self.put_events(properties)
 
     def put_events(self, properties: Properties) -> Made:
-        """Make or replace a configuration for events. Raises HandlerError."""
+        """Make or replace a configuration for events. Raises ResourceFailedError."""
         names = ("DestinationConfig", "MaximumEventAgeInSeconds", "MaximumRetryAttempts")
         where = _event_place(properties)
         self._operations.call("PutFunctionEventInvokeConfig", **where, **members(properties, *names))
@@ -144,12 +144,12 @@ class Configs:
         self._operations.find("DeleteFunctionEventInvokeConfig", **_event_place(properties))
 
     def create_url(self, properties: Properties) -> Made:
-        """Make a function URL. Raises HandlerError."""
+        """Make a function URL. Raises ResourceFailedError."""
         given = members(properties, "AuthType", "Cors", "InvokeMode")
         return _url(self._operations.call("CreateFunctionUrlConfig", **_url_place(properties), **given))
 
     def update_url(self, old: Properties, new: Properties) -> Made:
-        """Change a function URL in place. Raises HandlerError."""
+        """Change a function URL in place. Raises ResourceFailedError."""
         given = {"InvokeMode": "BUFFERED", **members(new, "AuthType", "Cors", "InvokeMode")}
         if old.get("Cors") is not None:
             given.setdefault("Cors", {})

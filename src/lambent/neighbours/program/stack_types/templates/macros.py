@@ -11,7 +11,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import parse_qs
 
-from lambent.neighbours.program.stack_types.operations import HandlerError
+from lambent.neighbours.program.stack_types.operations import ResourceFailedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -89,7 +89,7 @@ class Macros:
         for name in ("FunctionName", "Name"):
             if not given.get(name):
                 text = f"Properties validation failed for resource {logical_id} with message:\n"
-                raise HandlerError(f"{text}#: required key [{name}] not found")
+                raise ResourceFailedError(f"{text}#: required key [{name}] not found")
         return str(given["Name"]), {}
 
     def _template(self, params: dict[str, Any]) -> dict[str, Any] | None:
@@ -109,7 +109,7 @@ class Macros:
         values = self._engine._transform_parameters(template, given, previous)
         try:
             return Expansion(self._rewritten(template, _typed(template, values)))
-        except HandlerError as error:
+        except ResourceFailedError as error:
             return Expansion(template, str(error))
 
     def _rewritten(self, template: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
@@ -126,7 +126,7 @@ class Macros:
                 continue
             found = self._call(name, found, given, values)
             if not isinstance(found, dict):
-                raise HandlerError("Template format error: unsupported structure.")
+                raise ResourceFailedError("Template format error: unsupported structure.")
         return {**found, _WHOLE: kept[0] if len(kept) == 1 else kept} if kept else found
 
     def _rewritten_node(self, node: Node, values: dict[str, Any]) -> Node:
@@ -144,12 +144,12 @@ class Macros:
         return found
 
     def _call(self, name: str, fragment: Node, given: dict[str, Any], values: dict[str, Any]) -> Node:
-        """Return what a macro makes of a fragment. Raises HandlerError."""
+        """Return what a macro makes of a fragment. Raises ResourceFailedError."""
         account, region = self._responses.get_account_id(), self._responses.get_region()
         identifier = f"{account}::{name}"
         function = self._function_of(name, account, region)
         if function is None:
-            raise HandlerError(f"No transform named {identifier} found.")
+            raise ResourceFailedError(f"No transform named {identifier} found.")
         source = self._bridge.caller("cloudformation")._replace(account=account, has_role=True, is_event=False)
         asked = {
             "region": region, "accountId": account, "fragment": fragment, "transformId": identifier,
@@ -158,17 +158,17 @@ class Macros:
         }  # fmt: skip
         code, is_failed, payload = self._bridge.exchange(function, source, asked)
         if code:
-            raise HandlerError(f"Transform {identifier} failed with: {payload.decode('utf-8', 'replace')}")
+            raise ResourceFailedError(f"Transform {identifier} failed with: {payload.decode('utf-8', 'replace')}")
         try:
             said = json.loads(payload)
         except ValueError:
             said = None
         if is_failed or not isinstance(said, dict) or "status" not in said:
-            raise HandlerError(f"Received malformed response from transform {identifier}.")
+            raise ResourceFailedError(f"Received malformed response from transform {identifier}.")
         if str(said["status"]).lower() != "success":
             text = said.get("errorMessage")
             why = f"failed with: {text}." if text else "failed without an error message."
-            raise HandlerError(f"Transform {identifier} {why}")
+            raise ResourceFailedError(f"Transform {identifier} {why}")
         return said.get("fragment")
 
     def _function_of(self, name: str, account: str, region: str) -> str | None:

@@ -1,4 +1,4 @@
-"""Lambda's operations for the embedded services, which make functions as a template says. Part of the assembly."""
+"""Lambda's operations for the embedded services, which make functions as a template says."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from lambent.model.caller import Caller, OperationAnswer
 from lambent.model.errors import LambdaError, UnavailableError
 from lambent.wire import validation
 from lambent.wire.api_description import ApiDescription
-from lambent.wire.coercion import ExtraneousKeyError, coerced
+from lambent.wire.conversion import ExtraneousKeyError, coerced
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -25,11 +25,6 @@ class OthersServed(Protocol):
     @property
     def operations(self) -> Mapping[str, Callable[[], object]]:
         """What returns each service's operations, by its name."""
-
-
-# Where every sandbox has us.
-_INSIDE = "http://127.0.0.1:4566"
-_EVERYWHERE = frozenset({"0.0.0.0", "::"})
 
 
 class InsideOperations:
@@ -98,24 +93,6 @@ class InsideOperations:
             operation=call.operation,
             is_system=True,
         )
-
-
-def base_url(address: tuple[str, int] | None) -> str:
-    """Return how callers on this machine reach a server that listens at this address."""
-    host, port = address or ("127.0.0.1", 4566)
-    return f"http://{'127.0.0.1' if host in _EVERYWHERE else host}:{port}"
-
-
-def responses_at(address: tuple[str, int] | None, *, is_sandboxed: bool, is_led: bool) -> str:
-    """Return where functions send the responses of custom resources, `{region}` for that of the stack without dashes.
-
-    `is_led`: AWS's names lead to us inside sandboxes; then it is S3's, as on AWS. Providers may speak TLS only.
-    """
-    if not is_sandboxed:
-        return base_url(address)
-    if not is_led:
-        return _INSIDE
-    return "https://cloudformation-custom-resource-response-{region}.s3.amazonaws.com"
 
 
 class _RefusedError(Exception):
