@@ -1,7 +1,8 @@
 // The AWS SDK for JavaScript v2 knows no AWS_ENDPOINT_URL: its requests to *.amazonaws.com are led there. Bundles hold it
 // in their own file, so not the SDK is changed but what it asks by: the request of https, and of http (queues' addresses
 // may have that scheme), once somebody requires them. The Host header, which is signed, stays as it is; by it the
-// endpoint knows which service is meant.
+// endpoint knows which service is meant. Only where AWS's names do not lead there by themselves: at level L0, with
+// network.amazonaws=pass, or when the function names certificates of its own.
 
 import Module from 'node:module';
 
