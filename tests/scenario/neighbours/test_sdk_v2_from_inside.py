@@ -66,6 +66,8 @@ const services = {
     const request = { FunctionName: "v2", Payload: JSON.stringify("sts") };
     return JSON.parse((await new AWS.Lambda().invoke(request).promise()).Payload);
   },
+  // By AWS's own names and over TLS: what node asks by is node's own.
+  untouched: async () => [require("https").request.name, new AWS.SQS().endpoint.href],
 };
 
 exports.handler = async (event) => services[event]();
@@ -73,6 +75,7 @@ exports.handler = async (event) => services[event]();
 _EXPECTED: dict[str, Any] = {
     "s3": "object", "dynamodb": 5, "sqs": "message", "sns": "of-v2", "secretsmanager": "hidden", "ssm": "value",
     "kms": "plain", "sts": "000000000000", "ec2": True, "lambda": "000000000000",
+    "untouched": ["request", "https://sqs.us-east-1.amazonaws.com/"],
 }  # fmt: skip
 
 
