@@ -119,6 +119,7 @@ class TriggeredCall(NamedTuple):
     is_check: bool = False
     failure: tuple[str, str] | None = None
     client_context: str | None = None
+    trace_header: str | None = None
 
 
 class TriggeredAnswer(NamedTuple):

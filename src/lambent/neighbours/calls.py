@@ -140,4 +140,5 @@ def _call(head: dict[str, Any], payload: bytes) -> TriggeredCall:
         bool(head.get("is_check")),
         tuple(head["failure"]) if head.get("failure") else None,
         head.get("client_context") or None,
+        head.get("trace") or None,
     )

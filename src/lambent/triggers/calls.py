@@ -89,7 +89,11 @@ class TriggeredCalls:
             if not is_permitted:
                 return await self._undelivered(call, "AccessDeniedException", self._refuse(call))
             request = InvokeRequest(
-                call.function, request_id, call.payload or b"{}", client_context=call.client_context
+                call.function,
+                request_id,
+                call.payload or b"{}",
+                client_context=call.client_context,
+                trace_header=call.trace_header,
             )
             if call.is_event:
                 await self._parts.events.accept(request)

@@ -70,6 +70,7 @@ class Source(NamedTuple):
     attributes: tuple[tuple[str, str], ...] = ()
     retries: tuple[int, int] | None = None
     client_context: str = ""
+    trace: str = ""
 
 
 # Module of MiniStack → who it is to a resource policy. Those with a role act in the name of the function's account.
@@ -282,7 +283,7 @@ class Bridge:
                 "account": source.account or arn.split(":")[4], "has_role": source.has_role,
                 "is_event": source.is_event, "is_check": is_check, "dead_letter": source.dead_letter,
                 "attributes": dict(source.attributes), "failure": failure,
-                "client_context": source.client_context,
+                "client_context": source.client_context, "trace": source.trace,
             }
         ).encode()  # fmt: skip
         payload = json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode()

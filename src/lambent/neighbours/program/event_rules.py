@@ -44,6 +44,9 @@ class Rules:
         self._is_near = module._target_matches_request_scope
         # When the event that is put now has happened, if its sender said so.
         self._moment: ContextVar[float | None] = ContextVar("moment", default=None)
+        # X-Amzn-Trace-Id of who put it: what it sets going belongs to that trace.
+        self._trace: ContextVar[str] = ContextVar("trace", default="")
+        self._plain_requests = module.handle_request
 
     def take_part(self) -> None:
         """Stand there from now on."""
@@ -55,7 +58,16 @@ class Rules:
         known["_put_targets"] = self.put_targets
         known["_put_events"] = self.put_events
         known["_target_matches_request_scope"] = self.is_near
+        known["handle_request"] = self.handle_request
         known["_now_ts"] = lambda: self._moment.get() or time.time()
+
+    async def handle_request(
+        self, method: str, path: str, headers: dict[str, str], body: bytes, query_params: Any
+    ) -> Answer:
+        """Answer a request."""
+        self._trace.set(headers.get("x-amzn-trace-id", ""))
+        answer: Answer = await self._plain_requests(method, path, headers, body, query_params)
+        return answer
 
     def invoke(self, target: Record, event: Event, rule: Record, view: Any = None) -> object:
         """Invoke a target in the rule's name, with the part of the event that its path leads to."""
@@ -151,6 +163,7 @@ class Rules:
         return self._bridge.caller("eventbridge")._replace(
             arn=rule_arn,
             account=account,
+            trace=self._trace.get(),
             dead_letter=(target.get("DeadLetterConfig") or {}).get("Arn", ""),
             attributes=(("RULE_ARN", rule_arn), ("TARGET_ARN", target_arn)),
             retries=(

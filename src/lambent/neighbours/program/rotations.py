@@ -147,7 +147,10 @@ class Rotations:
         _, secret = self._module._resolve(data.get("SecretId"))
         if answer[0] != 200 or not secret:
             return answer
-        said = json.loads(answer[2])
+        # Recorded (test_secretsmanager.json): what there is not is not told.
+        said = {name: value for name, value in json.loads(answer[2]).items() if value not in ("", [], None)}
+        if not said.get("RotationEnabled") and not secret.get("RotationLambdaARN"):
+            said.pop("RotationEnabled", None)
         rotated = secret.get("LastRotatedDate")
         if rotated:
             said["LastRotatedDate"] = rotated
@@ -270,7 +273,9 @@ class Rotations:
         return self._bridge.caller("secretsmanager")._replace(arn=arn, account=arn.split(":")[4])
 
     def _error(self, code: str, text: str) -> Answer:
-        answer: Answer = self._module.error_response_json(code, text, 400)
+        # Errors that Secrets Manager knows have their text in this member; AccessDeniedException is not one of them.
+        member = "message" if code == "AccessDeniedException" else "Message"
+        answer: Answer = self._module.error_response_json(code, text, 400, message_key=member)
         return answer
 
 

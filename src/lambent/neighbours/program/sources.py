@@ -6,8 +6,11 @@ differs.
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import hashlib
 import json
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from lambent.neighbours.program.rest_apis.documents import RestApiDocuments
@@ -40,14 +43,24 @@ def s3(bridge: Bridge, module: Any) -> None:
         [record] = payload["Records"]
         name = record["eventName"]
         version = next((version for start, version in _S3_VERSIONS if name.startswith(start)), "2.1")
-        shown = {**record, "eventVersion": version}
-        bridge.start(arn, of_bucket(record["s3"]["bucket"]["name"]), {"Records": [shown]})
+        owner = of_bucket(record["s3"]["bucket"]["name"])
+        bucket = {**record["s3"]["bucket"], "ownerIdentity": {"principalId": _canonical(owner.account)}}
+        # Source: STS, GetCallerIdentity: the id of an account's root user is the account's.
+        caller = {"principalId": f"AWS:{module.get_account_id()}"}
+        shown = {**record, "eventVersion": version, "userIdentity": caller, "s3": {**record["s3"], "bucket": bucket}}
+        bridge.start(arn, owner, {"Records": [shown]})
 
     validate = module._validate_notification_configs
 
     def validate_with_permissions(
         configs: list[Record], region: str, bucket_name: str = "", skip_destination_validation: bool = False
     ) -> Any:
+        for one in configs:
+            if not str(one["arn"]).startswith("arn:"):
+                # Recorded (test_s3_notifications_lambda.json).
+                name = {"lambda": "CloudFunction", "sqs": "Queue", "sns": "Topic"}.get(one["type"], one["type"])
+                named = {"ArgumentName": name, "ArgumentValue": str(one["arn"])}
+                return _plain(module._error("InvalidArgument", "The ARN could not be parsed", 400, extra=named))
         refused = validate(configs, region, bucket_name, skip_destination_validation)
         if refused or skip_destination_validation:
             return refused
@@ -62,7 +75,7 @@ def s3(bridge: Bridge, module: Any) -> None:
             extra[f"ArgumentName{number}"] = f"{arn}, null"
             extra[f"ArgumentValue{number}"] = f"Not authorized to invoke function [{arn}]"
         text = "Unable to validate the following destination configurations"
-        return module._error("InvalidArgument", text, 400, extra=extra)
+        return _plain(module._error("InvalidArgument", text, 400, extra=extra))
 
     parse = module._parse_notification_target_arn
 
@@ -77,6 +90,17 @@ def s3(bridge: Bridge, module: Any) -> None:
     vars(module)["_deliver_event_to_lambda"] = deliver_as_bucket
     vars(module)["_validate_notification_configs"] = validate_with_permissions
     vars(module)["threading"] = bridge.threads({module._fire_s3_event})
+
+
+def _canonical(account: str) -> str:
+    """Return what stands for an account among the owners of buckets: letters and digits that it alone decides."""
+    return "A" + base64.b32encode(hashlib.sha256(account.encode()).digest()).decode()[:13]
+
+
+def _plain(answer: tuple[int, dict[str, str], bytes]) -> tuple[int, dict[str, str], bytes]:
+    """Return an error of S3 that is about no resource."""
+    status, headers, body = answer
+    return status, headers, body.replace(b"<Resource />", b"").replace(b"<Resource></Resource>", b"")
 
 
 def sns(bridge: Bridge, module: Any) -> None:
@@ -97,6 +121,20 @@ def sns(bridge: Bridge, module: Any) -> None:
         }  # fmt: skip
         bridge.start(endpoint, source, {"Records": [record]})
 
+    build, matches = module._build_envelope, module._matches_filter_policy
+    # The subscription that is being looked at: its filter is asked before its message is made.
+    looked_at: ContextVar[str] = ContextVar("looked_at", default="")
+
+    def matches_noted(subscription: Record, *rest: Any) -> Any:
+        looked_at.set(subscription.get("arn", ""))
+        return matches(subscription, *rest)
+
+    def build_for_subscription(*given: Any) -> str:
+        text: str = build(*given)
+        return text.replace(f"{module.get_account_id()}:example", looked_at.get().split(":", 4)[-1]) if text else text
+
+    vars(module)["_matches_filter_policy"] = matches_noted
+    vars(module)["_build_envelope"] = build_for_subscription
     vars(module)["_deliver_to_lambda"] = deliver
     vars(module)["_threading"] = bridge.threads({deliver})
 
