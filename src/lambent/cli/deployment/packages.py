@@ -9,7 +9,7 @@ import stat
 import tempfile
 import zipfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol, TypeGuard
 
 from msgspec import Struct
 
@@ -35,7 +35,7 @@ class Artifact(Struct, frozen=True):
     """
 
     name: str
-    form: str | tuple[str, str]
+    form: Literal["uri", "url"] | tuple[str, str]
     is_packed: bool = False
     is_wanted: bool = False
 
@@ -197,7 +197,7 @@ def _digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _is_local(value: object) -> bool:
+def _is_local(value: object) -> TypeGuard[str]:
     return isinstance(value, str) and not value.startswith(("s3://", "https://", "http://", "arn:"))
 
 

@@ -78,6 +78,7 @@ class DeployedStack:
         `known`: the template's parameters; those without a value keep the one they have. Raises CommandError.
         """
         kept = set() if self._is_new else self._parameters()
+        parameters: list[dict[str, Any]]
         parameters = [{"ParameterKey": key, "ParameterValue": value} for key, value in request.parameters.items()]
         parameters += [
             {"ParameterKey": key, "UsePreviousValue": True} for key in sorted((kept & known) - set(request.parameters))

@@ -80,7 +80,7 @@ def _loader() -> Any:
     """Return a loader of CloudFormation's YAML. Made when wanted: commands without a template do not load YAML."""
     import yaml
 
-    class Loader(yaml.SafeLoader):
+    class Loader(yaml.SafeLoader):  # type: ignore[misc]
         """YAML with CloudFormation's tags; dates stay text, and no key stands twice."""
 
     def tagged(loader: Any, suffix: str, node: Any) -> dict[str, object]:

@@ -29,8 +29,9 @@ _MEMBERS = {
 
 def cloudformation(bridge: Bridge, _module: Any) -> None:
     """CloudFormation: Lambda's types are the daemon's; schedules have all their members."""
-    register(bridge)
+    # First, since the macros of the following stand before it.
     register_sam(bridge)
+    register(bridge)
     handlers = sys.modules["ministack.services.cloudformation.provisioners"]._RESOURCE_HANDLERS
     row = handlers.get("AWS::Scheduler::Schedule")
     if row is not None:
