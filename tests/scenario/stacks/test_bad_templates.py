@@ -84,7 +84,7 @@ def test_a_template_over_its_limit(stacking: LambentServer) -> None:
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        ('{"Resources": ', "Template format error: JSON not well-formed. (line 1, column 15)"),
+        ('{"Resources": ', "Template format error: JSON not well-formed. (line 1, column 14)"),
         ("Resources: [", "Template format error: YAML not well-formed. (line 1, column 13)"),
         ("only text", "Template format error: unsupported structure."),
     ],
