@@ -128,7 +128,7 @@ def test_rules_that_mean_nothing_are_refused(triggered: LambentServer, rules: di
     with pytest.raises(ClientError, match=text) as refused:
         client.rotate_secret(SecretId=name, RotationLambdaARN=function_arn(name), RotationRules=rules)
     assert refused.value.response["Error"]["Code"] == "InvalidParameterException"
-    assert client.describe_secret(SecretId=name)["RotationEnabled"] is False
+    assert client.describe_secret(SecretId=name).get("RotationEnabled") is None
 
 
 def test_the_timer_rotates_when_it_is_time(lambent_server_factory: ServerFactory) -> None:
