@@ -260,3 +260,23 @@ def test_applications_of_the_repository_are_refused(stacking: LambentServer) -> 
         stacking.client("cloudformation").create_stack(
             StackName="sam-any", TemplateBody=json.dumps({"Transform": SAM, "Resources": resources}), Capabilities=AUTO
         )
+
+
+def test_includes_and_language_extensions_come_first(stacking: LambentServer) -> None:
+    s3 = stacking.client("s3")
+    s3.create_bucket(Bucket="snippets")
+    s3.put_object(Bucket="snippets", Key="variables.yaml", Body=b"WORD: from a snippet\n")
+    include = {"Fn::Transform": {"Name": "AWS::Include", "Parameters": {"Location": "s3://snippets/variables.yaml"}}}
+    loop = ["Name", ["One", "Two"], {"Say${Name}": serverless(Environment={"Variables": include})}]
+    body = json.dumps(
+        {
+            "Transform": ["AWS::LanguageExtensions", SAM], "Globals": GLOBALS, "Resources": {"Fn::ForEach::All": loop},
+            "Outputs": outputs(Two={"Ref": "SayTwo"}),
+        }
+    )  # fmt: skip
+    stack = Stack(stacking, "sam-first")
+    stack.client.create_stack(StackName="sam-first", TemplateBody=body, Capabilities=AUTO)
+    stack.wait_ended()
+    assert stack.status == "CREATE_COMPLETE", stack.reasons
+    assert json.loads(invoked(stacking, stack.outputs["Two"], {})["body"])["word"] == "from a snippet"
+    stack.delete()

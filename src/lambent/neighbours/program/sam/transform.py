@@ -42,12 +42,13 @@ class Expansion:
         One that cannot be expanded comes back as MiniStack's failed one, which its checks refuse with the reason.
         """
         engine = self._engine
+        expanded: Template
         if NAME not in engine.declared_transforms(template):
-            expanded: Template = self._apply_others(template, given, previous)
+            expanded = self._apply_others(template, given, previous)
             return expanded
         # Includes and language extensions come first, wherever the list has them.
         expanded = self._apply_others(engine._without_transform(template, NAME), given, previous)
-        if isinstance(expanded, engine._TransformFailed):
+        if hasattr(expanded, "error"):
             return expanded
         values = engine._transform_parameters(expanded, given, previous)
         try:
