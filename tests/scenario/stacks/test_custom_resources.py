@@ -68,6 +68,18 @@ def test_a_resource_is_made_changed_replaced_and_removed(stacking: LambentServer
     assert (asked(stacking, "provider")[-1]["RequestType"], len(asked(stacking, "provider"))) == ("Delete", 5)
 
 
+def test_a_provider_of_node(stacking: LambentServer) -> None:
+    code = (
+        "const response = require('cfn-response');\n"
+        "exports.handler = (event, context) => { response.send(event, context, response.SUCCESS, { Said: 'yes' }); };\n"
+    )
+    resources = {"F": function(code, Runtime="nodejs22.x"), "C": _custom()}
+    stack = Stack(stacking, "custom-node").create(resources, Outputs=outputs(Said=get_att("C", "Said")))
+    assert stack.status == "CREATE_COMPLETE", stack.reasons
+    assert stack.outputs == {"Said": "yes"}
+    stack.delete()
+
+
 def test_one_that_fails_is_removed_again(stacking: LambentServer) -> None:
     resources = {"F": function(PROVIDING, FunctionName="failing"), "C": _custom(Failing="Create")}
     stack = Stack(stacking, "custom-failing").create(resources)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.slow
 
 def test_a_stack_makes_changes_and_removes_a_function(stacking: LambentServer) -> None:
     given = outputs(Name={"Ref": "F"}, Arn=get_att("F", "Arn"))
-    properties = {
+    properties: dict[str, Any] = {
         "MemorySize": "256", "Timeout": "7", "Environment": {"Variables": {"NUMBER": 3, "YES": True}},
         "Tags": [{"Key": "team", "Value": "one"}],
     }  # fmt: skip

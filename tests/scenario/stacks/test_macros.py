@@ -47,7 +47,8 @@ def _call(**parameters: Any) -> dict[str, Any]:
 
 
 def test_snippets_come_first_and_the_whole_in_order(marking: LambentServer) -> None:
-    resource = function(FunctionName="marked", Description="a", **{"Fn::Transform": _call(Mark="-b")})
+    resource = function(FunctionName="marked", Description="a")
+    resource["Properties"]["Fn::Transform"] = _call(Mark="-b")
     sections = {
         "Transform": [_call(Mark={"Ref": "Given"}), _call(Mark="-d")],
         "Parameters": {"Given": {"Type": "String", "Default": "-c"}},

@@ -60,11 +60,11 @@ exports.send = function (event, context, responseStatus, responseData, physicalR
     const request = http.request(url, { method: 'PUT', headers }, (response) => {
       response.resume();
       console.log('Status code: ' + response.statusCode);
-      response.on('end', () => { resolve(context.done()); });
+      response.on('end', () => { resolve(context.done && context.done()); });
     });
     request.on('error', (error) => {
       console.log('send(..) failed executing http.request(..): ' + error);
-      reject(context.done(error));
+      reject(context.done ? context.done(error) : error);
     });
     request.end(body);
   });
