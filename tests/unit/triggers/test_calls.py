@@ -174,3 +174,26 @@ def test_refusals_are_bounded() -> None:
     found = world.refusals()
     assert len(found) == 100
     assert found[-1].source_arn == "arn:aws:s3:::b149"
+
+
+def test_what_is_given_up_goes_to_its_queue_alone() -> None:
+    world = World()
+    world.permit()
+    queue = "arn:aws:sqs:eu-west-1:111111111111:q"
+    failure = ("TooManyRequestsException", "full")
+    assert world.answer(dead_letter_arn=queue, failure=failure, attributes=(("RETRY_ATTEMPTS", "3"),)).code == ""
+    assert world.accepted == []
+    [_, (action, message)] = world.sent
+    assert action == "SendMessage"
+    said = {name: one["StringValue"] for name, one in message["MessageAttributes"].items()}
+    assert said == {"RETRY_ATTEMPTS": "3", "ERROR_CODE": "THROTTLING", "ERROR_MESSAGE": "full"}
+
+
+def test_what_the_caller_says_besides_goes_on() -> None:
+    world = World()
+    world.permit()
+    world.answer(client_context='{"custom":1}', trace_header="Root=1-5e1b4151-5ac6c58dc39a6b2d3e4c1a2b")
+    [request] = world.accepted
+    assert (request.client_context, request.trace_header) == (
+        '{"custom":1}', "Root=1-5e1b4151-5ac6c58dc39a6b2d3e4c1a2b"
+    )  # fmt: skip
