@@ -84,7 +84,7 @@ PACKAGES: Mapping[str, frozenset[str]] = {
 }
 # The launcher's inner program becomes the runtime client, which the sandbox has at /var/runtime.
 # The embedded services' program has their packages, and nothing else.
-_PROGRAM_PACKAGES = frozenset({"lambent_runtime", "ministack", "hypercorn", "samtranslator"})
+_PROGRAM_PACKAGES = frozenset({"lambent_runtime", "ministack", "hypercorn", "samtranslator", "yaml"})
 # What values are made of. The launcher and the runtime clients run without any package and have dataclasses.
 _STRUCTS = "msgspec"
 _RESERVED_STANDARD = frozenset({"sqlite3", "ctypes"})
