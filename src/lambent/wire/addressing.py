@@ -130,10 +130,13 @@ def bucket_of_host(host: str) -> str | None:
 
 
 def api_of_host(host: str) -> str | None:
-    """Return the API whose address below amazonaws.com a host is (`ID.execute-api.REGION.amazonaws.com`)."""
+    """Return the API whose address a host is: `ID.execute-api.REGION.amazonaws.com`, or below a name of this machine.
+
+    None below localhost: that is the address as the embedded services give it.
+    """
     name = _name(host)
     identifier, found, rest = name.partition(".execute-api.")
-    return identifier if found and "." not in identifier and f".{rest}".endswith(_AWS) else None
+    return identifier if found and "." not in identifier and rest != "localhost" else None
 
 
 def _scope(target: str, headers: Mapping[str, str]) -> str:

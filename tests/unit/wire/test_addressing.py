@@ -156,6 +156,7 @@ def test_no_api_is_called_by_it(name: str) -> None:
     [
         ("0a1b2c3d.execute-api.eu-west-1.amazonaws.com", "0a1b2c3d"),
         ("0a1b2c3d.execute-api.eu-west-1.amazonaws.com:443", "0a1b2c3d"),
+        ("0a1b2c3d.execute-api.lambda.example.org:4566", "0a1b2c3d"),
         ("0a1b2c3d.execute-api.localhost:4566", None),
         ("execute-api.eu-west-1.amazonaws.com", None),
         ("vpce-1.a.execute-api.eu-west-1.amazonaws.com", None),
