@@ -138,10 +138,13 @@ class Functions:
     async def get_function(
         self, caller: Caller, request: get_function.GetFunctionRequest
     ) -> get_function.GetFunctionResponse:
-        """Return configuration, a URL of the package, and tags if there are any. Raises ResourceNotFoundError (404)."""
+        """Return configuration, a URL of the package, and the tags that a function has; its versions have none.
+
+        Raises ResourceNotFoundError (404). Source: recorded (test_lambda_version_provisioned_concurrency).
+        """
         arn = names.resolve(caller, request.function_name, request.qualifier)
         function = await existing(self._store, arn)
-        tags = await self._store.get_tags(arn)
+        tags = await self._store.get_tags(arn) if function.version == LATEST else None
         return get_function.GetFunctionResponse(
             configuration=configuration_of(await self._variables.shown(function), arn),
             code=self._location(caller, function),

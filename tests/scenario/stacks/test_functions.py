@@ -107,6 +107,8 @@ def test_all_that_hangs_on_a_function(stacking: LambentServer) -> None:
     assert stack.status == "CREATE_COMPLETE", stack.reasons
     client, said = stacking.client(), stack.outputs
     name = stack.physical_id("F")
+    assert "Tags" in client.get_function(FunctionName=name)
+    assert "Tags" not in client.get_function(FunctionName=name, Qualifier="1")
     assert said["Version"].endswith(f":{name}:1")
     assert said["Alias"].endswith(f":{name}:live")
     assert client.get_alias(FunctionName=name, Name="live")["FunctionVersion"] == "1"
