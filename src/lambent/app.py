@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from lambent.environments.sandbox.sandbox import SandboxDriver
     from lambent.model.caller import Credentials
     from lambent.model.function import FunctionVersion
+    from lambent.served import Served
     from lambent.startup import PreparedProcess
 
 _log = logging.getLogger(__name__)
@@ -338,14 +339,14 @@ class Application:
             self.resources, self.control_plane, self.asynchronous, self.invoker.invoke, self.catalog.resolve,
             self.calls, self.endpoints, self.neighbours, leases, self.clock, self.child is not None,
         )  # fmt: skip
-        self.served = build_served(parts)
+        self.served: Served = build_served(parts)
         directory, targets = self.process.data_directory, self.served.targets
         around = CallerParts(self.settings, directory, self.resources, targets, self.outward, self.clock)
         self.callers = Callers(around, self.served.operations)
 
     def _build_door(self) -> None:
         settings = self.settings
-        self.event_sources = EventSources(
+        self.event_sources: EventSources = EventSources(
             EventSourceParts(
                 resources=self.resources,
                 invoke=self.invoker.invoke,

@@ -65,7 +65,7 @@ async def test_calls_of_one_connection() -> None:
         assert await _exchange(streams, _HEAD, b'{"a":1}') == ({"code": "", "is_function_error": True}, b"payload")
         [call] = calls.seen
         assert str(call.function) == _HEAD["function"]
-        assert call.source == TriggerSource("sns.amazonaws.com", _HEAD["arn"], "111111111111")
+        assert call.source == TriggerSource("sns.amazonaws.com", str(_HEAD["arn"]), "111111111111")
         assert (call.payload, call.is_event, call.is_check) == (b'{"a":1}', True, False)
         assert (call.dead_letter_arn, call.attributes) == ("d", (("a", "b"),))
         calls.answer = TriggeredAnswer(b"why", "AccessDeniedException")

@@ -63,7 +63,7 @@ def _media_types(kept: Any, patch: dict[str, Any], rest: str) -> list[str]:
     if operation == "remove":
         return [one for one in types if one != named]
     if operation == "replace":
-        return [patch.get("value") if one == named else one for one in types]
+        return [str(patch.get("value", "")) if one == named else one for one in types]
     return types
 
 
