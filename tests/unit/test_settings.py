@@ -74,6 +74,7 @@ _OTHERS = {
     "isolation.level": "L1",
     "isolation.min": "L2",
     "network.amazonaws": "pass",
+    "alexa.certificates_at": "http://127.0.0.1:1",
     "network.egress": "10.0.0.0/8:443,[2001:db8::/32]:80-90,192.168.0.0/16",
     "architectures.foreign": "refuse",
     "data_dir": "/somewhere",
