@@ -130,6 +130,33 @@ def test_a_load_balancer(triggered: LambentServer) -> None:
     assert (event["body"], event["isBase64Encoded"]) == ("", False)
 
 
+def test_an_integration_with_a_role_needs_no_policy(triggered: LambentServer) -> None:
+    function, client = printing(triggered, "by-role", _CODE), triggered.client("apigateway")
+    api = client.create_rest_api(name="by-role")["id"]
+    [root] = [one["id"] for one in client.get_resources(restApiId=api)["items"]]
+    client.put_method(restApiId=api, resourceId=root, httpMethod="GET", authorizationType="NONE")
+    for role, expected in ((f"arn:aws:iam::{ACCOUNT}:role/calls", 201), ("arn:aws:iam::999999999999:role/calls", 500)):
+        client.put_integration(
+            restApiId=api, resourceId=root, httpMethod="GET", type="AWS_PROXY", integrationHttpMethod="POST",
+            uri=_integration(function), credentials=role,
+        )  # fmt: skip
+        client.create_deployment(restApiId=api, stageName="test")
+        assert _ask(triggered, f"{api}.execute-api.localhost:{triggered.port}", "/test/")[0] == expected
+    routes = triggered.client("apigatewayv2")
+    http = routes.create_api(Name="by-role", ProtocolType="HTTP")["ApiId"]
+    integration = routes.create_integration(
+        ApiId=http, IntegrationType="AWS_PROXY", IntegrationUri=function, PayloadFormatVersion="2.0",
+        CredentialsArn=f"arn:aws:iam::{ACCOUNT}:role/calls",
+    )["IntegrationId"]  # fmt: skip
+    assert routes.get_integration(ApiId=http, IntegrationId=integration)["CredentialsArn"].endswith("role/calls")
+    routes.create_route(ApiId=http, RouteKey="GET /", Target=f"integrations/{integration}")
+    routes.create_stage(ApiId=http, StageName="$default", AutoDeploy=True)
+    assert _ask(triggered, f"{http}.execute-api.localhost:{triggered.port}", "/")[0] == 201
+    routes.update_integration(ApiId=http, IntegrationId=integration, CredentialsArn="")
+    assert "CredentialsArn" not in routes.get_integration(ApiId=http, IntegrationId=integration)
+    assert _ask(triggered, f"{http}.execute-api.localhost:{triggered.port}", "/")[0] == 500
+
+
 _DOCUMENT = """
 swagger: "2.0"
 info: {title: described, version: "1", description: from a document}

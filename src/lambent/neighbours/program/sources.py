@@ -13,6 +13,7 @@ import json
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
+from lambent.neighbours.program.integration_roles import call_by_role, keep_roles
 from lambent.neighbours.program.rest_apis.documents import RestApiDocuments
 from lambent.neighbours.program.rest_apis.patches import whole_patches
 
@@ -177,6 +178,8 @@ def iot(bridge: Bridge, module: Any) -> None:
 def http_api(bridge: Bridge, module: Any) -> None:
     """HTTP APIs; WebSocket APIs are refused."""
     _authorizer(bridge, module, "_invoke_request_authorizer_lambda")
+    keep_roles(module)
+    call_by_role(bridge, module, "_invoke_lambda_proxy", "credentialsArn")
     create = module._create_api
 
     def create_http(data: Record) -> Any:
@@ -205,6 +208,8 @@ def rest_api(bridge: Bridge, module: Any) -> None:
         return await call(function, event, **named)
 
     vars(module)["_call_lambda_raw"] = call_with_last_values
+    for name in ("_invoke_lambda_proxy_v1", "_invoke_lambda_custom_v1"):
+        call_by_role(bridge, module, name, "credentials")
 
 
 def _authorizer(bridge: Bridge, module: Any, name: str) -> None:
