@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.measuring import (
+    backlog,
     cold,
     control,
     events,
@@ -50,6 +51,7 @@ GROUPS: dict[str, Callable[[Context], list[Row]]] = {
     "idle": standing.idle_rows,
     "crowd": standing.crowd_rows,
     "events": events.rows,
+    "backlog": backlog.rows,
     "sources": sources.rows,
     "schedules": schedules.rows,
 }
@@ -63,7 +65,7 @@ def main() -> int:
     programs = Programs(folder)
     context = Context(
         programs, folder, arguments.seconds, arguments.colds, arguments.idle, arguments.listed,
-        arguments.peers.resolve() if arguments.peers else None,
+        arguments.peers.resolve() if arguments.peers else None, arguments.backlog,
     )  # fmt: skip
     groups = arguments.only or list(GROUPS)
     try:
@@ -105,6 +107,7 @@ def _parse() -> argparse.Namespace:
         "--idle", type=int, default=0, help="environments of the memory row, e.g. 1000 (default 0: left out)"
     )
     parser.add_argument("--listed", type=int, default=1_000, help="functions listed in the mixed row (target: 10000)")
+    parser.add_argument("--backlog", type=int, default=50_000, help="events that wait at a start (target: 1000000)")
     parser.add_argument("--peers", type=Path, help="the folder that benchmarks/peers/setup filled")
     parser.add_argument("--results", type=Path, default=results, help="where the JSON goes")
     parser.add_argument("--write-docs", action="store_true", help="put the tables into docs/benchmarks.md")

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True)
 class Context:
     """Scope: one run. `seconds` a loaded row lasts, `colds` first invokes a cold row makes, `idle` environments of
-    the memory row (0: leave it out), `listed` functions that are listed in the mixed row.
+    the memory row (0: leave it out), `listed` functions that are listed in the mixed row,
+    `backlog` events that wait when a daemon starts.
     """
 
     programs: Programs
@@ -24,3 +25,4 @@ class Context:
     idle: int
     listed: int
     peers: Path | None
+    backlog: int

@@ -139,6 +139,13 @@ class Daemon:
             process.kill()
             process.wait()
 
+    def kill(self) -> None:
+        """End it as a crash does, by pid; what it started dies with it or is swept by the next start."""
+        process, self._process = self._process, None
+        if process is not None:
+            process.kill()
+            process.wait()
+
     def close(self) -> None:
         """Stop and remove the data directory."""
         self.stop()

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from lambent.neighbours.program.integration_roles import call_by_role, keep_roles
 from lambent.neighbours.program.rest_apis.documents import RestApiDocuments
 from lambent.neighbours.program.rest_apis.patches import whole_patches
+from lambent.neighbours.program.rest_apis.proxies import proxy_event, whole_answers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -194,20 +195,15 @@ def http_api(bridge: Bridge, module: Any) -> None:
 def rest_api(bridge: Bridge, module: Any) -> None:
     """REST APIs."""
     whole_patches(module)
+    whole_answers(module)
     RestApiDocuments(module).install()
     _authorizer(bridge, module, "_invoke_authorizer_lambda")
     call = module._call_lambda_raw
 
-    async def call_with_last_values(function: str, event: Event, **named: Any) -> Any:
-        # Source: REST API developer guide, "Input format of a Lambda function for proxy integration".
-        for one, many in (
-            ("queryStringParameters", "multiValueQueryStringParameters"), ("headers", "multiValueHeaders")
-        ):  # fmt: skip
-            if isinstance(event, dict) and event.get(many):
-                event = {**event, one: {name: values[-1] for name, values in event[many].items() if values}}
-        return await call(function, event, **named)
+    async def call_with_own_event(function: str, event: Event, **named: Any) -> Any:
+        return await call(function, proxy_event(event), **named)
 
-    vars(module)["_call_lambda_raw"] = call_with_last_values
+    vars(module)["_call_lambda_raw"] = call_with_own_event
     for name in ("_invoke_lambda_proxy_v1", "_invoke_lambda_custom_v1"):
         call_by_role(bridge, module, name, "credentials")
 
