@@ -72,6 +72,7 @@ def test_a_hook_that_fails_leaves_the_old_version(deploying: LambentServer, even
     assert alias(deploying, function) == ("1", {})
 
 
+@pytest.mark.long
 def test_an_alarm_takes_a_canary_back(deploying: LambentServer) -> None:
     add_function(deploying, "alarmed")
     watch = deploying.client("cloudwatch")

@@ -156,6 +156,7 @@ def test_functions_run_though_their_log_lines_cannot_be_delivered(bare: LambentS
     assert (_delivery(bare)["delivered_events"], _delivery(bare)["delivery_lost_bytes"]) == (0, 0)
 
 
+@pytest.mark.long
 def test_an_endpoint_that_hangs_or_fails(lambent_server_factory: ServerFactory) -> None:
     with endpoint() as told:
         url = f"http://127.0.0.1:{told.server_address[1]}"
@@ -184,6 +185,7 @@ def test_an_endpoint_that_hangs_or_fails(lambent_server_factory: ServerFactory) 
         assert invoke(client, "beside-a-hanging-neighbour", 2) == 2
 
 
+@pytest.mark.long
 def test_an_endpoint_that_is_slow(lambent_server_factory: ServerFactory) -> None:
     """Slower in all than the time for silence: what moves is waited for, and nobody else waits."""
     with socket.socket() as listener:
@@ -325,6 +327,7 @@ def test_a_child_that_hangs_is_replaced(lambent_server_factory: ServerFactory) -
     assert [one["Name"] for one in client.list_buckets()["Buckets"]] == ["kept-bucket"]
 
 
+@pytest.mark.long
 def test_a_child_that_is_killed_again_and_again_comes_back(lambent_server_factory: ServerFactory) -> None:
     server = lambent_server_factory({"isolation.level": "L0", "neighbours.enabled": "true"})
     assert child_of(server) == {"state": "not started", "starts": 0}

@@ -141,6 +141,7 @@ def test_large_objects_pass_through_without_being_held(neighboured: LambentServe
     assert memory_mib(neighboured.pid, "VmHWM") - before < 40
 
 
+@pytest.mark.long
 def test_invocations_go_on_beside_a_large_upload(neighboured: LambentServer, bucket: str) -> None:
     client = neighboured.client()
     create_function(client, "beside", {"index.py": "def handler(event, context):\n    return event"})

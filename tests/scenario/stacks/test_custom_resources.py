@@ -91,6 +91,7 @@ def test_one_that_fails_is_removed_again(stacking: LambentServer) -> None:
     stack.delete()
 
 
+@pytest.mark.long
 def test_one_that_does_not_answer_in_time(stacking: LambentServer) -> None:
     resources = {"F": function(PROVIDING, FunctionName="silent"), "C": _custom(Silent=True, ServiceTimeout=2)}
     stack = Stack(stacking, "custom-silent").create(resources)

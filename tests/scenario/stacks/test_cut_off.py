@@ -53,6 +53,7 @@ def _wait_ended(stack: Stack) -> str:
         time.sleep(0.1)
 
 
+@pytest.mark.long
 def test_a_stack_that_is_being_made_is_rolled_back(dying: LambentServer) -> None:
     stack = Stack(dying, "cut-off")
     stack.client = patient_client(dying, "cloudformation")
@@ -77,6 +78,7 @@ def test_a_stack_that_is_being_changed_is_taken_back(dying: LambentServer) -> No
     assert dying.client().invoke(FunctionName="f0")["Payload"].read() == b"1"
 
 
+@pytest.mark.long
 def test_a_stack_that_is_being_removed_is_removed(dying: LambentServer) -> None:
     stack = Stack(dying, "removed").create(_chain(30))
     stack.client = patient_client(dying, "cloudformation")

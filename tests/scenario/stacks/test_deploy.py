@@ -87,6 +87,7 @@ def test_a_folder_becomes_a_stack_and_follows_its_files(stacking: LambentServer,
     assert name not in names(stacking)
 
 
+@pytest.mark.long
 def test_what_fails_says_why_and_leaves_nothing(stacking: LambentServer, tmp_path: Path) -> None:
     template = """
 Resources:
