@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lambent.cli.deployment.addresses import address_here
 from lambent.cli.deployment.display import DeploymentBar, UploadBar, preview
 from lambent.cli.deployment.packages import Packer
 from lambent.cli.deployment.stacks import DeployedStack, Request
@@ -55,7 +56,10 @@ def run_deploy(parsed: argparse.Namespace) -> int:
                 return 0
             _deploy(parsed, stack, changes)
         for key, value in stack.outputs().items():
-            print(f"{key} = {value}")
+            print(f"{key} = {value}", flush=True)
+            here = address_here(value, clients.url)
+            if here is not None:
+                print(f"  here: {here}", file=sys.stderr)
     except ClientError as error:
         raise CommandError(str(error.response["Error"].get("Message") or error)) from error
     except BotoCoreError as error:
