@@ -30,6 +30,8 @@ _BATCH_EVENTS_MAX = 2_000
 _TEXT_BYTES_MAX = 200_000
 # How runtime clients for Python begin the record of an invocation's error.
 _ERROR = b"[ERROR] "
+_REPORT = b"REPORT RequestId: "
+_TRACE = b"XRAY TraceId: "
 _SPAN_MS_MAX = 24 * 3_600_000
 _GATHER_SECONDS = 0.1
 _TOGETHER_MAX = 8

@@ -132,6 +132,17 @@ async def test_records_of_several_lines_are_one_event(events: Events) -> None:
     assert lines == ["[ERROR] E: no\nTraceback:\n  File x", "[INFO]\tid\tone\ntwo", "plain\rline"]
 
 
+async def test_the_trace_belongs_to_the_report(events: Events) -> None:
+    fake = FakeLogs()
+    report = "REPORT RequestId: 1\tDuration: 1.00 ms\t"
+    trace = "XRAY TraceId: 1-0-0\tSampled: true\t"
+    async with running(fake) as delivery:
+        delivery.put([events.lines(f"{trace}\nEND RequestId: 1\n{report}\n{trace}\nnext\n")])
+        await fake.wait_lines(4)
+    [lines] = fake.streams.values()
+    assert lines == [trace, "END RequestId: 1", f"{report}\n{trace}", "next"]
+
+
 async def test_large_batches_are_cut(events: Events) -> None:
     logs = FakeLogs()
     async with running(logs) as delivery:
