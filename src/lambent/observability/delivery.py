@@ -259,8 +259,21 @@ def _texts(lines: bytes) -> Iterable[bytes]:
     Source: recorded, TestCloudwatchLogs::test_multi_line_prints and TestLambdaErrors in test_lambda.json: lines keep
     their ends, a Python error has none.
     """
+    for line in _records(lines):
+        text = unfolded(line) if line.startswith(_ERROR) else unfolded(line) + b"\n"
+        for start in range(0, len(text), _TEXT_BYTES_MAX):
+            yield text[start : start + _TEXT_BYTES_MAX]
+
+
+def _records(lines: bytes) -> Iterable[bytes]:
+    """Yield lines, none empty; the trace of an invocation, a line of its own, belongs to the record of its report."""
+    waiting = b""
     for line in lines.split(b"\n"):
-        if line:
-            text = unfolded(line) if line.startswith(_ERROR) else unfolded(line) + b"\n"
-            for start in range(0, len(text), _TEXT_BYTES_MAX):
-                yield text[start : start + _TEXT_BYTES_MAX]
+        if line.startswith(_TRACE) and waiting.startswith(_REPORT):
+            waiting += b"\n" + line
+            continue
+        if waiting:
+            yield waiting
+        waiting = line
+    if waiting:
+        yield waiting
