@@ -6,6 +6,8 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
+from lambent.neighbours.program.stack_types.templates.conditions import evaluator
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -16,10 +18,12 @@ _NOT_OF_STACKS = re.compile(r"<(Description|StackStatusReason|Outputs)></\1>")
 def repair(package: Any, modules: dict[str, Any]) -> None:
     """Do them as AWS does from now on. `package` is MiniStack's CloudFormation, `modules` its parts by name."""
     engine = modules["engine"]
-    parse = _parser(engine._parse_template, engine)
+    parse, conditions = _parser(engine._parse_template, engine), evaluator(engine._resolve_refs)
     for module in modules.values():
         if "_parse_template" in vars(module):
             vars(module)["_parse_template"] = parse
+        if "_evaluate_conditions" in vars(module):
+            vars(module)["_evaluate_conditions"] = conditions
     actions = modules["handlers"]._ACTION_HANDLERS
     actions["CreateChangeSet"] = _after_executed(actions["CreateChangeSet"], package._change_sets, modules["helpers"])
     actions["DescribeChangeSet"] = _without_nothing(actions["DescribeChangeSet"], _NOT_OF_CHANGE_SETS)
