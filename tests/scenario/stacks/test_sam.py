@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.scenario.stacks.conftest import Stack, get_att, invoked, names, outputs
+from tests.scenario.stacks.conftest import Stack, get_att, invoked, names, outputs, resource
 
 if TYPE_CHECKING:
     from tests.running import LambentServer
@@ -145,6 +145,23 @@ def test_an_http_api_leads_to_functions_and_follows_its_template(stacking: Lambe
     assert {one["RouteKey"] for one in client.get_routes(ApiId=api)["Items"]} == {
         "GET /things/{id}", "POST /{proxy+}", "$default",
     }  # fmt: skip
+    stack.delete()
+
+
+def test_an_http_api_with_a_target_needs_no_routes(stacking: LambentServer) -> None:
+    api = {
+        "Type": "AWS::ApiGatewayV2::Api",
+        "Properties": {"Name": "quick", "ProtocolType": "HTTP", "Target": get_att("Hello", "Arn")},
+    }
+    principal = {"Principal": "apigateway.amazonaws.com", "Action": "lambda:InvokeFunction"}
+    allowed = resource("Permission", FunctionName={"Ref": "Hello"}, **principal)
+    stack = created(
+        stacking,
+        "sam-quick",
+        {"Hello": serverless(), "Api": api, "Allowed": allowed},
+        Outputs=outputs(Api={"Ref": "Api"}),
+    )
+    assert called(stacking, stack.outputs["Api"], "/any/where")["route"] == "$default"
     stack.delete()
 
 

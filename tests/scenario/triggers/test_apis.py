@@ -86,12 +86,10 @@ def test_a_rest_api(triggered: LambentServer) -> None:
 def test_an_http_api(triggered: LambentServer) -> None:
     function, client = printing(triggered, "http", _CODE), triggered.client("apigatewayv2")
     api = client.create_api(Name="http", ProtocolType="HTTP", RouteKey="GET /pets/{id}", Target=function)["ApiId"]
-    if not client.get_routes(ApiId=api)["Items"]:
-        integration = client.create_integration(
-            ApiId=api, IntegrationType="AWS_PROXY", IntegrationUri=function, PayloadFormatVersion="2.0"
-        )["IntegrationId"]
-        client.create_route(ApiId=api, RouteKey="GET /pets/{id}", Target=f"integrations/{integration}")
-        client.create_stage(ApiId=api, StageName="$default", AutoDeploy=True)
+    assert [one["RouteKey"] for one in client.get_routes(ApiId=api)["Items"]] == ["GET /pets/{id}"]
+    assert [(one["StageName"], one["AutoDeploy"]) for one in client.get_stages(ApiId=api)["Items"]] == [
+        ("$default", True)
+    ]
     host = f"{api}.execute-api.localhost:{triggered.port}"
     status, _, body = _ask(triggered, host, "/pets/7")
     assert (status, body) == (500, {"message": "Internal Server Error"})

@@ -14,6 +14,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from lambent.neighbours.program.integration_roles import call_by_role, keep_roles
+from lambent.neighbours.program.quick_apis import complete
 from lambent.neighbours.program.rest_apis.documents import RestApiDocuments
 from lambent.neighbours.program.rest_apis.patches import whole_patches
 from lambent.neighbours.program.rest_apis.proxies import proxy_event, whole_answers
@@ -187,7 +188,10 @@ def http_api(bridge: Bridge, module: Any) -> None:
         if str(data.get("protocolType", "")).upper() == "WEBSOCKET":
             text = "WebSocket APIs are not served here yet: only APIs with ProtocolType HTTP can be created."
             return module._apigw_error("BadRequestException", text, 400)
-        return create(data)
+        answer = create(data)
+        if answer[0] < 300:
+            complete(module, json.loads(answer[2])["apiId"], data)
+        return answer
 
     vars(module)["_create_api"] = create_http
 

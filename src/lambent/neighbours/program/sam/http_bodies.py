@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from lambent.neighbours.program.quick_apis import complete
 from lambent.neighbours.program.sam.bodies import (
     AUTHORIZER,
     BodyError,
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 _CORS = "x-amazon-apigateway-cors"
 _SIGNED = "x-amazon-apigateway-authtype"
+_QUICK = {"Target": "target", "RouteKey": "routeKey", "CredentialsArn": "credentialsArn"}
 _SOURCE = "$request.header.Authorization"
 # Member of an integration's extension → of the API.
 _INTEGRATION = {
@@ -61,6 +63,7 @@ class HttpBodies:
             document = document_of(properties)
             made: Made = create(logical_id, _described(properties, document), stack)
             if document is None:
+                complete(self._module, made[0], {name: properties.get(key) for key, name in _QUICK.items()})
                 return made
             try:
                 self._fill(made[0], document)
