@@ -24,6 +24,10 @@ def handler(event, context):
         raise ValueError("no")
     if path.endswith("/malformed"):
         return {"statusCode": 200, "wrongValue": 1}
+    if path.endswith("/nothing"):
+        return None
+    if path.endswith("/empty"):
+        return {}
     headers = {"Content-Type": "application/json", "X-Own": "yes"}
     return {"statusCode": 201, "headers": headers, "body": json.dumps(event)}
 """
@@ -58,7 +62,7 @@ def test_a_rest_api(triggered: LambentServer) -> None:
         restApiId=api, resourceId=resource, httpMethod="ANY", type="AWS_PROXY", integrationHttpMethod="POST",
         uri=_integration(function),
     )  # fmt: skip
-    client.create_deployment(restApiId=api, stageName="test")
+    deployment = client.create_deployment(restApiId=api, stageName="test")["id"]
     host = f"{api}.execute-api.localhost:{triggered.port}"
     status, _, body = _ask(triggered, host, "/test/a/b?q=1&q=2")
     assert (status, body) == (500, {"message": "Internal server error"})
@@ -79,7 +83,11 @@ def test_a_rest_api(triggered: LambentServer) -> None:
     assert (event["body"], event["isBase64Encoded"]) == ('{"x":1}', False)
     assert event["requestContext"]["apiId"] == api
     assert event["requestContext"]["stage"] == "test"
-    for path in ("/test/fails", "/test/malformed"):
+    context = event["requestContext"]
+    assert context["domainName"] == f"{api}.execute-api.localhost"
+    assert (context["domainPrefix"], context["deploymentId"]) == (api, deployment)
+    assert _ask(triggered, host, "/test/empty")[::2] == (200, b"")
+    for path in ("/test/fails", "/test/malformed", "/test/nothing"):
         assert _ask(triggered, host, path)[::2] == (502, {"message": "Internal server error"})
 
 

@@ -17,7 +17,7 @@ from lambent.neighbours.program.integration_roles import call_by_role, keep_role
 from lambent.neighbours.program.quick_apis import complete
 from lambent.neighbours.program.rest_apis.documents import RestApiDocuments
 from lambent.neighbours.program.rest_apis.patches import whole_patches
-from lambent.neighbours.program.rest_apis.proxies import proxy_event, whole_answers
+from lambent.neighbours.program.rest_apis.proxies import proxy_event, whole_answers, whole_contexts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -200,6 +200,7 @@ def rest_api(bridge: Bridge, module: Any) -> None:
     """REST APIs."""
     whole_patches(module)
     whole_answers(module)
+    whole_contexts(module)
     RestApiDocuments(module).install()
     _authorizer(bridge, module, "_invoke_authorizer_lambda")
     call = module._call_lambda_raw

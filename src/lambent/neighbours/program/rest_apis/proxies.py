@@ -25,6 +25,22 @@ def proxy_event(event: Any) -> Any:
     return made
 
 
+def whole_contexts(module: Any) -> None:
+    """Let events say by which name and which deployment they came. Source: recorded, as above."""
+    build = module._build_lambda_event_v1
+
+    def built(api_id: str, stage_name: str, stage: dict[str, Any], *given: Any, **named: Any) -> Any:
+        event = build(api_id, stage_name, stage, *given, **named)
+        host = next((value for name, value in event["headers"].items() if name.lower() == "host"), "")
+        name = str(host).partition(":")[0]
+        event["requestContext"] |= {
+            "deploymentId": stage.get("deploymentId"), "domainName": name, "domainPrefix": name.partition(".")[0],
+        }  # fmt: skip
+        return event
+
+    vars(module)["_build_lambda_event_v1"] = built
+
+
 def whole_answers(module: Any) -> None:
     """Let REST APIs answer 502 to what is no answer of a proxy integration."""
     shape = module._lambda_proxy_response
@@ -32,7 +48,9 @@ def whole_answers(module: Any) -> None:
     def checked(result: dict[str, Any]) -> tuple[Any, str | None]:
         if not result.get("error") and not result.get("throttle") and not is_answer(result.get("body")):
             return None, _MALFORMED
-        answer: tuple[Any, str | None] = shape(result)
+        # Nothing at all is an empty answer. Source: recorded (test_lambda_aws_proxy_response_format).
+        shaped = result if result.get("body") != {} else {**result, "body": {"statusCode": 200, "body": ""}}
+        answer: tuple[Any, str | None] = shape(shaped)
         return answer
 
     vars(module)["_lambda_proxy_response"] = checked
