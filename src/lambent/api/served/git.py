@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from urllib.parse import unquote
 
 from lambent.api.messages import BodyPlan, HttpResponse
+from lambent.model.configs.repository import GitRequest
 from lambent.model.errors import LambdaError
 from lambent.wire.others.git_password import is_signed, password_time_ms, read_basic
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable
     from pathlib import Path
 
     from lambent.api.messages import HttpRequest
@@ -31,20 +32,6 @@ _PUSH_BYTES_MAX = 6 * 1024**3
 _ACCOUNT = re.compile(r"[0-9]{12}")
 _CHALLENGE = (("WWW-Authenticate", 'Basic realm="CodeCommit"'),)
 _PLAIN = (("Content-Type", "text/plain; charset=utf-8"),)
-
-
-class GitCall(NamedTuple):
-    """A request about a repository; see triggers.code_commit for what each member is."""
-
-    account_id: str
-    region: str
-    name: str
-    method: str
-    path: str
-    query: str
-    headers: Mapping[str, str]
-    body: Path | bytes
-    pusher: str
 
 
 class GitReply(Protocol):
@@ -81,10 +68,10 @@ class _Asker(NamedTuple):
 
 
 class GitDoor:
-    """Answers git. Scope: process; keeps nothing. `serve` takes a GitCall and returns None for no repository."""
+    """Answers git. Scope: process; keeps nothing. `serve` takes a GitRequest and returns None for no repository."""
 
     def __init__(
-        self, options: GitOptions, serve: Callable[[GitCall], Awaitable[GitReply | None]], clock: Clock
+        self, options: GitOptions, serve: Callable[[GitRequest], Awaitable[GitReply | None]], clock: Clock
     ) -> None:
         self._options = options
         self._serve = serve
@@ -106,7 +93,7 @@ class GitDoor:
             return _refusal(404, "No repository is asked for.")
         if request.is_oversize:
             return _refusal(413, "The push is too large.")
-        call = GitCall(
+        call = GitRequest(
             account_id=asker.account_id,
             region=match[1] or self._region(request),
             name=unquote(match[2]),

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, NamedTuple
+
 from msgspec import Struct
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
 
 
 class RepositoryTrigger(Struct, frozen=True, eq=False):
@@ -39,3 +45,20 @@ class Repository(Struct, frozen=True, eq=False):
     def arn(self) -> str:
         """Its ARN."""
         return f"arn:aws:codecommit:{self.region}:{self.account_id}:{self.name}"
+
+
+class GitRequest(NamedTuple):
+    """A request of git's smart HTTP about a repository. `path` begins after its name; `pusher` is who signed in.
+
+    `body` is a file, or bytes that fit into memory.
+    """
+
+    account_id: str
+    region: str
+    name: str
+    method: str
+    path: str
+    query: str
+    headers: Mapping[str, str]
+    body: Path | bytes
+    pusher: str

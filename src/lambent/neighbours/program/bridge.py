@@ -26,6 +26,8 @@ from contextvars import ContextVar
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from lambent.neighbours.program.stack_types.daemon import received
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Iterator
     from types import FrameType, ModuleType
@@ -296,9 +298,9 @@ class Bridge:
                 connection = socket.create_connection(("127.0.0.1", self._port), _SILENCE_SECONDS)
                 connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             connection.sendall(_LENGTHS.pack(len(head), len(payload)) + head + payload)
-            head_bytes, payload_bytes = _LENGTHS.unpack(_received(connection, _LENGTHS.size))
-            said = json.loads(_received(connection, head_bytes))
-            answer = _received(connection, payload_bytes)
+            head_bytes, payload_bytes = _LENGTHS.unpack(received(connection, _LENGTHS.size))
+            said = json.loads(received(connection, head_bytes))
+            answer = received(connection, payload_bytes)
         except OSError as error:
             if connection is not None:
                 connection.close()
@@ -583,13 +585,3 @@ def _proxy_answer(status: int, event: Event) -> Record:
     # What is 502 MiniStack puts into such a body itself.
     body = text if status == 502 else json.dumps({"message": "Too Many Requests" if status == 429 else text})
     return {"statusCode": status, "headers": {"Content-Type": "application/json"}, "body": body}
-
-
-def _received(connection: socket.socket, size: int) -> bytes:
-    parts = bytearray()
-    while len(parts) < size:
-        part = connection.recv(min(size - len(parts), 1_048_576))
-        if not part:
-            raise ConnectionResetError("the connection was closed")
-        parts += part
-    return bytes(parts)

@@ -6,9 +6,10 @@ import asyncio
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from lambent.model.configs.repository import GitRequest
     from lambent.triggers.code_commit.parts import CodeCommitParts
     from lambent.triggers.code_commit.running import RunningRepositories
-    from lambent.triggers.code_commit.smart_http import GitAnswer, GitRequest
+    from lambent.triggers.code_commit.smart_http import GitAnswer
 
 
 class CodeCommit:

@@ -13,9 +13,9 @@ from lambent.model.configs.repository import Repository
 from lambent.triggers.code_commit.git import end
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
-    from pathlib import Path
+    from collections.abc import AsyncIterator
 
+    from lambent.model.configs.repository import GitRequest
     from lambent.store import Resources
     from lambent.triggers.code_commit.deliveries import PushDeliveries
     from lambent.triggers.code_commit.git import Git
@@ -32,20 +32,6 @@ _VARIABLES = {
     "git-protocol": "HTTP_GIT_PROTOCOL",
     "accept": "HTTP_ACCEPT",
 }
-
-
-class GitRequest(NamedTuple):
-    """A request about a repository. `path` begins after its name; `body` is a file, or bytes that fit into memory."""
-
-    account_id: str
-    region: str
-    name: str
-    method: str
-    path: str
-    query: str
-    headers: Mapping[str, str]
-    body: Path | bytes
-    pusher: str
 
 
 class GitAnswer(NamedTuple):

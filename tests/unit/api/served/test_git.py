@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import botocore.credentials
 import pytest
@@ -13,9 +13,12 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 
 from lambent.api.messages import HttpRequest, HttpResponse, Peer
-from lambent.api.served.git import GitCall, GitDoor, GitOptions
+from lambent.api.served.git import GitDoor, GitOptions
 from lambent.model.caller import Credentials
 from lambent.model.errors import LambdaError
+
+if TYPE_CHECKING:
+    from lambent.model.configs.repository import GitRequest
 
 ROOT = "arn:aws:iam::{}:root"
 ANN = Credentials("AKIDANN", "secret", "111122223333", principal_arn="arn:aws:iam::111122223333:user/ann")
@@ -33,7 +36,7 @@ class World:
     """The repositories, and who is known."""
 
     def __init__(self, *, is_verifying: bool = False) -> None:
-        self.calls: list[GitCall] = []
+        self.calls: list[GitRequest] = []
         self.error: LambdaError | None = None
         self.known = {"app"}
         options = GitOptions(is_verifying, "000000000000", "us-east-1", 300, Path("/spool"), self.find)
@@ -47,7 +50,7 @@ class World:
             raise LambdaError("over", code="ExpiredTokenException")
         return ANN if key == ANN.access_key_id else None
 
-    async def serve(self, call: GitCall) -> Reply | None:
+    async def serve(self, call: GitRequest) -> Reply | None:
         self.calls.append(call)
         if self.error is not None:
             raise self.error

@@ -35,9 +35,9 @@ class Daemon:
         try:
             with socket.create_connection(("127.0.0.1", self._port), _SILENCE_SECONDS) as connection:
                 connection.sendall(_LENGTHS.pack(len(head), len(payload)) + head + payload)
-                said_bytes, document_bytes = _LENGTHS.unpack(_received(connection, _LENGTHS.size))
-                said = json.loads(_received(connection, said_bytes))
-                document = _received(connection, document_bytes)
+                said_bytes, document_bytes = _LENGTHS.unpack(received(connection, _LENGTHS.size))
+                said = json.loads(received(connection, said_bytes))
+                document = received(connection, document_bytes)
         except OSError as error:
             return Answered({}, "ServiceException", f"The daemon does not answer: {error}", 500)
         found = json.loads(document) if document else {}
@@ -50,7 +50,8 @@ def _in_base64(value: object) -> str:
     raise TypeError(f"{type(value).__name__} is no value of a template")
 
 
-def _received(connection: socket.socket, size: int) -> bytes:
+def received(connection: socket.socket, size: int) -> bytes:
+    """Return so many bytes of a connection. Raises OSError, also when it ends before them."""
     parts = bytearray()
     while len(parts) < size:
         part = connection.recv(min(size - len(parts), 1_048_576))

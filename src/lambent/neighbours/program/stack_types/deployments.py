@@ -11,9 +11,11 @@ import json
 import logging
 import time
 from contextvars import ContextVar
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from lambent.neighbours.program.stack_types.operations import ResourceFailedError, returned_message
+from lambent.neighbours.program.stack_types.rows import checked_row
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -103,20 +105,9 @@ class Resources:
             _CONFIG: self._row(_CONFIG, self._create_config, None, self._delete_config),
         }
 
-    def _row(self, type_name: str, create: Change, update: Change | None, delete: Callable[..., None]) -> Any:
-        def checked_create(logical_id: str, properties: Properties, stack: str) -> Made:
-            _check(type_name, logical_id, properties)
-            return create(logical_id, properties, stack)
-
-        def checked_update(
-            identifier: str, old: Properties, new: Properties, _stack: str, logical_id: str | None = None
-        ) -> Made:
-            _check(type_name, logical_id or identifier, new)
-            assert update is not None
-            return update(identifier, old, new)
-
-        row: dict[str, Any] = {"create": checked_create, "delete": delete}
-        return row if update is None else row | {"update": checked_update, "update_with_logical_id": True}
+    @staticmethod
+    def _row(type_name: str, create: Change, update: Change | None, delete: Callable[..., None]) -> Any:
+        return checked_row(partial(_check, type_name), create, update, delete)
 
     def _create_application(self, logical_id: str, properties: Properties, stack: str) -> Made:
         name = properties.get("ApplicationName") or self._name(stack, logical_id, max_len=100)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from lambent.neighbours.program.stack_types import deployments, nesting
@@ -19,6 +20,7 @@ from lambent.neighbours.program.stack_types.others import (
     SigningConfigs,
 )
 from lambent.neighbours.program.stack_types.recovery import Recovery
+from lambent.neighbours.program.stack_types.rows import checked_row
 from lambent.neighbours.program.stack_types.templates.checks import template_problem
 from lambent.neighbours.program.stack_types.templates.macros import TYPE as MACRO
 from lambent.neighbours.program.stack_types.templates.macros import Macros
@@ -130,21 +132,7 @@ def _row(
     update: Callable[[str, Properties, Properties], Made] | None,
     delete: Callable[[str, Properties], None],
 ) -> dict[str, Any]:
-    def checked_create(logical_id: str, properties: Properties, stack: str) -> Made:
-        _check(type_name, logical_id, properties)
-        return create(logical_id, properties, stack)
-
-    def checked_update(
-        identifier: str, old: Properties, new: Properties, _stack: str, logical_id: str | None = None
-    ) -> Made:
-        _check(type_name, logical_id or identifier, new)
-        assert update is not None
-        return update(identifier, old, new)
-
-    row: dict[str, Any] = {"create": checked_create, "delete": delete}
-    if update is not None:
-        row |= {"update": checked_update, "update_with_logical_id": True}
-    return row
+    return checked_row(partial(_check, type_name), create, update, delete)
 
 
 def _check(type_name: str, logical_id: str, properties: Properties) -> None:
